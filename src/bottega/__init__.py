@@ -1,0 +1,1 @@
+"""Bottega: a brief becomes checked, signed, multimodal deliverables."""

@@ -1,0 +1,1 @@
+"""Settings to service: the one place that joins parts."""

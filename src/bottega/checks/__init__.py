@@ -1,0 +1,1 @@
+"""Checks, one file each: what judges an artifact before it may leave."""

@@ -1,0 +1,160 @@
+"""Every error of Bottega, in one tree.
+
+BottegaError                     exit 1   HTTP 500
+├── InputError                   exit 2   HTTP 400   what the caller sent is wrong
+│   ├── InvalidValue             exit 2   HTTP 400   a value that cannot be stored or hashed
+│   ├── InvalidBrief             exit 2   HTTP 422   a brief that cannot be planned
+│   ├── InvalidPlan              exit 2   HTTP 422   a plan that cannot run: names the step and the field
+│   ├── UnreadableSource         exit 2   HTTP 422   a source file that cannot be read
+│   └── NotFound                 exit 2   HTTP 404   an unknown engine, model, run or artifact
+├── PolicyDenied                 exit 3   HTTP 403   the constraints or the policy say no
+│   └── BudgetExceeded           exit 3   HTTP 402   the time or cost limit is reached
+├── ReviewNeeded                 exit 4   HTTP 409   a person has to decide first
+├── SetupError                   exit 5   HTTP 503   something is not installed or not fetched
+│   ├── ExtraMissing             exit 5   HTTP 503   an optional package is missing
+│   └── WeightsMissing           exit 5   HTTP 503   weights are not pulled, or are damaged
+├── EngineFailed                 exit 6   HTTP 502   an engine could not make its part
+│   └── EngineBusy               exit 6   HTTP 503   a remote engine asks to come back later (retryable)
+├── TransferFailed               exit 7   HTTP 502   a download did not finish (retryable)
+├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
+├── Tampered                     exit 9   HTTP 409   a signature or hash does not match
+└── Cancelled                    exit 130 HTTP 499   stopped on request
+
+A failure is named for the boundary it crossed and recorded once.
+"""
+
+
+class BottegaError(Exception):
+    """The root. ``message`` says what went wrong and where, ``remedy`` what to do next."""
+
+    exit_code = 1
+    http_status = 500
+    retryable = False
+
+    def __init__(self, message: str, *, remedy: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.where = where
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"{place}{self.message}{remedy}"
+
+
+class InputError(BottegaError):
+    """What the caller sent is wrong."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class InvalidValue(InputError):
+    """A value that cannot be stored or hashed."""
+
+
+class InvalidBrief(InputError):
+    """A brief that cannot be planned."""
+
+    http_status = 422
+
+
+class InvalidPlan(InputError):
+    """A plan that cannot run; ``where`` names the step and the field."""
+
+    http_status = 422
+
+
+class UnreadableSource(InputError):
+    """A source file that cannot be read; ``where`` names the file."""
+
+    http_status = 422
+
+
+class NotFound(InputError):
+    """An unknown engine, model, run or artifact."""
+
+    http_status = 404
+
+
+class PolicyDenied(BottegaError):
+    """The constraints or the policy say no, with the reason."""
+
+    exit_code = 3
+    http_status = 403
+
+
+class BudgetExceeded(PolicyDenied):
+    """The time or cost limit is reached."""
+
+    http_status = 402
+
+
+class ReviewNeeded(BottegaError):
+    """A person has to decide first."""
+
+    exit_code = 4
+    http_status = 409
+
+
+class SetupError(BottegaError):
+    """Something is not installed or not fetched; the remedy is the command that mends it."""
+
+    exit_code = 5
+    http_status = 503
+
+
+class ExtraMissing(SetupError):
+    """An optional package is missing."""
+
+
+class WeightsMissing(SetupError):
+    """Weights are not pulled yet, or are damaged."""
+
+
+class EngineFailed(BottegaError):
+    """An engine could not make its part."""
+
+    exit_code = 6
+    http_status = 502
+
+
+class EngineBusy(EngineFailed):
+    """A remote engine asks to come back later."""
+
+    http_status = 503
+    retryable = True
+
+    def __init__(self, message: str, *, remedy: str = "", where: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.retry_after = retry_after  # seconds
+
+
+class TransferFailed(BottegaError):
+    """A download did not finish."""
+
+    exit_code = 7
+    http_status = 502
+    retryable = True
+
+
+class StorageFailed(BottegaError):
+    """The disk is full or the store is damaged."""
+
+    exit_code = 8
+    http_status = 507
+
+
+class Tampered(BottegaError):
+    """A signature or hash does not match."""
+
+    exit_code = 9
+    http_status = 409
+
+
+class Cancelled(BottegaError):
+    """Stopped on request."""
+
+    exit_code = 130
+    http_status = 499

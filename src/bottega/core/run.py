@@ -1,0 +1,52 @@
+"""State of one plan as it runs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from bottega.core.artifact import Artifact
+from bottega.core.value import JsonObject, Value
+from bottega.core.verdict import Verdict
+
+RunState = Literal[
+    "planned", "awaiting_review", "running", "checking", "released", "blocked", "failed", "cancelled"
+]
+StepState = Literal["waiting", "running", "done", "reused", "awaiting_review", "failed", "skipped"]
+
+
+class Made(Value, frozen=True):
+    """One output of a step, with what the engine said about it and what the checks said."""
+
+    port: str
+    artifact: Artifact
+    details: JsonObject = Field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class StepResult(Value, frozen=True):
+    """What came of one step."""
+
+    step: str
+    key: str
+    state: StepState
+    outputs: tuple[Made, ...] = ()
+    attempts: int = 1
+    seconds: float = 0.0
+    cost: float = 0.0
+    usage: JsonObject = Field(default_factory=dict)
+    approved_by: str = ""
+    error: str = ""
+
+
+class Run(Value, frozen=True):
+    """One plan's progress and result."""
+
+    id: str
+    state: RunState
+    plan: str = Field(description="digest of the plan")
+    brief: str = Field(description="digest of the brief")
+    results: tuple[StepResult, ...] = ()
+    out: str = ""
+    created_at: str = ""
+    finished_at: str = ""
+    reason: str = Field(default="", description="why it is blocked, failed or waiting")

@@ -1,0 +1,1 @@
+"""What a customer receives: the folder, the page, the manifest."""

@@ -1,0 +1,1 @@
+"""Engines, one file each: what turns a request into outputs."""

@@ -1,0 +1,158 @@
+"""The engine seam: one class, one method."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel
+
+from bottega.core.artifact import Artifact, Locality
+from bottega.core.errors import Cancelled, EngineFailed, ExtraMissing
+from bottega.core.request import Output, Part, Request
+from bottega.core.value import Value
+
+Modality = Literal["text", "image", "speech", "music", "video", "3d", "table", "molecule", "data", "document"]
+Determinism = Literal["exact", "seeded", "none"]
+
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+ALGORITHMIC = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+
+
+class Port(Value, frozen=True):
+    """A named input or output. ``media_types`` are shell patterns such as ``image/*``."""
+
+    name: str
+    media_types: tuple[str, ...]
+    required: bool = True
+    many: bool = False
+    note: str = ""
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether a file of this media type may arrive here."""
+        return any(fnmatch(media_type, pattern) for pattern in self.media_types)
+
+
+class Card(Value, frozen=True):
+    """What an engine declares about itself; the validator, the CLI and the provenance all read it.
+
+    ``determinism``: ``exact`` (same request, same bytes), ``seeded`` (same request and seed, same bytes on the
+    same machine and build), ``none``. ``source_type`` is the IPTC digital source type of what it makes.
+    """
+
+    id: str
+    version: str
+    summary: str
+    modality: Modality
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...]
+    licence: str
+    locality: Locality = "local"
+    destination: str = ""
+    determinism: Determinism = "exact"
+    extra: str = ""
+    models: tuple[str, ...] = ()
+    source_type: str = ALGORITHMIC
+    not_covered: str = ""
+
+
+class Estimate(Value, frozen=True):
+    """Expected wall seconds on two cores, and US dollars."""
+
+    seconds: float
+    cost: float = 0.0
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    """Parameters of an engine. Every field carries a default or is required, a bound and a description."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the pipeline lays out for one request: files, weights, a private folder, the stop signal."""
+
+    scratch: Path
+    locate: Callable[[Artifact], Path]
+    weights: Callable[[str], Path]
+    threads: int = 2
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` once somebody asked to stop; engines call this between units of work."""
+        if self.cancelled.is_set():
+            raise Cancelled("stopped on request")
+
+    def read(self, part: Part) -> bytes:
+        """The bytes of a part, whether it came as text or as an artifact."""
+        if part.artifact is not None:
+            return self.locate(part.artifact).read_bytes()
+        return (part.text or "").encode()
+
+    def text(self, part: Part) -> str:
+        """The text of a part.
+
+        Raises:
+            EngineFailed: when the bytes are not UTF-8.
+        """
+        try:
+            return self.read(part).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise EngineFailed(f"input '{part.port}' is not UTF-8 text", where=part.name) from error
+
+
+def parts_at(request: Request, port: str) -> Sequence[Part]:
+    """The request's parts at a port, in order."""
+    return [part for part in request.parts if part.port == port]
+
+
+class Engine(ABC):
+    """Turns a request into a stream of outputs. One instance serves many requests, one after the other.
+
+    The constructor takes nothing and loads nothing; weights and libraries are loaded on the first request.
+    """
+
+    card: ClassVar[Card]
+    params: ClassVar[type[Params]]
+
+    @abstractmethod
+    def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield outputs until done; the last word on every output port is a `Finished`.
+
+        Raises:
+            EngineFailed: the part cannot be made; the message says why and what to do.
+            ExtraMissing: an optional package is not installed.
+            WeightsMissing: the model is not pulled.
+            Cancelled: within one unit of work after ``bench.cancelled`` is set.
+        """
+
+    def outputs_for(self, params: Params) -> tuple[Port, ...]:
+        """The output ports that a request with these parameters fills."""
+        return self.card.outputs
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """Expected time and cost on two cores."""
+        return Estimate(seconds=1.0)
+
+    def close(self) -> None:
+        """Give back weights and memory; the next request loads them again."""
+        return None
+
+
+def require(module: str, *, extra: str) -> Any:
+    """Import an optional package, or say which extra to install.
+
+    Raises:
+        ExtraMissing: with the command that mends it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ExtraMissing(
+            f"the package '{module.partition('.')[0]}' is not installed",
+            remedy=f"pip install 'bottega[{extra}]'",
+        ) from error

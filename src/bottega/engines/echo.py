@@ -1,0 +1,57 @@
+"""The fake engine: gives back what it got. For tests; never a default."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+from pydantic import Field
+
+from bottega.core.errors import EngineFailed
+from bottega.core.request import Delta, Finished, Output, Progress, Request, Usage
+from bottega.engines.base import Bench, Card, Engine, Params, Port, parts_at
+
+
+class EchoParams(Params, frozen=True):
+    """What to say, and how to misbehave."""
+
+    text: str = Field(default="", description="said after the inputs")
+    media_type: str = Field(default="text/plain", description="media type of the output")
+    delay: float = Field(default=0.0, ge=0, le=60, description="seconds between words")
+    fail: str = Field(default="", description="fail with this message")
+
+
+class Echo(Engine):
+    """Concatenates its inputs, its text and the repair line, word by word."""
+
+    card: ClassVar[Card] = Card(
+        id="echo",
+        version="1",
+        summary="Gives back what it got; for tests",
+        modality="text",
+        inputs=(Port(name="text", media_types=("*/*",), required=False, many=True),),
+        outputs=(Port(name="text", media_types=("text/*", "application/json")),),
+        licence="Apache-2.0",
+    )
+    params: ClassVar[type[Params]] = EchoParams
+
+    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield one `Delta` a word."""
+        params = EchoParams.model_validate(request.params)
+        if params.fail:
+            raise EngineFailed(params.fail)
+        said = [bench.text(part) for part in parts_at(request, "text")] + [params.text, request.feedback]
+        text = "\n".join(piece for piece in said if piece)
+        words = text.split(" ")
+        for index, word in enumerate(words):
+            bench.check_cancelled()
+            if params.delay:
+                await asyncio.sleep(params.delay)
+            yield Delta(text=word if index == 0 else f" {word}")
+            yield Progress(fraction=(index + 1) / len(words))
+        yield Usage(input_units=len(request.parts), output_units=len(words), unit="word")
+        yield Finished(port="text", media_type=params.media_type, data=text.encode())
+
+    def outputs_for(self, params: Params) -> tuple[Port, ...]:
+        """One text port of the asked media type."""
+        media_type = params.media_type if isinstance(params, EchoParams) else "text/plain"
+        return (Port(name="text", media_types=(media_type,)),)

@@ -1,0 +1,1 @@
+"""Planning and running: brief to plan, plan to artifacts."""

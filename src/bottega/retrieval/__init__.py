@@ -1,0 +1,1 @@
+"""Source documents become passages with places; passages are found, quoted and cited."""

@@ -1,0 +1,1 @@
+"""The operations, once; Python, CLI, HTTP and console all call them."""

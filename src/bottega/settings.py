@@ -1,0 +1,1 @@
+"""Every setting, typed, in one file."""

@@ -1,0 +1,1 @@
+"""Runs, artifacts and the record: content-addressed files and SQLite."""
