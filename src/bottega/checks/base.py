@@ -40,8 +40,8 @@ class Subject:
     artifact: Artifact
     path: Path
     port: str
-    params: JsonObject = field(default_factory=dict)
-    details: JsonObject = field(default_factory=dict)
+    params: JsonObject = field(default_factory=JsonObject)
+    details: JsonObject = field(default_factory=JsonObject)
     inputs: Sequence[InputFile] = ()
     passages: Sequence[Passage] = ()
     computed: Sequence[str] = ()

@@ -140,7 +140,7 @@ class Engine(ABC):
 
     def close(self) -> None:
         """Give back weights and memory; the next request loads them again."""
-        return None
+        return
 
 
 def require(module: str, *, extra: str) -> Any:
