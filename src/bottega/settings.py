@@ -1,1 +1,44 @@
-"""Every setting, typed, in one file."""
+"""Every setting, typed, in one file. Only entry points and bootstrap read it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+environment = os.environ  # noqa: TID251 - the one place
+
+
+def _folder(variable: str, xdg: str, fallback: str) -> Callable[[], Path]:
+    def default() -> Path:
+        given = environment.get(variable)
+        if given:
+            return Path(given).expanduser().absolute()
+        base = environment.get(xdg)
+        return (Path(base) if base else Path.home() / fallback) / "bottega"
+
+    return default
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings; each is one environment variable with its meaning under it."""
+
+    home: Path = field(default_factory=_folder("BOTTEGA_HOME", "XDG_CACHE_HOME", ".cache"))
+    """``BOTTEGA_HOME``: weights, shared between checkouts; safe to delete, `bottega pull` brings it back."""
+
+    state: Path = field(default_factory=_folder("BOTTEGA_STATE", "XDG_DATA_HOME", ".local/share"))
+    """``BOTTEGA_STATE``: runs, artifacts, the record, keys; back it up."""
+
+    threads: int = field(
+        default_factory=lambda: int(environment.get("BOTTEGA_THREADS") or os.cpu_count() or 2)
+    )
+    """``BOTTEGA_THREADS``: threads that one engine may use."""
+
+    openai_base_url: str = field(default_factory=lambda: environment.get("BOTTEGA_OPENAI_BASE_URL", ""))
+    """``BOTTEGA_OPENAI_BASE_URL``: an OpenAI-compatible server for the `openai_chat` engine, for example
+    ``http://localhost:8000/v1``."""
+
+    openai_api_key: str = field(
+        default_factory=lambda: environment.get("BOTTEGA_OPENAI_API_KEY", ""), repr=False
+    )
+    """``BOTTEGA_OPENAI_API_KEY``: sent to that server, never written to a log or record."""
