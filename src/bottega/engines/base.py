@@ -80,6 +80,7 @@ class Bench:
     locate: Callable[[Artifact], Path]
     weights: Callable[[str], Path]
     threads: int = 2
+    secret: Callable[[str], str] = field(default=lambda name: "")  # "openai_api_key" to its value, or ""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def check_cancelled(self) -> None:
