@@ -1,0 +1,173 @@
+"""From the blocks of a converted page to its text and its passages."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bottega.core.passage import Passage
+from bottega.retrieval.document import PAGE_BREAK, Document, PageText
+from bottega.retrieval.sentences import sentence_spans
+
+FEWEST = 80  # words: a passage this long is finished at the next block
+MOST = 160  # words: no passage of paragraphs is longer
+MOST_ROW = 400  # words: a table row longer than this is cut all the same
+TINY = 25  # words: a section shorter than this shares a passage with the next
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ufffe\uffff\ud800-\udfff]")
+_WIDE = 12  # characters that count as one word where no spaces are written
+
+
+@dataclass(frozen=True)
+class Block:
+    """A heading, a paragraph or one table row. ``level`` is the depth of a heading, 1 is the title."""
+
+    text: str
+    kind: Literal["heading", "paragraph", "row"] = "paragraph"
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class _Piece:
+    start: int
+    end: int
+    words: int
+    block: Block
+
+
+@dataclass
+class _Passages:
+    """Collects pieces into passages; the heading path lives on across pages."""
+
+    name: str
+    sha256: str
+    path: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    made: list[Passage] = field(default_factory=list[Passage])
+
+    def add_page(self, number: int, offset: int, text: str, pieces: Sequence[_Piece]) -> None:
+        held: list[_Piece] = []
+        heading = self._heading()
+        has_body = False
+        for piece in pieces:
+            is_heading = piece.block.kind == "heading"
+            words = sum(one.words for one in held)
+            full = words + piece.words > MOST or words >= FEWEST or (is_heading and words >= TINY)
+            if has_body and full:
+                self._close(number, offset, text, held, heading)
+                held, has_body, heading = [], False, self._heading()
+            held.append(piece)
+            if is_heading:
+                self._enter(piece.block)
+                heading = heading if has_body else self._heading()
+            else:
+                has_body = True
+        if held:
+            self._close(number, offset, text, held, heading)
+
+    def _enter(self, block: Block) -> None:
+        self.path = [(level, title) for level, title in self.path if level < block.level]
+        self.path.append((block.level, " ".join(block.text.split())[:120]))
+
+    def _heading(self) -> str:
+        return " > ".join(title for _, title in self.path)
+
+    def _close(self, number: int, offset: int, text: str, held: Sequence[_Piece], heading: str) -> None:
+        start, end = held[0].start, held[-1].end
+        self.made.append(
+            Passage(
+                id=f"{self.name}#{len(self.made) + 1}",
+                source=self.name,
+                sha256=self.sha256,
+                page=number,
+                start=offset + start,
+                end=offset + end,
+                heading=heading,
+                text=text[start:end],
+            )
+        )
+
+
+def compose(
+    name: str, sha256: str, media_type: str, pages: Sequence[Sequence[Block]], notes: Sequence[str] = ()
+) -> Document:
+    """Lay blocks out as page texts and cut them into passages of about 80 to 160 words.
+
+    Passages follow the structure: they begin at headings, keep paragraphs and table rows whole where these fit,
+    and never cross a page.
+    """
+    texts: list[PageText] = []
+    passages = _Passages(name, sha256)
+    offset = 0
+    for number, blocks in enumerate(pages, start=1):
+        text, pieces = _lay_out(blocks)
+        passages.add_page(number, offset, text, pieces)
+        texts.append(PageText(number=number, text=text))
+        offset += len(text) + len(PAGE_BREAK)
+    return Document(
+        name=name,
+        sha256=sha256,
+        media_type=media_type,
+        pages=tuple(texts),
+        passages=tuple(passages.made),
+        notes=tuple(notes),
+    )
+
+
+def clean(text: str) -> str:
+    """NFC, without control and invisible characters, with tabs as spaces and no space around lines."""
+    text = _CONTROLS.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+
+
+def _lay_out(blocks: Sequence[Block]) -> tuple[str, list[_Piece]]:
+    out: list[str] = []
+    pieces: list[_Piece] = []
+    offset = 0
+    before: Block | None = None
+    for block in blocks:
+        text = clean(block.text)
+        if not text:
+            continue
+        if before is not None:
+            gap = "\n" if before.kind == block.kind == "row" else "\n\n"
+            out.append(gap)
+            offset += len(gap)
+        most = MOST_ROW if block.kind == "row" else MOST
+        for start, end, words in _cut(text, most):
+            pieces.append(_Piece(offset + start, offset + end, words, Block(text, block.kind, block.level)))
+        out.append(text)
+        offset += len(text)
+        before = block
+    return "".join(out), pieces
+
+
+def count_words(text: str) -> int:
+    """Words as separated by spaces; where hardly any are written, one for every twelve characters."""
+    return max(len(text.split()), len(text) // _WIDE)
+
+
+def _cut(text: str, most: int) -> Iterator[tuple[int, int, int]]:
+    """Spans of at most ``most`` words that cover ``text``: whole, else by sentences, else by words."""
+    words = count_words(text)
+    if words <= most:
+        yield 0, len(text), words
+        return
+    start, end, held = 0, 0, 0
+    for left, right in _atoms(text, most):
+        words = count_words(text[left:right])
+        if held and held + words > most:
+            yield start, end, held
+            start, held = left, 0
+        end, held = right, held + words
+    if held:
+        yield start, end, held
+
+
+def _atoms(text: str, most: int) -> Iterator[tuple[int, int]]:
+    for left, right in sentence_spans(text):
+        if count_words(text[left:right]) <= most:
+            yield left, right
+            continue
+        for word in re.finditer(r"\S{1,240}", text[left:right]):
+            yield left + word.start(), left + word.end()

@@ -1,0 +1,219 @@
+"""PDF: text page by page through PDFium; pages without text go to character recognition."""
+
+import asyncio
+import io
+import statistics
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from bottega.core.errors import UnreadableSource
+from bottega.retrieval.chunk import Block
+from bottega.retrieval.convert.picture import recognise
+from bottega.retrieval.convert.reading import Pages, Reading
+
+_PASSWORD = 4  # FPDF_ERR_PASSWORD
+_SECURITY = 5  # FPDF_ERR_SECURITY
+_OCR_DPI = 200
+_PDFIUM = threading.Lock()  # PDFium is not thread-safe
+
+
+@dataclass(frozen=True)
+class Line:
+    """One printed line: its text, size of type and height of its lower edge on the page, in points."""
+
+    text: str
+    size: float
+    bottom: float
+
+
+async def read(reading: Reading) -> Pages:
+    """Pages of headings and paragraphs.
+
+    Raises:
+        UnreadableSource: for a damaged, encrypted or empty PDF, or one with too many pages.
+    """
+    pages = await asyncio.to_thread(_extract, reading)
+    body = _body_size(pages)
+    blocks = [list(_paragraphs(lines, body)) for lines in pages]
+    bare = [index for index, lines in enumerate(pages) if sum(len(line.text) for line in lines) < 8]
+    if not bare:
+        return blocks
+    if len(bare) == len(pages) or reading.ask is not None:
+        await _recognise_pages(reading, blocks, bare)
+    else:
+        reading.notes.append(f"{len(bare)} pages have no text")
+    return blocks
+
+
+async def _recognise_pages(reading: Reading, blocks: Pages, bare: Sequence[int]) -> None:
+    if len(bare) > reading.limits.ocr_pages:
+        raise reading.refuse(
+            f"{len(bare)} pages are pictures without text; at most {reading.limits.ocr_pages} are recognised",
+            "give a PDF with a text layer, or fewer pages",
+        )
+    read_pages = 0
+    for index in bare:
+        png = await asyncio.to_thread(_render, reading, index)
+        if png is not None:
+            blocks[index] = await recognise(reading, png, "image/png", f"page {index + 1}")
+            read_pages += 1
+    if read_pages:
+        reading.notes.append(f"{read_pages} pages were read by character recognition")
+
+
+def _open(reading: Reading) -> Any:
+    pdfium: Any = import_module("pypdfium2")
+    try:
+        return pdfium.PdfDocument(reading.data)
+    except pdfium.PdfiumError as error:
+        if error.err_code in (_PASSWORD, _SECURITY):
+            raise reading.refuse(
+                "the PDF is encrypted and asks for a password", "save a copy without a password"
+            ) from error
+        raise _damaged(reading) from error
+
+
+def _damaged(reading: Reading) -> UnreadableSource:
+    return reading.refuse(
+        "the PDF is damaged or cut off", "open it in a viewer and save it again, or fetch it again"
+    )
+
+
+def _extract(reading: Reading) -> list[list[Line]]:
+    with _PDFIUM:
+        document = _open(reading)
+        try:
+            count = len(document)
+            if count == 0:
+                raise _damaged(reading)
+            if count > reading.limits.pages:
+                raise reading.refuse(
+                    f"{count:,} pages; the limit is {reading.limits.pages:,}",
+                    "give only the pages that matter",
+                )
+            pages: list[list[Line]] = []
+            left = reading.limits.characters
+            for index in range(count):
+                pages.append(list(_lines(reading, document, index)))
+                left -= sum(len(line.text) for line in pages[-1])
+                if left < 0:
+                    raise reading.refuse(
+                        f"more than {reading.limits.characters:,} characters of text",
+                        "give only the pages that matter",
+                    )
+            return pages
+        finally:
+            document.close()
+
+
+def _lines(reading: Reading, document: Any, index: int) -> Iterator[Line]:
+    """The lines of a page with the size and place of each line's first letter."""
+    pdfium: Any = import_module("pypdfium2")
+    raw: Any = import_module("pypdfium2.raw")
+    try:
+        page = document[index]
+    except pdfium.PdfiumError as error:
+        raise _damaged(reading) from error
+    text_page = page.get_textpage()
+    try:
+        if text_page.count_chars() > reading.limits.characters:
+            raise reading.refuse("a page with too much text", "give only the pages that matter")
+        text: str = text_page.get_text_bounded()
+        place = 0
+        for line in text.split("\r\n"):
+            content = line.strip()
+            if content:
+                first = raw.FPDFText_GetCharIndexFromTextIndex(
+                    text_page, place + len(line) - len(line.lstrip())
+                )
+                first = max(first, 0)
+                yield Line(
+                    content, round(raw.FPDFText_GetFontSize(text_page, first), 1), _bottom(text_page, first)
+                )
+            place += len(line) + 2
+    finally:
+        text_page.close()
+        page.close()
+
+
+def _bottom(text_page: Any, index: int) -> float:
+    try:
+        box: tuple[float, float, float, float] = text_page.get_charbox(index, loose=True)
+    except Exception:  # PDFium has no box for a generated character
+        return 0.0
+    return box[1]
+
+
+def _render(reading: Reading, index: int) -> bytes | None:
+    """A page as PNG at 200 dpi; None when the page is blank."""
+    with _PDFIUM:
+        document = _open(reading)
+        try:
+            page = document[index]
+            width, height = page.get_size()
+            scale = _OCR_DPI / 72
+            scale = min(scale, (reading.limits.pixels / max(1.0, width * height)) ** 0.5)
+            picture: Any = page.render(scale=scale).to_pil().convert("L")
+            page.close()
+        finally:
+            document.close()
+    low, high = picture.getextrema()
+    if high - low < 24:
+        return None
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def _body_size(pages: Sequence[Sequence[Line]]) -> float:
+    sizes: Counter[float] = Counter()
+    for lines in pages:
+        for line in lines:
+            sizes[line.size] += len(line.text)
+    return max(sizes.items(), key=lambda item: (item[1], item[0]))[0] if sizes else 0.0
+
+
+def _paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
+    """Join lines to paragraphs; larger type is a heading, a wider gap or another size a new paragraph."""
+    drops = [
+        a.bottom - b.bottom for a, b in zip(lines, lines[1:], strict=False) if 0 < a.bottom - b.bottom < 60
+    ]
+    usual = statistics.median_low(drops) if drops else 0.0
+    held: list[Line] = []
+    for line in lines:
+        if held and _breaks(held, line, usual):
+            yield _block(held, body)
+            held = []
+        held.append(line)
+    if held:
+        yield _block(held, body)
+
+
+def _breaks(held: Sequence[Line], line: Line, usual: float) -> bool:
+    last = held[-1]
+    drop = last.bottom - line.bottom
+    if abs(last.size - line.size) > 0.6:
+        return True
+    if line.text[0] in "•‣▪–—·-*" and len(line.text) > 1:
+        return True
+    return drop > max(usual, last.size) * 1.45 or drop < -2 * last.size
+
+
+def _block(held: Sequence[Line], body: float) -> Block:
+    text = held[0].text
+    for line in held[1:]:
+        if text.endswith(("\ufffe", "\x02")):
+            text = text[:-1] + line.text
+        elif text.endswith("-") and text[-2:-1].isalpha() and line.text[0].islower():
+            text = text + line.text  # a hyphen that was printed stays; a soft one arrives as U+FFFE
+        else:
+            text = f"{text} {line.text}"
+    text = text.replace("\ufffe", "").replace("\x02", "")
+    ratio = held[0].size / body if body else 1.0
+    if ratio < 1.12 or len(text.split()) > 18:
+        return Block(text)
+    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3)
