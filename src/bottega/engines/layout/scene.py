@@ -50,9 +50,10 @@ class Scene:
     ground: list[str] = field(default_factory=list[str])
     texts: list[Placed] = field(default_factory=list[Placed])
 
-    def svg(self, layer: str = "", title: str = "") -> str:
-        """The picture as SVG; ``layer`` is the outlined text."""
+    def svg(self, layer: str = "", title: str = "", about: str = "") -> str:
+        """The picture as SVG; ``layer`` is the outlined text, ``title`` and ``about`` are for screen readers."""
         label = f"<title>{_escape(title)}</title>" if title else ""
+        label += f"<desc>{_escape(about)}</desc>" if about else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
             f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}">{label}'

@@ -1,0 +1,229 @@
+"""Icons that fit words, drawn as tiles in the brand's colours."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import Field
+
+from bottega.core.errors import EngineFailed
+from bottega.core.request import Finished, Output, Progress, Request
+from bottega.core.value import JsonObject
+from bottega.engines import iconography
+from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.engines.layout.art import Region
+from bottega.engines.layout.colour import Palette, contrast, derive, mix, readable
+from bottega.engines.layout.pointer import resolve
+from bottega.engines.layout.scene import Placed, Scene, rasterise
+from bottega.engines.layout.typography import GROTESK, LABEL, Typesetter
+
+SIDE = 256.0  # pixels of one icon
+FONTS = ("inter-fonts", "display-fonts")
+
+
+class IconsParams(Params, frozen=True):
+    """What the icons stand for. Words in the ``copy`` input win over the words given here."""
+
+    words: tuple[str, ...] = Field(default=(), max_length=12, description="English words, one entry an icon")
+    labels: tuple[str, ...] = Field(
+        default=(), max_length=12, description="what stands under them; default the words"
+    )
+    count: int = Field(default=0, ge=0, le=12, description="how many icons; 0 takes one for each word, or 3")
+    pointer: str = Field(
+        default="", description="RFC 6901 pointer to a list in the copy: texts, or objects with `icon`"
+    )
+    palette: tuple[str, ...] = Field(
+        default=(), max_length=5, description="brand colours, #rrggbb, dominant first"
+    )
+    style: Literal["solid", "soft"] = Field(default="solid", description="solid brand tiles, or soft tints")
+
+
+class Icons(Engine):
+    """Finds one Lucide icon for each entry, all different, and draws them as one family."""
+
+    card: ClassVar[Card] = Card(
+        id="icons",
+        version="1",
+        summary="A family of icons that fit words, as SVG tiles and a labelled sheet",
+        modality="image",
+        inputs=(Port(name="copy", media_types=("application/json",), required=False),),
+        outputs=(
+            *(Port(name=f"icon{n}", media_types=("image/svg+xml",)) for n in range(1, 4)),
+            Port(name="sheet", media_types=("image/png",)),
+        ),
+        licence="Apache-2.0",
+        models=("lucide-icons", *FONTS),
+        not_covered="ranks by words, not meaning; words that fit nothing get a letter, with score 0 in the details",
+    )
+    params: ClassVar[type[Params]] = IconsParams
+
+    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield each icon, then the sheet."""
+        params = IconsParams.model_validate(request.params)
+        entries = _entries(params, request, bench)
+        library = iconography.load(bench.weights("lucide-icons"))
+        setter = Typesetter({name: bench.weights(name) for name in FONTS})
+        palette = derive(params.palette, request.seed or 0)
+        matches: list[iconography.Match] = []
+        for words, _ in entries:
+            bench.check_cancelled()
+            matches.append(library.find(words, {match.name for match in matches if match.name}))
+        pairs = _pairs(palette, params.style, len(entries), request.seed or 0)
+        sheet = _Sheet(palette, setter, [label for _, label in entries])
+        facts: list[JsonObject] = []
+        for index, ((words, label), match, (ground, front)) in enumerate(
+            zip(entries, matches, pairs, strict=True)
+        ):
+            bench.check_cancelled()
+            scene = Scene(round(SIDE), round(SIDE), [_tile(0, 0, index, ground, front, match, library)])
+            if not match.name:
+                scene.texts.append(_letter(setter, label, 0, 0, front))
+            layer = (
+                await asyncio.to_thread(scene.text_layer, tuple(setter.folders.values()))
+                if scene.texts
+                else ""
+            )
+            fact: JsonObject = {"words": words, "label": label, "icon": match.name, "score": match.score,
+                                "colours": [ground, front], "contrast": round(contrast(ground, front), 2)}  # fmt: skip
+            facts.append(fact)
+            shown = f"{match.name.replace('-', ' ')} icon" if match.name else f"letter {label[:1].upper()}"
+            svg = scene.svg(layer, label, f"{shown} for: {words}")
+            yield Finished(
+                port=f"icon{index + 1}", media_type="image/svg+xml", data=svg.encode(), details=fact
+            )
+            yield Progress(fraction=(index + 1) / (len(entries) + 1))
+            x, y = sheet.place(index)
+            sheet.scene.ground.append(_tile(x, y, index, ground, front, match, library))
+            if not match.name:
+                sheet.scene.texts.append(_letter(setter, label, x, y, front))
+        data, texts = await asyncio.to_thread(sheet.render)
+        details: JsonObject = {
+            "width": sheet.scene.width,
+            "height": sheet.scene.height,
+            "icons": facts,
+            "texts": texts,
+        }
+        yield Finished(port="sheet", media_type="image/png", data=data, details=details)
+
+    def outputs_for(self, params: Params) -> tuple[Port, ...]:
+        """One SVG port an icon, and the sheet."""
+        count = (params.count or len(params.words) or 3) if isinstance(params, IconsParams) else 3
+        icons = tuple(Port(name=f"icon{n}", media_types=("image/svg+xml",)) for n in range(1, count + 1))
+        return (*icons, Port(name="sheet", media_types=("image/png",)))
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """About a second."""
+        return Estimate(seconds=1.5)
+
+
+class _Sheet:
+    """The labelled sheet: tiles in rows on paper."""
+
+    def __init__(self, palette: Palette, setter: Typesetter, labels: Sequence[str]) -> None:
+        self.setter = setter
+        count = len(labels)
+        self.columns = count if count <= 4 else -(-count // 2) if count <= 8 else 4
+        rows = -(-count // self.columns)
+        self.margin, self.gap, self.row = 72, 56, round(SIDE) + 112
+        width = 2 * self.margin + self.columns * round(SIDE) + (self.columns - 1) * self.gap
+        self.scene = Scene(width, 2 * self.margin + rows * self.row - 24)
+        self.scene.ground.append(Region(0, 0, self.scene.width, self.scene.height).fill(palette.paper))
+        for index, label in enumerate(labels):
+            x, y = self.place(index)
+            block = setter.fit(
+                label, LABEL, size=27, floor=15, width=SIDE + 36, height=74, lines=2, name="label"
+            )
+            self.scene.texts.append(
+                Placed("label", block, x + SIDE / 2, y + SIDE + 24, palette.ink, centred=True)
+            )
+
+    def place(self, index: int) -> tuple[float, float]:
+        """The top left corner of a tile."""
+        return (
+            self.margin + (index % self.columns) * (SIDE + self.gap),
+            self.margin + (index // self.columns) * self.row,
+        )
+
+    def render(self) -> tuple[bytes, list[JsonObject]]:
+        """The PNG, and its texts."""
+        layer = self.scene.text_layer(tuple(self.setter.folders.values()))
+        png = rasterise(self.scene.svg(layer), self.scene.width, self.scene.height)
+        return png, [text for text in self.scene.described() if text["role"] == "label"]
+
+
+def _entries(params: IconsParams, request: Request, bench: Bench) -> list[tuple[str, str]]:
+    """Words and label of each icon."""
+    found: Any = list(params.words)
+    for part in parts_at(request, "copy"):
+        try:
+            found = resolve(json.loads(bench.text(part)), params.pointer)
+        except json.JSONDecodeError as error:
+            raise EngineFailed("the copy is not JSON", where=part.name or "copy") from error
+    if not isinstance(found, list):
+        raise EngineFailed(
+            "the copy is not a list", where=f"copy{params.pointer}", remedy="set `pointer` to a list"
+        )
+    entries: list[tuple[str, str]] = []
+    for item in cast(list[Any], found):
+        fields = cast(JsonObject, item) if isinstance(item, dict) else {"icon": item}
+        words = str(fields.get("icon") or fields.get("title") or "").strip()
+        entries.append((words, str(fields.get("label") or fields.get("title") or words).strip()))
+    entries = [entry for entry in entries if entry[0]]
+    if params.labels:
+        entries = [(words, label) for (words, _), label in zip(entries, params.labels, strict=False)]
+    count = params.count or len(params.words) or 3
+    if len(entries) < count:
+        raise EngineFailed(
+            f"{count} icons are asked for, and there are words for {len(entries)}",
+            where=f"copy{params.pointer}",
+            remedy="give more `words`, or set `count`",
+        )
+    return entries[:count]
+
+
+def _pairs(palette: Palette, style: str, count: int, seed: int) -> list[tuple[str, str]]:
+    """Ground and front of each tile; neighbours differ."""
+    if style == "soft":
+        return [
+            (mix(palette.tint, palette.paper, 0.25), readable(palette.primary, palette.tint, 4.6))
+        ] * count
+    grounds = [palette.primary, palette.accent, palette.deep, palette.second]
+    start = random.Random(f"icons {seed}").randrange(2)
+    pairs: list[tuple[str, str]] = []
+    for index in range(count):
+        ground = grounds[(start + index) % (3 if count <= 3 else 4)]
+        front = max((palette.paper, palette.night), key=lambda colour: contrast(colour, ground))
+        pairs.append((ground, front))
+    return pairs
+
+
+def _tile(
+    x: float,
+    y: float,
+    index: int,
+    ground: str,
+    front: str,
+    match: iconography.Match,
+    library: iconography.Icons,
+) -> str:
+    """A rounded tile with one large disc of light in a corner, and the icon."""
+    cx, cy = ((0.92, 0.95), (0.05, 0.9), (0.95, 0.05), (0.08, 0.08))[index % 4]
+    glow = f'<circle cx="{x + SIDE * cx:.1f}" cy="{y + SIDE * cy:.1f}" r="{SIDE * 0.52:.1f}" fill="{mix(ground, front, 0.13)}"/>'
+    whole = Region(x, y, SIDE, SIDE)
+    tile = whole.clip(f"tile{index}", whole.fill(ground) + glow, SIDE * 0.23)
+    size = SIDE * 0.47
+    icon = (
+        library.draw(match.name, x + (SIDE - size) / 2, y + (SIDE - size) / 2, size, front, 1.65)
+        if match.name
+        else ""
+    )
+    return tile + icon
+
+
+def _letter(setter: Typesetter, label: str, x: float, y: float, colour: str) -> Placed:
+    """The first letter, for words that no icon fits."""
+    letter = next((c for c in label.upper() if c.isalnum()), "•")
+    block = setter.fit(letter, GROTESK, size=132, floor=132, width=SIDE, height=SIDE, lines=1, name="letter")
+    return Placed("letter", block, x + SIDE / 2, y + SIDE * 0.5 - 132 * 0.45, colour, centred=True)
