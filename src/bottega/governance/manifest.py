@@ -11,6 +11,7 @@ from bottega.core.value import JsonObject, Value
 from bottega.core.verdict import Verdict
 
 PROVENANCE = "org.bottega.provenance"  # our assertion; its fields are the fields of Provenance
+FILE_TYPE = "org.bottega.file-type"  # digest of what C2PA's own hash leaves out of an MP4
 SPECIFICATION = "2.4.0"  # of C2PA
 
 ROLE = "inputTo"  # a parent is never edited in place: the artifact is created, so C2PA forbids "parentOf"
@@ -28,12 +29,13 @@ class Shortened(Value, frozen=True):
     start: str = Field(default="", description="how a text began")
 
 
-def definition(provenance: Provenance, generator: str) -> JsonObject:
+def definition(provenance: Provenance, generator: str, file_type: str = "") -> JsonObject:
     """The manifest definition for c2pa's builder, ingredients left out.
 
     Args:
         provenance: with ``source_type`` set.
         generator: version of Bottega.
+        file_type: digest of an MP4's leading box, see `frame.file_type_box`.
 
     Raises:
         InvalidValue: no digital source type; a manifest may not leave out what made the content.
@@ -53,6 +55,7 @@ def definition(provenance: Provenance, generator: str) -> JsonObject:
         "softwareAgent": {"name": provenance.engine, "version": provenance.engine_version},
         "description": f"made by step {provenance.step} of run {provenance.run_id}",
     }
+    extra = [{"label": FILE_TYPE, "data": {"sha256": file_type}, "created": True}] if file_type else []
     return {
         "claim_generator_info": [{"name": "Bottega", "version": generator, "specVersion": SPECIFICATION}],
         "title": provenance.step,
@@ -63,6 +66,7 @@ def definition(provenance: Provenance, generator: str) -> JsonObject:
                 "created": True,
             },
             {"label": PROVENANCE, "data": bounded(provenance).document(), "created": True},
+            *extra,
         ],
     }
 

@@ -17,6 +17,7 @@ from bottega.core.canonical import digest_bytes
 from bottega.core.errors import EngineFailed, StorageFailed, Tampered
 from bottega.core.value import JsonObject
 from bottega.governance.authority import Authority
+from bottega.governance.frame import file_type_box
 from bottega.governance.manifest import ROLE, definition
 
 SIDECAR = ".c2pa"
@@ -157,7 +158,11 @@ class Signer:
         info = c2pa.C2paSignerInfo(
             authority.algorithm, authority.chain.encode("ascii"), authority.private_key.encode("ascii"), None
         )
-        claim = definition(provenance, version("bottega")) | {"format": provenance.artifact.media_type}
+        with source.open("rb") as file:
+            start = file.read(4096)
+        claim = definition(provenance, version("bottega"), file_type_box(start)) | {
+            "format": provenance.artifact.media_type
+        }
         with (
             c2pa.Signer.from_info(info) as signer,
             c2pa.Context.from_dict(settings([authority.root_pem()])) as context,

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.errors import NotFound, PolicyDenied, Tampered, UnreadableSource
 from bottega.core.value import JsonObject, Value
-from bottega.governance.manifest import PROVENANCE
+from bottega.governance.frame import damaged, file_type_box
+from bottega.governance.manifest import FILE_TYPE, PROVENANCE
 from bottega.governance.signing import settings, sidecar_of
 
 State = Literal["valid", "untrusted", "tampered", "unsigned"]
@@ -120,7 +121,8 @@ def verify(path: Path, trust: Sequence[str] = ()) -> Verification:
     found = _read(data, media_type, store, trust)
     if found is None or isinstance(found, str):
         return _without_credentials(path, data, store, found or "")
-    return _judge(path, data, found, sidecar.name if store is not None else "embedded")
+    framed = damaged(data, media_type, store) or _file_type_differs(found, data)
+    return _judge(path, data, found, sidecar.name if store is not None else "embedded", framed)
 
 
 def _read(data: bytes, media_type: str, store: bytes | None, trust: Sequence[str]) -> JsonObject | str | None:
@@ -157,7 +159,7 @@ def _without_credentials(path: Path, data: bytes, store: bytes | None, error: st
     )
 
 
-def _judge(path: Path, data: bytes, found: JsonObject, credentials: str) -> Verification:
+def _judge(path: Path, data: bytes, found: JsonObject, credentials: str, framed: bool) -> Verification:
     manifest: JsonObject = found["manifests"][found["active_manifest"]]
     provenance, problem = _provenance(manifest)
     trusted = found.get("validation_state") == "Trusted"
@@ -168,6 +170,8 @@ def _judge(path: Path, data: bytes, found: JsonObject, credentials: str) -> Veri
     whole = provenance.artifact.sha256 if provenance else ""
     if whole and credentials != "embedded" and not failures and hashlib.sha256(data).hexdigest() != whole:
         reasons.append("the content differs from what was checked")
+    if provenance is not None and framed and not reasons:
+        reasons.append("the frame around the credentials was altered")
     signature: JsonObject = manifest.get("signature_info") or {}
     signer = str(signature.get("common_name") or signature.get("issuer") or "")
     remedy = ""
@@ -205,6 +209,13 @@ def _failures(found: JsonObject) -> list[str]:
     results = cast(JsonObject, found.get("validation_results") or {})
     active = cast(JsonObject, results.get("activeManifest") or {})
     return [str(entry["code"]) for entry in cast(list[JsonObject], active.get("failure") or [])]
+
+
+def _file_type_differs(found: JsonObject, data: bytes) -> bool:
+    manifest: JsonObject = found["manifests"][found["active_manifest"]]
+    assertions: list[JsonObject] = manifest.get("assertions") or []
+    said = [one["data"]["sha256"] for one in assertions if one.get("label") == FILE_TYPE]
+    return bool(said) and said != [file_type_box(data)]
 
 
 def _provenance(manifest: JsonObject) -> tuple[Provenance | None, str]:
