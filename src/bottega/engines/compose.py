@@ -21,6 +21,7 @@ from bottega.engines.compose_filters import (
     records,
 )
 from bottega.engines.exact_json import dumps, loads
+from bottega.engines.markdown_table import table_filter
 
 
 class ComposeParams(Params, frozen=True):
@@ -56,7 +57,7 @@ class Compose(Engine):
                 note="a part from 'product-copy.text' is 'product_copy' in the template, a source file "
                 "'faq.json' is 'faq', and every part is data[0], data[1] ... in order; JSON is parsed "
                 "(decimals stay exact), CSV is a list of rows by column, other text is text; "
-                "filters: md, md_cell, number(places), unit('kg'), money('EUR'), records, footnoted, footnotes, tojson",
+                "filters: md, md_cell, number(places), unit('kg'), money('EUR'), records, markdown_table, footnoted, footnotes, tojson",
             ),
         ),
         outputs=(Port(name="text", media_types=("text/markdown", "text/plain", "application/json")),),
@@ -100,6 +101,7 @@ def _render(params: ComposeParams, parts: Sequence[Part], bench: Bench) -> str:
         for name in names(part.name) if part.name else ():
             values.setdefault(name, data[-1])
     values["data"] = data
+    numbers = number_filters(params.language)
     filters = {
         "md": markdown,
         "md_cell": markdown_cell,
@@ -107,7 +109,8 @@ def _render(params: ComposeParams, parts: Sequence[Part], bench: Bench) -> str:
         "footnoted": footnoted,
         "footnotes": footnotes,
         "tojson": dumps,
-        **number_filters(params.language),
+        **numbers,
+        "markdown_table": table_filter(numbers["number"]),
     }
     text: str = sandbox.Sandbox(filters, params.max_chars).write(params.template, values)
     if not text.strip():

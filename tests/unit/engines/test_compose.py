@@ -122,3 +122,20 @@ def test_escaped_text_is_shown_as_it_is(text: str) -> None:
         ["paragraph_open", "inline", "paragraph_close"] if line else []
     )
     assert shown == line
+
+
+async def test_rows_become_a_markdown_table(bench: Bench, store_file: Any) -> None:
+    document = {
+        "columns": [{"name": "model", "type": "text"}, {"name": "price_eur", "type": "number"}],
+        "rows": [["A|B", 79.5], ["C", None]],
+    }
+    table = Part(
+        port="data", name="table.rows", artifact=store_file(json.dumps(document), "application/json")
+    )
+    assert await write(bench, "{{ table|markdown_table }}", table) == (
+        "| Model | Price (EUR) |\n| --- | ---: |\n| A\\|B | 79.5 |\n| C |  |"
+    )
+    text = await write(
+        bench, "{{ table|markdown_table({'price_eur': 'Prix'}, ['price_eur']) }}", table, language="fr"
+    )
+    assert text == "| Prix |\n| ---: |\n| 79,5 |\n|  |"
