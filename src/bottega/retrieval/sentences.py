@@ -5,95 +5,14 @@ from collections.abc import Iterator
 
 # A sentence ends at . ! ? … (with closing quotes or brackets) before a space, or at a line's end.
 _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|\n+")
-_ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "no",
-        "nr",
-        "nos",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "approx",
-        "fig",
-        "vol",
-        "inc",
-        "ltd",
-        "co",
-        "jr",
-        "sr",
-        "dept",
-        "est",
-        "max",
-        "min",
-        "m",
-        "mme",
-        "mlle",
-        "art",
-        "p",
-        "pp",
-        "p.ex",
-        "env",
-        "cf",
-        "bzw",
-        "z.b",
-        "d.h",
-        "u.a",
-        "ca",
-        "evtl",
-        "ggf",
-        "inkl",
-        "exkl",
-        "zzgl",
-        "mind",
-        "str",
-        "tel",
-        "usw",
-        "sra",
-        "srta",
-        "ud",
-        "uds",
-        "pág",
-        "núm",
-        "dña",
-        "sig",
-        "dott",
-        "ecc",
-        "es",
-        "pag",
-        "sig.ra",
-        "dhr",
-        "mevr",
-        "bijv",
-        "o.a",
-        "enz",
-        "exma",
-    ]
+_ABBREVIATED = (
+    "mr mrs ms dr prof st no nr nos vs etc e.g i.e approx fig vol inc ltd co jr sr dept est max min "
+    "m mme mlle art p pp p.ex env cf bzw z.b d.h u.a ca evtl ggf inkl exkl zzgl mind str tel usw "
+    "sra srta ud uds pág núm dña sig dott ecc es pag sig.ra dhr mevr bijv o.a enz exma"
 )
-_GERMAN_MONTHS = tuple(
-    [
-        "jan",
-        "feb",
-        "mär",
-        "apr",
-        "mai",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "okt",
-        "nov",
-        "dez",
-        "quartal",
-        "jahrhundert",
-    ]
-)
+_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
+_MONTHS = "jan feb mär apr mai jun jul aug sep okt nov dez quartal jahrhundert"  # after a German ordinal
+_GERMAN_MONTHS = tuple(_MONTHS.split())
 _LAST_WORD = re.compile(r"(\S+)$")
 
 

@@ -6,44 +6,15 @@ from html.parser import HTMLParser
 from bottega.retrieval.chunk import Block
 from bottega.retrieval.convert.reading import Pages, Reading, table_blocks
 
-_SILENT = frozenset({"script", "style", "template", "noscript", "svg", "math", "iframe", "object", "select"})
-_INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "bdi",
-        "bdo",
-        "cite",
-        "code",
-        "data",
-        "del",
-        "dfn",
-        "em",
-        "i",
-        "ins",
-        "kbd",
-        "label",
-        "mark",
-        "q",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "u",
-        "var",
-        "wbr",
-        "font",
-        "img",
-    ]
+_NOT_SHOWN = "script style template noscript svg math iframe object select"
+_RUNNING = (
+    "a abbr b bdi bdo cite code data del dfn em i ins kbd label mark q s samp small span strong sub sup time u "
+    "var wbr font img"
 )
-_VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
-)
+_EMPTY = "area base br col embed hr img input link meta source track wbr"
+_SILENT = frozenset(_NOT_SHOWN.split())
+_INLINE = frozenset(_RUNNING.split())
+_VOID = frozenset(_EMPTY.split())
 _INTERNAL_SUBSET = re.compile(r"<!DOCTYPE[^>\[]{0,2000}\[|<!ENTITY", re.IGNORECASE)
 
 

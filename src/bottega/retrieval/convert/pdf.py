@@ -6,8 +6,10 @@ import statistics
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from ctypes import byref, c_double
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from bottega.core.errors import UnreadableSource
@@ -141,11 +143,10 @@ def _lines(reading: Reading, document: Any, index: int) -> Iterator[Line]:
 
 
 def _bottom(text_page: Any, index: int) -> float:
-    try:
-        box: tuple[float, float, float, float] = text_page.get_charbox(index, loose=True)
-    except Exception:  # PDFium has no box for a generated character
-        return 0.0
-    return box[1]
+    left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
+    raw: Any = import_module("pypdfium2.raw")
+    raw.FPDFText_GetCharBox(text_page, index, byref(left), byref(right), byref(bottom), byref(top))
+    return bottom.value
 
 
 def _render(reading: Reading, index: int) -> bytes | None:
@@ -179,9 +180,7 @@ def _body_size(pages: Sequence[Sequence[Line]]) -> float:
 
 def _paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
     """Join lines to paragraphs; larger type is a heading, a wider gap or another size a new paragraph."""
-    drops = [
-        a.bottom - b.bottom for a, b in zip(lines, lines[1:], strict=False) if 0 < a.bottom - b.bottom < 60
-    ]
+    drops = [drop for drop in (a.bottom - b.bottom for a, b in pairwise(lines)) if 0 < drop < 60]
     usual = statistics.median_low(drops) if drops else 0.0
     held: list[Line] = []
     for line in lines:
