@@ -1,1 +1,25 @@
-"""Bottega: a brief becomes checked, signed, multimodal deliverables."""
+"""Bottega: a brief becomes checked, signed, multimodal deliverables.
+
+    import bottega
+
+    made = bottega.make("a launch kit for our new kettle", sources=["docs/"], out="kit")
+    made = await bottega.make_async("...")          # the same inside a running event loop
+    plan = bottega.plan("...", sources=["docs/"])   # nothing runs; edit it, then bottega.make(plan)
+    bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bottega.api import make, make_async, plan, plan_async, verify
+
+__all__ = ["make", "make_async", "plan", "plan_async", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the operations on first use, so that importing Bottega costs nothing."""
+    if name in __all__:
+        from bottega import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'bottega' has no attribute '{name}'")

@@ -1,1 +1,56 @@
 """Settings to service: the one place that joins parts."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bottega.catalog.catalog import Catalog
+from bottega.governance.authority import Authority
+from bottega.governance.policy import Policy
+from bottega.pipelines.workshop import Workshop
+from bottega.service import Bottega
+from bottega.settings import Settings
+from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.database import Database
+from bottega.storage.record import Record
+from bottega.storage.runs import RunStore
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def build(
+    settings: Settings | None = None,
+    *,
+    signing_key: Path | None = None,
+    certificate: Path | None = None,
+    policy: Path | None = None,
+) -> Bottega:
+    """The service for these settings; loads no engine and no weights.
+
+    Raises:
+        StorageFailed: the state folder cannot be used.
+        InvalidValue: the signing key and certificate do not fit, or only one is given.
+    """
+    settings = settings or Settings()
+    database = Database(settings.state / "bottega.sqlite")
+    secrets = {"openai_api_key": settings.openai_api_key}
+    shop = Workshop(
+        artifacts=ArtifactStore(settings.state / "artifacts"),
+        runs=RunStore(database),
+        record=Record(database),
+        catalog=Catalog(settings.home),
+        policy=Policy.load(policy),
+        scratch=settings.state / "scratch",
+        now=now,
+        threads=settings.threads,
+        secret=lambda name: secrets.get(name, ""),
+    )
+
+    def authority() -> Authority:
+        if signing_key and certificate:
+            return Authority.given(signing_key, certificate)
+        return Authority.local(settings.state / "keys")
+
+    return Bottega(shop, authority)

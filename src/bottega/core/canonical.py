@@ -50,7 +50,7 @@ def _write(value: object, out: list[str]) -> None:
             out.append(_number(value))
         case Mapping():
             _write_object(cast(Mapping[object, object], value), out)
-        case Sequence():
+        case Sequence() if not isinstance(value, bytes | bytearray):
             out.append("[")
             for index, item in enumerate(cast(Sequence[object], value)):
                 if index:

@@ -36,6 +36,7 @@ class Step(Value, frozen=True):
     inputs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     checks: dict[str, JsonObject] = Field(default_factory=dict, description="check id to its options")
     seed: int | None = None
+    language: str = Field(default="", description="language its text is to be in, for the checks")
     locality: Locality = "local"
     seconds: float = Field(default=0.0, description="estimated")
     cost: float = Field(default=0.0, description="estimated, US dollars")

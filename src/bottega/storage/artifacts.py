@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class ArtifactStore:
         return path.is_file() and path.stat().st_size == size
 
     @contextmanager
-    def _incoming(self) -> Iterator[Path]:
+    def _incoming(self) -> Generator[Path]:
         folder = self.root / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder)
@@ -116,7 +116,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _disk(root: Path) -> Iterator[None]:
+def _disk(root: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

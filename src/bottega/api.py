@@ -1,0 +1,104 @@
+"""The Python door: the service's operations as functions, async and sync."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bottega.bootstrap import build
+from bottega.core.brief import Brief
+from bottega.core.plan import Plan
+from bottega.governance.verify import Verification
+from bottega.pipelines.briefs import brief_from_file, brief_from_words
+from bottega.pipelines.runner import Event
+from bottega.service import Made
+
+T = TypeVar("T")
+Wish = str | Brief | Plan
+
+
+async def plan_async(
+    wish: str | Brief,
+    *,
+    sources: Sequence[str | Path] = (),
+    seed: int | None = None,
+    local_only: bool | None = None,
+    max_seconds: float | None = None,
+    max_cost: float | None = None,
+    **fields: Any,
+) -> Plan:
+    """What `make_async` would run, as data. Nothing is made.
+
+    Args:
+        wish: what is wanted in plain words, the path of a ``brief.toml``, or a `Brief`.
+        sources: files and folders to write from.
+        seed: same brief and seed, same artifacts.
+        local_only: nothing may leave the machine.
+        max_seconds: time limit.
+        max_cost: cost limit, US dollars.
+        **fields: any other field of `Brief`, for example ``languages=("en", "fr")``.
+
+    Raises:
+        InputError: what was given cannot be planned; names the field.
+        PolicyDenied: a limit or the policy forbids it.
+        SetupError: weights or an optional package are missing; names the command that mends it.
+    """
+    limits = {"local_only": local_only, "max_seconds": max_seconds, "max_cost": max_cost}
+    constraints = {name: value for name, value in limits.items() if value is not None}
+    given = [str(source) for source in sources]
+    if isinstance(wish, Brief):
+        brief = wish
+    elif wish.endswith(".toml"):
+        brief = brief_from_file(Path(wish), sources=given, constraints=constraints, seed=seed)
+    else:
+        brief = brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
+    service = build()
+    try:
+        return await service.plan(brief)
+    finally:
+        service.close()
+
+
+async def make_async(
+    wish: Wish,
+    *,
+    out: str | Path = "out",
+    run_id: str = "",
+    watch: Callable[[Event], None] = lambda event: None,
+    cancelled: threading.Event | None = None,
+    **wanted: Any,
+) -> Made:
+    """Make what is wanted and deliver it into the folder ``out``.
+
+    ``wish`` and ``wanted`` are as in `plan_async`, or a `Plan`. ``run_id`` names the run: the same id and brief
+    goes on where it stopped. ``watch`` is called with every event; set ``cancelled`` to stop.
+
+    Raises:
+        As `plan_async`; StorageFailed when the disk is full. What a step could not do is in the returned run.
+    """
+    plan = wish if isinstance(wish, Plan) else await plan_async(wish, **wanted)
+    service = build()
+    try:
+        return await service.make(plan, Path(out), run_id=run_id, watch=watch, cancelled=cancelled)
+    finally:
+        service.close()
+
+
+def plan(wish: str | Brief, **wanted: Any) -> Plan:
+    """As `plan_async`, for code without an event loop."""
+    return _wait(plan_async(wish, **wanted))
+
+
+def make(wish: Wish, **wanted: Any) -> Made:
+    """As `make_async`, for code without an event loop."""
+    return _wait(make_async(wish, **wanted))
+
+
+def verify(path: str | Path) -> Verification:
+    """Whether a delivered file is as it left, who made it and how. Needs nothing but the file."""
+    return build().verify(Path(path))
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)

@@ -1,0 +1,61 @@
+"""The options that say what is wanted, shared by `make` and `plan`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def brief_options(function: F) -> F:
+    """Goal or brief file, sources and limits."""
+    for option in reversed(
+        (
+            click.argument("goal", required=False, default=""),
+            click.option(
+                "--source",
+                "sources",
+                multiple=True,
+                type=click.Path(path_type=Path),
+                help="A file or folder.",
+            ),
+            click.option("--local-only", is_flag=True, help="Nothing may leave this machine."),
+            click.option("--max-seconds", type=float, help="Time limit."),
+            click.option("--max-cost", type=float, help="Cost limit, US dollars."),
+            click.option("--seed", type=int, help="Same brief and seed, same artifacts."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def read_brief(
+    goal: str,
+    sources: tuple[Path, ...],
+    local_only: bool,
+    max_seconds: float | None,
+    max_cost: float | None,
+    seed: int | None,
+) -> Any:
+    """The brief: a TOML file when ``goal`` names one, else the words and options; options win over the file.
+
+    Raises:
+        InvalidBrief: naming the field and the remedy.
+    """
+    from bottega.pipelines.briefs import brief_from_file, brief_from_words
+
+    limits = {
+        name: value
+        for name, value in (
+            ("local_only", local_only or None),
+            ("max_seconds", max_seconds),
+            ("max_cost", max_cost),
+        )
+        if value is not None
+    }
+    given = [str(source) for source in sources]
+    if goal.endswith(".toml"):
+        return brief_from_file(Path(goal), sources=given, constraints=limits, seed=seed)
+    return brief_from_words(goal, sources=given, constraints=limits, seed=seed)

@@ -1,0 +1,111 @@
+"""`bottega review`."""
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from bottega.pipelines.review import Waiting
+
+
+@click.group()
+def command() -> None:
+    """Look at what waits for a person, approve or reject it."""
+
+
+def _facts(waiting: "Waiting") -> dict[str, object]:
+    decision = waiting.decision.document() if waiting.decision else None
+    return {"id": waiting.id, "ticket": waiting.ticket.document(), "decision": decision}
+
+
+@command.command("list")
+@click.option("--all", "everything", is_flag=True, help="Decided ones too.")
+@click.option("--json", "machine", is_flag=True, help="Print as JSON.")
+def list_(everything: bool, machine: bool) -> None:
+    """List open reviews."""
+    from bottega.bootstrap import build
+    from bottega.cli.show import as_json, table
+
+    found = [each for each in build().reviews().all() if everything or each.decision is None]
+    if machine:
+        as_json([_facts(each) for each in found])
+        return
+    rows = [
+        (
+            each.id[:12],
+            each.run_id,
+            each.ticket.step,
+            each.ticket.reason,
+            f"{each.decision.outcome} by {each.decision.who}" if each.decision else "open",
+        )
+        for each in found
+    ]
+    table("Reviews", ("review", "run", "step", "why a person is asked", "state"), rows)
+
+
+@command.command()
+@click.argument("review")
+@click.option("--json", "machine", is_flag=True, help="Print as JSON.")
+def show(review: str, machine: bool) -> None:
+    """Show one review: the file to look at and what the checks said."""
+    from bottega.bootstrap import build
+    from bottega.cli.show import as_json
+    from bottega.core.artifact import Artifact
+
+    service = build()
+    waiting = service.reviews().get(review)
+    if machine:
+        as_json(_facts(waiting))
+        return
+    ticket = waiting.ticket
+    file = service.shop.artifacts.locate(Artifact(sha256=ticket.artifact, media_type="", size=0))
+    click.echo(
+        f"review  {waiting.id}\nrun     {ticket.run}\noutput  {ticket.step}.{ticket.port}\nfile    {file}"
+    )
+    for verdict in ticket.verdicts:
+        click.echo(f"{verdict.outcome:7} {verdict.check}: {verdict.reason}")
+        for key, value in verdict.evidence.items():
+            click.echo(f"          {key}: {value}")
+    if waiting.decision is not None:
+        click.echo(f"decided {waiting.decision.outcome} by {waiting.decision.who}: {waiting.decision.why}")
+
+
+def _decide(review: str, outcome: Literal["approve", "reject"], who: str, why: str, resume: bool) -> None:
+    from bottega.bootstrap import build
+    from bottega.cli.progress import Watcher
+
+    service = build()
+    waiting, decision = service.reviews().decide(review, outcome, who, why)
+    done = "approved" if outcome == "approve" else "rejected"
+    click.echo(f"{done} by {decision.who}: {waiting.ticket.step}.{waiting.ticket.port}")
+    still_open = [each for each in service.reviews().all(waiting.run_id) if each.decision is None]
+    if still_open:
+        click.echo(f"{len(still_open)} more wait in this run")
+    elif resume:
+        _, plan = service.shop.runs.get(waiting.run_id)
+        with Watcher(plan) as watcher:
+            made = asyncio.run(service.resume(waiting.run_id, watch=watcher))
+        click.echo(f"run {made.run.id}: {made.run.state.replace('_', ' ')} {made.run.reason}")
+        if made.out:
+            click.echo(f"see {made.out / 'index.html'}")
+
+
+@command.command()
+@click.argument("review")
+@click.option("--who", prompt="Your name", help="Who approves.")
+@click.option("--why", default="", help="A reason for the record.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with the run.")
+def approve(review: str, who: str, why: str, resume: bool) -> None:
+    """Let exactly these bytes leave."""
+    _decide(review, "approve", who, why, resume)
+
+
+@command.command()
+@click.argument("review")
+@click.option("--who", prompt="Your name", help="Who rejects.")
+@click.option("--why", prompt="Reason", help="What is wrong.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with the run.")
+def reject(review: str, who: str, why: str, resume: bool) -> None:
+    """Keep it from leaving; the step fails with your reason."""
+    _decide(review, "reject", who, why, resume)

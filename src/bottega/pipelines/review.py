@@ -1,0 +1,115 @@
+"""Steps that wait for a person, and what the person decided."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from bottega.core.errors import NotFound
+from bottega.core.run import Run, StepResult
+from bottega.governance.review import Decision, Ticket, approved, decide
+from bottega.pipelines.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A ticket as stored. ``decision`` is None while it is open."""
+
+    id: str
+    run_id: str
+    ticket: Ticket
+    decision: Decision | None
+
+
+class Reviews:
+    """Opens tickets for blocked outputs and applies the decisions on them."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+
+    def settle(self, run: Run, result: StepResult) -> StepResult:
+        """What becomes of a step whose output is blocked: it waits, is released by approval, or is refused.
+
+        An approval counts for exactly the bytes, plan, policy and verdicts that were looked at.
+        """
+        if result.state != "awaiting_review":
+            return result
+        known = {waiting.id: waiting for waiting in self.all(run.id)}
+        approvals: list[Decision] = []
+        tickets = self._tickets(run, result)
+        for ticket in tickets:
+            waiting = known.get(ticket.identity)
+            if waiting is None:
+                self._shop.runs.keep_ticket(ticket.identity, run.id, ticket.canonical().decode())
+                self._note("bottega", "review:opened", ticket)
+            elif approved(waiting.decision, ticket):
+                approvals.append(cast(Decision, waiting.decision))
+            elif waiting.decision is not None:
+                why = f"rejected by {waiting.decision.who}: {waiting.decision.why}"
+                return result.model_copy(update={"state": "failed", "error": why})
+        if len(approvals) < len(tickets):
+            return result
+        who = ", ".join(dict.fromkeys(decision.who for decision in approvals))
+        return result.model_copy(update={"state": "done", "approved_by": who})
+
+    def all(self, run_id: str = "") -> list[Waiting]:
+        """Every ticket, or those of one run, oldest first."""
+        return [
+            Waiting(
+                id=row[0],
+                run_id=row[1],
+                ticket=Ticket.model_validate_json(row[2]),
+                decision=Decision.model_validate_json(row[3]) if row[3] else None,
+            )
+            for row in self._shop.runs.tickets(run_id)
+        ]
+
+    def get(self, ticket_id: str) -> Waiting:
+        """A ticket by its id or the first characters of it.
+
+        Raises:
+            NotFound: when none or several fit.
+        """
+        fitting = [waiting for waiting in self.all() if waiting.id.startswith(ticket_id)]
+        if len(fitting) != 1 or not ticket_id:
+            found = "no" if not fitting else "more than one"
+            raise NotFound(
+                f"{found} review starts with '{ticket_id}'", remedy="`bottega review list` shows them"
+            )
+        return fitting[0]
+
+    def decide(
+        self, ticket_id: str, outcome: Literal["approve", "reject"], who: str, why: str = ""
+    ) -> tuple[Waiting, Decision]:
+        """Take a decision, once; durable and in the record when this returns.
+
+        Raises:
+            NotFound: no such open ticket.
+            InvalidValue: nobody named, or a rejection without a reason.
+        """
+        waiting = self.get(ticket_id)
+        decision = decide(waiting.ticket, outcome, who, why, at=datetime.fromisoformat(self._shop.now()))
+        self._shop.runs.decide_ticket(waiting.id, decision.canonical().decode())
+        self._note(
+            decision.who, f"review:{outcome}d" if outcome == "approve" else "review:rejected", waiting.ticket
+        )
+        return waiting, decision
+
+    def _tickets(self, run: Run, result: StepResult) -> list[Ticket]:
+        return [
+            Ticket(
+                run=run.id,
+                step=result.step,
+                port=made.port,
+                artifact=made.artifact.sha256,
+                plan=run.plan,
+                policy=self._shop.policy.digest,
+                reason="; ".join(verdict.reason for verdict in made.verdicts if verdict.outcome == "block"),
+                verdicts=made.verdicts,
+            )
+            for made in result.outputs
+            if any(verdict.outcome == "block" for verdict in made.verdicts)
+        ]
+
+    def _note(self, actor: str, act: str, ticket: Ticket) -> None:
+        detail = {"artifact": ticket.artifact, "port": ticket.port, "ticket": ticket.identity}
+        self._shop.record.append(self._shop.now(), actor, act, f"{ticket.run}/{ticket.step}", detail)

@@ -1,0 +1,117 @@
+"""Takes the brief's sources in: stored by digest, converted once, their tables looked at."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bottega.core.artifact import Artifact
+from bottega.core.brief import Brief
+from bottega.core.errors import InvalidPlan
+from bottega.core.plan import SourceRef
+from bottega.engines.tabular import Column, profile, table_name
+from bottega.pipelines.build import TABULAR, TableFacts
+from bottega.pipelines.runner import Sources
+from bottega.pipelines.workshop import Workshop
+from bottega.retrieval.convert import convert
+from bottega.retrieval.document import MEDIA_TYPE, Document, dump, load
+
+CONVERTER = "1"  # of the conversion; raise it when converted documents change
+
+
+async def take_in(brief: Brief, shop: Workshop, note: Callable[[str], None]) -> list[SourceRef]:
+    """Store and convert every source of a brief.
+
+    Raises:
+        UnreadableSource: naming the file, what is wrong and what to do.
+    """
+    found: list[SourceRef] = []
+    names: set[str] = set()
+    paths = (
+        await asyncio.to_thread(expand, [Path(source) for source in brief.sources]) if brief.sources else []
+    )
+    for path in paths:
+        note(f"reading {path.name}")
+        document = await convert(path, ask=shop.ask, store=shop.artifacts.put)
+        original = await asyncio.to_thread(shop.artifacts.put_file, path, document.media_type)
+        name = _distinct(document.name, names)
+        document = _renamed(document, name)
+        stored = shop.artifacts.put(dump(document), MEDIA_TYPE)
+        shop.runs.keep_document(original.sha256, name, CONVERTER, stored.canonical().decode())
+        found.append(
+            SourceRef(name=name, sha256=original.sha256, media_type=original.media_type, size=original.size)
+        )
+    return found
+
+
+def at_hand(sources: Sequence[SourceRef], shop: Workshop) -> Sources:
+    """A plan's sources from the store.
+
+    Raises:
+        InvalidPlan: when one was never taken in here.
+    """
+    originals: dict[str, Artifact] = {}
+    documents: dict[str, Artifact] = {}
+    loaded: list[Document] = []
+    for source in sources:
+        known = shop.runs.document(source.sha256, source.name, CONVERTER)
+        if known is None or not shop.artifacts.holds(source.sha256):
+            raise InvalidPlan(
+                f"source '{source.name}' is not in the store",
+                where="field 'sources'",
+                remedy="plan again from the brief, on this machine",
+            )
+        originals[source.name] = Artifact(
+            sha256=source.sha256, media_type=source.media_type, size=source.size
+        )
+        documents[source.name] = Artifact.model_validate_json(known)
+        loaded.append(load(shop.artifacts.locate(documents[source.name]).read_bytes(), where=source.name))
+    return Sources(originals, documents, [passage for each in loaded for passage in each.passages])
+
+
+def main_table(sources: Sequence[SourceRef], goal: str, shop: Workshop) -> TableFacts | None:
+    """The first table with something to compare: a column of names and a column of numbers.
+
+    The number column is the one whose name the goal mentions, else a price, else the first.
+    """
+    for source in sources:
+        if source.media_type not in TABULAR:
+            continue
+        artifact = Artifact(sha256=source.sha256, media_type=source.media_type, size=source.size)
+        columns = profile(shop.artifacts.locate(artifact).read_bytes(), source.media_type)
+        names = [column for column in columns if column.type == "text"]
+        numbers = [column for column in columns if column.type == "number" and column.distinct > 1]
+        if names and numbers:
+            every = tuple(column.name for column in columns)
+            return TableFacts(table_name(source.name), names[0].name, _pick(numbers, goal).name, every)
+    return None
+
+
+def _pick(numbers: Sequence[Column], goal: str) -> Column:
+    words = goal.lower()
+
+    def rank(column: Column) -> tuple[bool, bool]:
+        stem = column.name.lower().split("_")[0]
+        return stem not in words, stem not in ("price", "prix", "preis", "precio", "prezzo", "cost")
+
+    return min(numbers, key=rank)
+
+
+def _distinct(name: str, taken: set[str]) -> str:
+    """Two files of one name in different folders are told apart by a number."""
+    stem, dot, suffix = name.rpartition(".")
+    number, candidate = 2, name
+    while candidate in taken:
+        candidate = f"{stem}-{number}{dot}{suffix}"
+        number += 1
+    taken.add(candidate)
+    return candidate
+
+
+def _renamed(document: Document, name: str) -> Document:
+    if document.name == name:
+        return document
+    passages = tuple(
+        passage.model_copy(update={"source": name, "id": passage.id.replace(document.name, name, 1)})
+        for passage in document.passages
+    )
+    return document.model_copy(update={"name": name, "passages": passages})

@@ -1,0 +1,183 @@
+"""One step: admit, generate, check, repair or escalate, store, record."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from bottega.checks.base import InputFile, Subject
+from bottega.core.artifact import Artifact
+from bottega.core.canonical import digest
+from bottega.core.errors import BudgetExceeded, Cancelled, EngineFailed
+from bottega.core.passage import Passage
+from bottega.core.plan import Step
+from bottega.core.request import Finished, Output, Part, Request, Usage
+from bottega.core.run import Made, StepResult
+from bottega.core.verdict import Verdict
+from bottega.engines.base import Bench
+from bottega.pipelines.workshop import Workshop
+
+ATTEMPTS = 3  # the first, and at most two repairs
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """An input that arrived at a port."""
+
+    port: str
+    name: str
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that one step needs to run and be judged."""
+
+    step: Step
+    arrived: Sequence[Arrived]
+    run_id: str
+    goal: str = ""
+    language: str = ""
+    passages: Sequence[Passage] = ()
+    computed: Sequence[str] = ()
+    budget: float | None = None  # US dollars left
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    listen: Callable[[Output], None] | None = None
+
+    @property
+    def key(self) -> str:
+        """What will have made the result."""
+        ports: dict[str, tuple[str, ...]] = {}
+        for item in self.arrived:
+            ports[item.port] = (*ports.get(item.port, ()), item.artifact.sha256)
+        return self.step.key(ports)
+
+
+async def run_step(order: Order, shop: Workshop) -> StepResult:
+    """Do one step of a plan, or one call of the API: they are the same.
+
+    Raises:
+        BudgetExceeded: the step would cost more than is left.
+        BottegaError: as the engine raised it.
+        Cancelled: when asked to stop.
+    """
+    step, checks = order.step, digest(order.step.checks)
+    if known := shop.runs.result(order.run_id, order.key, checks):
+        return known.model_copy(update={"step": step.id, "state": "reused", "seconds": 0.0, "cost": 0.0})
+    if order.budget is not None and step.cost > order.budget:
+        raise BudgetExceeded(f"step '{step.id}' costs about ${step.cost:.4f}, ${order.budget:.4f} is left")
+
+    started, cost = time.monotonic(), 0.0
+    request = admit(order)
+    for attempt in range(1, ATTEMPTS + 1):
+        async with shop.bench(order.cancelled) as bench:
+            files, used = await shop.generate(request, bench, order.listen)
+            made = keep(files, step, bench, shop)
+        cost += used.cost
+        made = [await judged(order, each, made, shop) for each in made]
+        blocking = [verdict for each in made for verdict in each.verdicts if verdict.outcome == "block"]
+        if not blocking or shop.card(step.engine).determinism == "exact" or attempt == ATTEMPTS:
+            break
+        request = repaired(request, blocking, attempt)
+
+    result = StepResult(
+        step=step.id,
+        key=order.key,
+        state="awaiting_review" if blocking else "done",
+        outputs=tuple(made),
+        attempts=attempt,
+        seconds=round(time.monotonic() - started, 3),
+        cost=cost,
+        usage=used.document() if used != Usage() else {},
+    )
+    if not blocking:
+        shop.runs.keep_result(order.run_id, result, checks, reusable=reusable(step, shop))
+    return result
+
+
+def admit(order: Order) -> Request:
+    """The request that the step's engine gets."""
+    step = order.step
+    return Request(
+        engine=step.engine,
+        model=step.model,
+        parts=tuple(Part(port=item.port, name=item.name, artifact=item.artifact) for item in order.arrived),
+        params=step.params,
+        seed=step.seed,
+    )
+
+
+def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
+    """Store what an engine finished."""
+    made: list[Made] = []
+    for file in files:
+        if file.path is not None:
+            if not file.path.resolve().is_relative_to(bench.scratch.resolve()):
+                raise EngineFailed("it wrote outside its folder", where=f"step '{step.id}'")
+            artifact = shop.artifacts.put_file(file.path, file.media_type)
+        else:
+            artifact = shop.artifacts.put(file.data or b"", file.media_type)
+        made.append(Made(port=file.port, artifact=artifact, details=file.details))
+    if not made:
+        raise EngineFailed("it finished without a file", where=f"step '{step.id}'")
+    return made
+
+
+async def judged(order: Order, made: Made, siblings: Sequence[Made], shop: Workshop) -> Made:
+    """One output with what every check that applies to it said. A check that raises blocks."""
+    verdicts: list[Verdict] = []
+    locate = shop.artifacts.locate
+
+    async def ask(request: Request) -> Sequence[Finished]:
+        return await shop.ask(request, order.cancelled)
+
+    for check_id, options in sorted(order.step.checks.items()):
+        check = shop.check(check_id)
+        if not applies(check.media_types, made.artifact.media_type):
+            continue
+        subject = Subject(
+            artifact=made.artifact,
+            path=locate(made.artifact),
+            port=made.port,
+            params=order.step.params,
+            details=made.details,
+            inputs=[InputFile(a.port, a.name, a.artifact, locate(a.artifact)) for a in order.arrived],
+            passages=order.passages,
+            computed=order.computed,
+            goal=order.goal,
+            language=order.language,
+            siblings=_paths(siblings, locate),
+            ask=ask,
+        )
+        try:
+            verdicts.append(await check.judge(subject, check.options.model_validate(options)))
+        except Cancelled:
+            raise
+        except Exception as error:  # noqa: BLE001 - a check that raises, blocks
+            reason = f"the check could not decide: {type(error).__name__}: {error}"
+            verdicts.append(Verdict(check=check_id, outcome="block", reason=reason[:500]))
+    return made.model_copy(update={"verdicts": tuple(verdicts)})
+
+
+def applies(patterns: Sequence[str], media_type: str) -> bool:
+    """Whether a check made for these media types judges this one."""
+    return any(fnmatch(media_type, pattern) for pattern in patterns)
+
+
+def repaired(request: Request, blocking: Sequence[Verdict], attempt: int) -> Request:
+    """The same request with one compact line that says what was wrong, and the next seed."""
+    reasons = "; ".join(dict.fromkeys(verdict.reason for verdict in blocking))
+    seed = None if request.seed is None else request.seed + attempt
+    return request.model_copy(update={"feedback": reasons[:400], "seed": seed})
+
+
+def reusable(step: Step, shop: Workshop) -> bool:
+    """Whether another run may have this result: not when chance made it and no seed was given."""
+    determinism = shop.card(step.engine).determinism
+    return determinism == "exact" or (determinism == "seeded" and step.seed is not None)
+
+
+def _paths(made: Sequence[Made], locate: Callable[[Artifact], Path]) -> Mapping[str, Path]:
+    return {each.port: locate(each.artifact) for each in made}

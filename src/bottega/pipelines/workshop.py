@@ -1,0 +1,137 @@
+"""The parts that a run works with, and the engines at hand."""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bottega import plugins
+from bottega.catalog.catalog import Catalog
+from bottega.checks.base import Check
+from bottega.core.errors import BottegaError, EngineFailed
+from bottega.core.request import Finished, Output, Request, Usage
+from bottega.engines.base import Bench, Card, Engine
+from bottega.governance.policy import Policy
+from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.record import Record
+from bottega.storage.runs import RunStore
+
+Listen = Callable[[Output], None]
+
+
+@dataclass
+class Workshop:
+    """Stores, catalog, policy and engines, joined by `bottega.bootstrap`.
+
+    ``now`` gives the time as RFC 3339 text in UTC; ``secret`` looks up a credential by name.
+    """
+
+    artifacts: ArtifactStore
+    runs: RunStore
+    record: Record
+    catalog: Catalog
+    policy: Policy
+    scratch: Path
+    now: Callable[[], str]
+    threads: int = 2
+    secret: Callable[[str], str] = lambda name: ""
+    _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
+    _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+
+    def engine(self, engine_id: str) -> Engine:
+        """The one instance of an engine.
+
+        Raises:
+            NotFound: for an unknown id.
+        """
+        if engine_id not in self._engines:
+            self._engines[engine_id] = plugins.load("bottega.engines", engine_id)()
+        return self._engines[engine_id]
+
+    def card(self, engine_id: str) -> Card:
+        """What an engine declares about itself."""
+        return self.engine(engine_id).card
+
+    def check(self, check_id: str) -> Check:
+        """A check by id.
+
+        Raises:
+            NotFound: for an unknown id.
+        """
+        made: Check = plugins.load("bottega.checks", check_id)()
+        return made
+
+    @asynccontextmanager
+    async def bench(self, cancelled: threading.Event) -> AsyncGenerator[Bench]:
+        """A bench with a private folder that is gone afterwards."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        try:
+            yield Bench(
+                scratch=folder,
+                locate=self.artifacts.locate,
+                weights=self.catalog.path,
+                threads=self.threads,
+                secret=self.secret,
+                cancelled=cancelled,
+            )
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def generate(
+        self, request: Request, bench: Bench, listen: Listen | None = None
+    ) -> tuple[list[Finished], Usage]:
+        """Run one request to its end and gather its files and what it used.
+
+        Raises:
+            BottegaError: as the engine raised it; anything else an engine raises becomes `EngineFailed`.
+        """
+        engine = self.engine(request.engine)
+        files: list[Finished] = []
+        used = Usage()
+        async with self._locks.setdefault(request.engine, asyncio.Lock()):
+            bench.check_cancelled()
+            try:
+                async for output in engine.generate(request, bench):
+                    if isinstance(output, Finished):
+                        files.append(output)
+                    elif isinstance(output, Usage):
+                        used = output
+                    if listen is not None:
+                        listen(output)
+            except BottegaError:
+                raise
+            except Exception as error:
+                raise EngineFailed(
+                    f"{type(error).__name__}: {error}",
+                    where=request.engine,
+                    remedy="this is a bug: report it",
+                ) from error
+        return files, used
+
+    async def ask(self, request: Request, cancelled: threading.Event | None = None) -> Sequence[Finished]:
+        """One request outside a plan (conversion, checks): its files, read into memory."""
+        async with self.bench(cancelled or threading.Event()) as bench:
+            files, _ = await self.generate(request, bench)
+            return [
+                file
+                if file.path is None
+                else file.model_copy(update={"data": file.path.read_bytes(), "path": None})
+                for file in files
+            ]
+
+    def close(self) -> None:
+        """Give back the memory of every engine."""
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+
+
+def facts(error: BaseException) -> dict[str, Any]:
+    """What the record keeps of a failure."""
+    return {"error": type(error).__name__, "reason": str(error)[:500]}

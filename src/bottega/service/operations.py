@@ -1,0 +1,249 @@
+"""Plan, make, review, verify: every door calls these."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bottega.core.artifact import Ingredient, Provenance
+from bottega.core.brief import Brief
+from bottega.core.errors import InvalidPlan, NotFound, StorageFailed
+from bottega.core.plan import Plan
+from bottega.core.run import Made as MadeOutput
+from bottega.core.run import Run, StepResult
+from bottega.delivery.folder import Delivery, deliver
+from bottega.governance.authority import Authority
+from bottega.governance.review import Ticket
+from bottega.governance.signing import Signer
+from bottega.governance.verify import Verification, verify
+from bottega.pipelines.build import Builder
+from bottega.pipelines.graph import is_source, split
+from bottega.pipelines.intent import read_intent
+from bottega.pipelines.review import Reviews
+from bottega.pipelines.runner import Event, Runner, Sources
+from bottega.pipelines.sources import at_hand, main_table, take_in
+from bottega.pipelines.validate import validate
+from bottega.pipelines.workshop import Workshop
+
+Watch = Callable[[Event], None]
+NEEDS_FREE = 500 * 2**20  # bytes of disk for a run's artifacts and its folder
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `Bottega.make` gives back."""
+
+    run: Run
+    plan: Plan
+    delivery: Delivery | None
+
+    @property
+    def out(self) -> Path | None:
+        """The delivered folder."""
+        return self.delivery.out if self.delivery else None
+
+
+class Bottega:
+    """The service. Built by `bottega.bootstrap`; all operations are coroutines."""
+
+    def __init__(self, shop: Workshop, authority: Callable[[], Authority]) -> None:
+        self.shop = shop
+        self._authority = authority
+
+    async def plan(self, brief: Brief, note: Callable[[str], None] = lambda text: None) -> Plan:
+        """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
+
+        Raises:
+            InvalidBrief, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
+        """
+        sources = await take_in(brief, self.shop, note)
+        note("reading the brief")
+        intent = await read_intent(brief, self.shop.ask, [source.name for source in sources])
+        table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
+        plan = Builder(brief, intent, sources, table, self.shop).build()
+        validate(plan, self.shop)
+        return plan
+
+    def read_plan(self, path: Path) -> Plan:
+        """A plan from its file, validated.
+
+        Raises:
+            InvalidPlan: one clear error naming the step and the field.
+        """
+        try:
+            plan = Plan.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise InvalidPlan("there is no such file", where=str(path)) from error
+        except ValidationError as error:
+            raise _plan_fault(path, error) from error
+        validate(plan, self.shop)
+        return plan
+
+    async def make(
+        self,
+        plan: Plan,
+        out: Path | None,
+        *,
+        run_id: str = "",
+        watch: Watch = lambda event: None,
+        cancelled: threading.Event | None = None,
+    ) -> Made:
+        """Run a plan and deliver what it makes.
+
+        An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
+        even when a step waits for a person; the run says so.
+
+        Raises:
+            InvalidBrief: the run id belongs to another brief.
+            StorageFailed: the disk is full.
+        """
+        validate(plan, self.shop)
+        sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
+        run = Run(
+            id=run_id or f"run-{uuid.uuid4().hex[:12]}",
+            state="planned",
+            plan=plan.identity,
+            brief=plan.brief.identity,
+            out=str(out.absolute()) if out else "",
+            created_at=self.shop.now(),
+        )
+        run = self.shop.runs.start(run, plan)
+        runner = Runner(plan, run, sources, self.shop, watch, cancelled or threading.Event())
+        run = await runner.work()
+        delivery = await asyncio.to_thread(self._deliver, plan, run, sources, out) if out else None
+        return Made(run, plan, delivery)
+
+    async def resume(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
+        """Go on with a run, for example after a review.
+
+        Raises:
+            NotFound: for an unknown run.
+        """
+        run, plan = self.shop.runs.get(run_id)
+        return await self.make(plan, Path(run.out) if run.out else None, run_id=run_id, watch=watch)
+
+    def runs(self) -> list[Run]:
+        """Every run, oldest first."""
+        return self.shop.runs.all()
+
+    def reviews(self) -> "Reviews":
+        """What waits for a person."""
+        return Reviews(self.shop)
+
+    def verify(self, path: Path) -> Verification:
+        """Whether a file is as it left, who made it and how; needs no database."""
+        return verify(path, self.trusted_roots())
+
+    def close(self) -> None:
+        """Give back the memory of every engine; finished work is safe in the store."""
+        self.shop.close()
+
+    def trusted_roots(self) -> list[str]:
+        """Certificates that this machine trusts."""
+        return [self._authority().root_pem()]
+
+    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path) -> Delivery | None:
+        results = {result.step: result for result in run.results}
+        ready = [
+            item
+            for item in plan.deliverables
+            if (result := results.get(split(item.output)[0])) and result.state in ("done", "reused")
+        ]
+        if not ready:
+            return None
+        authority = self._authority()
+        provenances = {item.output: self._provenance(plan, run, results, item.output) for item in ready}
+        delivery = deliver(
+            out=out,
+            plan=plan,
+            run=run,
+            provenances=provenances,
+            locate=self.shop.artifacts.locate,
+            sign=Signer(authority).sign,
+            passages=sources.passages,
+            root_certificate_pem=authority.root_pem(),
+        )
+        for item in ready:
+            provenance = provenances[item.output]
+            detail = {"path": item.path, "sha256": provenance.artifact.sha256, "run": run.id}
+            self.shop.record.append(self.shop.now(), "bottega", "delivery:released", item.output, detail)
+        return delivery
+
+    def _provenance(self, plan: Plan, run: Run, results: dict[str, StepResult], output: str) -> Provenance:
+        step_id, port = split(output)
+        step, result = plan.step(step_id), results[step_id]
+        card = self.shop.card(step.engine)
+        made = next(each for each in result.outputs if each.port == port)
+        return Provenance(
+            artifact=made.artifact,
+            run_id=run.id,
+            plan=run.plan,
+            step=step_id,
+            step_key=result.key,
+            engine=step.engine,
+            engine_version=step.version or card.version,
+            model=step.model,
+            weights=step.weights,
+            locality=card.locality,
+            destination=card.destination,
+            params=step.params,
+            seed=step.seed,
+            ingredients=tuple(self._ingredients(plan, results, step_id)),
+            verdicts=made.verdicts,
+            attempts=result.attempts,
+            approved_by=result.approved_by,
+            made_at=run.finished_at,
+            seconds=result.seconds,
+            cost=result.cost,
+            source_type=card.source_type,
+        )
+
+    def _ingredients(self, plan: Plan, results: dict[str, StepResult], step_id: str) -> Sequence[Ingredient]:
+        """What a step was made from: sources and outputs of other steps."""
+        found: dict[str, Ingredient] = {}
+        sources = {source.name: source for source in plan.sources}
+        for references in plan.step(step_id).inputs.values():
+            for reference in references:
+                if is_source(reference):
+                    source = sources[reference.partition(":")[2]]
+                    found[reference] = Ingredient(
+                        name=source.name, sha256=source.sha256, media_type=source.media_type
+                    )
+                else:
+                    made = _made(results, reference)
+                    found[reference] = Ingredient(
+                        name=reference, sha256=made.artifact.sha256, media_type=made.artifact.media_type
+                    )
+        return list(found.values())
+
+
+def _made(results: dict[str, StepResult], reference: str) -> MadeOutput:
+    step_id, port = split(reference)
+    for made in results[step_id].outputs:
+        if made.port == port:
+            return made
+    raise NotFound(f"there is no output '{reference}'")
+
+
+def _plan_fault(path: Path, error: ValidationError) -> InvalidPlan:
+    """The first fault of a plan file, with the step's id where there is one."""
+    import json
+
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = list(first["loc"])
+    where = str(path)
+    if len(place) > 1 and place[0] == "steps" and isinstance(place[1], int):
+        try:
+            name = json.loads(path.read_text())["steps"][place[1]]["id"]
+        except (KeyError, TypeError, ValueError):
+            name = f"number {place[1] + 1}"
+        where, place = f"step '{name}'", place[2:]
+    field = ".".join(str(part) for part in place) or "file"
+    return InvalidPlan(first["msg"], where=f"{where}, field '{field}'")
+
+
+__all__ = ["Bottega", "Made", "StorageFailed", "Ticket", "Watch"]
