@@ -6,7 +6,7 @@ SHOWN_BY = {
     "backpack": "portable",
     "banknote": "money",
     "battery-charging": "charge charging",
-    "battery-full": "autonomy runtime",
+    "battery-full": "battery autonomy runtime",
     "bike": "bicycle cycling",
     "brain": "smart",
     "briefcase": "office",

@@ -126,9 +126,15 @@ class _Sheet:
         count = len(labels)
         self.columns = count if count <= 4 else -(-count // 2) if count <= 8 else 4
         rows = -(-count // self.columns)
-        self.margin, self.gap, self.row = 72, 56, round(SIDE) + 112
+        self.margin, self.gap = 72, 56
+        blocks = [
+            setter.fit(label, LABEL, size=27, floor=15, width=SIDE + 36, height=74, lines=2, name="label")
+            for label in labels
+        ]
+        under = 24 + round(max(block.height for block in blocks))
+        self.row = round(SIDE) + under + 44
         width = 2 * self.margin + self.columns * round(SIDE) + (self.columns - 1) * self.gap
-        self.scene = Scene(width, 2 * self.margin + rows * self.row - 24)
+        self.scene = Scene(width, 2 * self.margin + rows * self.row - 44)
         self.scene.ground.append(Region(0, 0, self.scene.width, self.scene.height).fill(palette.paper))
         for index, label in enumerate(labels):
             x, y = self.place(index)
@@ -169,7 +175,8 @@ def _entries(params: IconsParams, request: Request, bench: Bench) -> list[tuple[
     for item in cast(list[Any], found):
         fields = cast(JsonObject, item) if isinstance(item, dict) else {"icon": item}
         words = str(fields.get("icon") or fields.get("title") or "").strip()
-        entries.append((words, str(fields.get("label") or fields.get("title") or words).strip()))
+        label = str(fields.get("label") or fields.get("title") or words).strip()
+        entries.append((words, label[:1].upper() + label[1:]))
     entries = [entry for entry in entries if entry[0]]
     if params.labels:
         entries = [(words, label) for (words, _), label in zip(entries, params.labels, strict=False)]
@@ -210,7 +217,8 @@ def _tile(
 ) -> str:
     """A rounded tile with one large disc of light in a corner, and the icon."""
     cx, cy = ((0.92, 0.95), (0.05, 0.9), (0.95, 0.05), (0.08, 0.08))[index % 4]
-    glow = f'<circle cx="{x + SIDE * cx:.1f}" cy="{y + SIDE * cy:.1f}" r="{SIDE * 0.52:.1f}" fill="{mix(ground, front, 0.13)}"/>'
+    light = mix(ground, "#ffffff", 0.32) if contrast(ground, "#000000") > 8 else mix(ground, front, 0.13)
+    glow = f'<circle cx="{x + SIDE * cx:.1f}" cy="{y + SIDE * cy:.1f}" r="{SIDE * 0.52:.1f}" fill="{light}"/>'
     whole = Region(x, y, SIDE, SIDE)
     tile = whole.clip(f"tile{index}", whole.fill(ground) + glow, SIDE * 0.23)
     size = SIDE * 0.47

@@ -113,8 +113,13 @@ def rasterise(svg: str, width: int, height: int) -> bytes:
 
 def typeset(source: str, form: str, fonts: Sequence[Path], **inputs: str) -> bytes:
     """Typst markup as one page of SVG or PNG; one point is one pixel."""
+    return typeset_pages(source, form, fonts, **inputs)[0]
+
+
+def typeset_pages(source: str, form: str, fonts: Sequence[Path], **inputs: str) -> list[bytes]:
+    """Typst markup as SVG or PNG, page by page."""
     typst: Any = require("typst", extra="all")
-    page: bytes | list[bytes] = typst.compile(
+    pages: bytes | list[bytes] = typst.compile(
         source.encode(),
         format=form,
         ppi=72.0,
@@ -122,7 +127,7 @@ def typeset(source: str, form: str, fonts: Sequence[Path], **inputs: str) -> byt
         ignore_system_fonts=True,
         sys_inputs=inputs,
     )
-    return page if isinstance(page, bytes) else page[0]
+    return [pages] if isinstance(pages, bytes) else pages
 
 
 def _page(width: int, height: int) -> str:
