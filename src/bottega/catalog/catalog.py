@@ -46,7 +46,8 @@ class Catalog:
         """
         names = {known: model for model in self.models() for known in (model.id, *model.aliases)}
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or sorted(names)
+            near = [known for known in sorted(names) if name.lower() in known]
+            near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.4) or sorted(names)
             raise NotFound(
                 f"unknown model '{name}'", remedy=f"perhaps {' or '.join(near)}; see `bottega models`"
             )
