@@ -10,7 +10,8 @@ from bottega.core.errors import InvalidBrief
 from bottega.core.plan import Deliverable, Plan, SourceRef, Step
 from bottega.core.value import JsonObject
 from bottega.engines.base import Card
-from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill, values_table
+from bottega.engines.markdown_table import title_of
+from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill
 from bottega.pipelines.graph import split
 from bottega.pipelines.intent import Intent
 from bottega.pipelines.workshop import Workshop
@@ -27,7 +28,6 @@ class TableFacts:
     name: str
     x: str
     y: str
-    columns: tuple[str, ...] = ()
     mark: str = "bar"
 
 
@@ -231,8 +231,6 @@ class Builder:
             "font": brand.font,
             "seed": self.brief.seed,
             "voice": VOICES.get(language, VOICES["en"]),
-            "labels": {},
-            "values_table": values_table(),
         }
         if wanted.count:
             values["count"] = wanted.count
@@ -244,10 +242,8 @@ class Builder:
                 "table": self.table.name,
                 "x": self.table.x,
                 "y": self.table.y,
-                "unit": label(self.table.y)[1],
                 "mark": self.table.mark,
-                "labels": {column: heading(column) for column in self.table.columns},
-                "chart_title": f"{label(self.table.y)[0]}: {self.intent.subject}",
+                "chart_title": f"{self.intent.subject}: {title_of(self.table.y)}",
                 "source_note": self.table.name.replace("_", " "),
             }
         strings = plan.strings.get(language) or plan.strings.get("en", {})
@@ -295,52 +291,3 @@ class Builder:
         size = sum(source.size for source in self.sources) if "sources" in step.inputs else 4000
         estimate = engine.estimate(engine.params.model_validate(step.params), size)
         return step.model_copy(update={"seconds": estimate.seconds, "cost": estimate.cost})
-
-
-def heading(column: str) -> str:
-    """A column's name over its values: ``price_eur`` is "Price (EUR)"."""
-    name, unit = label(column)
-    return f"{name} ({unit})" if unit else name
-
-
-UNITS = {
-    "eur": "EUR",
-    "usd": "USD",
-    "gbp": "GBP",
-    "chf": "CHF",
-    "w": "W",
-    "kwh": "kWh",
-    "wh": "Wh",
-    "kg": "kg",
-    "g": "g",
-}
-UNITS |= {
-    "l": "l",
-    "ml": "ml",
-    "db": "dB",
-    "s": "s",
-    "min": "min",
-    "h": "h",
-    "km": "km",
-    "m": "m",
-    "cm": "cm",
-    "mm": "mm",
-}
-UNITS |= {
-    "months": "months",
-    "years": "years",
-    "days": "days",
-    "percent": "%",
-    "pct": "%",
-    "c": "°C",
-    "v": "V",
-    "a": "A",
-}
-
-
-def label(column: str) -> tuple[str, str]:
-    """What people call a column, and its unit: ``price_eur`` is ("Price", "EUR")."""
-    words = column.split("_")
-    unit = UNITS.get(words[-1].lower(), "") if len(words) > 1 else ""
-    name = " ".join(words[:-1] if unit else words)
-    return name[:1].upper() + name[1:], unit

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Literal, cast
 
 from bottega.core.errors import NotFound
-from bottega.core.run import Run, StepResult
+from bottega.core.plan import Plan
+from bottega.core.run import Made, Run, StepResult
 from bottega.governance.review import Decision, Ticket, approved, decide
 from bottega.pipelines.workshop import Workshop
 
@@ -26,16 +27,16 @@ class Reviews:
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
 
-    def settle(self, run: Run, result: StepResult) -> StepResult:
-        """What becomes of a step whose output is blocked: it waits, is released by approval, or is refused.
+    def settle(self, run: Run, plan: Plan, result: StepResult) -> StepResult:
+        """What becomes of a step: one that is blocked, or that the policy shows to a person, waits for a decision.
 
         An approval counts for exactly the bytes, plan, policy and verdicts that were looked at.
         """
-        if result.state != "awaiting_review":
-            return result
         known = {waiting.id: waiting for waiting in self.all(run.id)}
         approvals: list[Decision] = []
-        tickets = self._tickets(run, result)
+        tickets = self._tickets(run, plan, result)
+        if not tickets:
+            return result
         for ticket in tickets:
             waiting = known.get(ticket.identity)
             if waiting is None:
@@ -47,7 +48,7 @@ class Reviews:
                 why = f"rejected by {waiting.decision.who}: {waiting.decision.why}"
                 return result.model_copy(update={"state": "failed", "error": why})
         if len(approvals) < len(tickets):
-            return result
+            return result.model_copy(update={"state": "awaiting_review"})
         who = ", ".join(dict.fromkeys(decision.who for decision in approvals))
         return result.model_copy(update={"state": "done", "approved_by": who})
 
@@ -94,21 +95,35 @@ class Reviews:
         )
         return waiting, decision
 
-    def _tickets(self, run: Run, result: StepResult) -> list[Ticket]:
-        return [
-            Ticket(
-                run=run.id,
-                step=result.step,
-                port=made.port,
-                artifact=made.artifact.sha256,
-                plan=run.plan,
-                policy=self._shop.policy.digest,
-                reason="; ".join(verdict.reason for verdict in made.verdicts if verdict.outcome == "block"),
-                verdicts=made.verdicts,
-            )
-            for made in result.outputs
-            if any(verdict.outcome == "block" for verdict in made.verdicts)
-        ]
+    def _tickets(self, run: Run, plan: Plan, result: StepResult) -> list[Ticket]:
+        found: list[Ticket] = []
+        for made in result.outputs:
+            blocking = [verdict.reason for verdict in made.verdicts if verdict.outcome == "block"]
+            reason = "; ".join(blocking) or self._asked_by_policy(plan, result.step, made)
+            if reason:
+                ticket = Ticket(
+                    run=run.id,
+                    step=result.step,
+                    port=made.port,
+                    artifact=made.artifact.sha256,
+                    plan=run.plan,
+                    policy=self._shop.policy.digest,
+                    reason=reason,
+                    verdicts=made.verdicts,
+                )
+                found.append(ticket)
+        return found
+
+    def _asked_by_policy(self, plan: Plan, step_id: str, made: Made) -> str:
+        engine = plan.step(step_id).engine
+        for item in plan.deliverables:
+            if item.output == f"{step_id}.{made.port}":
+                rule = self._shop.policy.review_for(
+                    made.artifact.media_type, item.kind, engine, item.language
+                )
+                if rule:
+                    return f"the policy's rule '{rule}' asks for a person"
+        return ""
 
     def _note(self, actor: str, act: str, ticket: Ticket) -> None:
         detail = {"artifact": ticket.artifact, "port": ticket.port, "ticket": ticket.identity}

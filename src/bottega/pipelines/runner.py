@@ -115,7 +115,7 @@ class Runner:
             failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{step.id}'")
             self._record("step_failed", step.id, facts(failure))
             return StepResult(step=step.id, key=order.key, state="failed", error=str(failure))
-        result = Reviews(self.shop).settle(self.run, result)
+        result = Reviews(self.shop).settle(self.run, self.plan, result)
         self._record(
             f"step_{result.state}",
             step.id,

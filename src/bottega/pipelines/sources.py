@@ -14,6 +14,7 @@ from bottega.pipelines.runner import Sources
 from bottega.pipelines.workshop import Workshop
 from bottega.retrieval.convert import convert
 from bottega.retrieval.document import MEDIA_TYPE, Document, dump, load
+from bottega.retrieval.expand import expand, names
 
 CONVERTER = "1"  # of the conversion; raise it when converted documents change
 
@@ -25,16 +26,13 @@ async def take_in(brief: Brief, shop: Workshop, note: Callable[[str], None]) -> 
         UnreadableSource: naming the file, what is wrong and what to do.
     """
     found: list[SourceRef] = []
-    names: set[str] = set()
     paths = (
         await asyncio.to_thread(expand, [Path(source) for source in brief.sources]) if brief.sources else []
     )
-    for path in paths:
-        note(f"reading {path.name}")
-        document = await convert(path, ask=shop.ask, store=shop.artifacts.put)
+    for path, name in names(paths).items():
+        note(f"reading {name}")
+        document = await convert(path, name=name, ask=shop.ask, store=shop.artifacts.put)
         original = await asyncio.to_thread(shop.artifacts.put_file, path, document.media_type)
-        name = _distinct(document.name, names)
-        document = _renamed(document, name)
         stored = shop.artifacts.put(dump(document), MEDIA_TYPE)
         shop.runs.keep_document(original.sha256, name, CONVERTER, stored.canonical().decode())
         found.append(
@@ -78,11 +76,10 @@ def main_table(sources: Sequence[SourceRef], goal: str, shop: Workshop) -> Table
             continue
         artifact = Artifact(sha256=source.sha256, media_type=source.media_type, size=source.size)
         columns = profile(shop.artifacts.locate(artifact).read_bytes(), source.media_type)
-        names = [column for column in columns if column.type == "text"]
+        texts = [column for column in columns if column.type == "text"]
         numbers = [column for column in columns if column.type == "number" and column.distinct > 1]
-        if names and numbers:
-            every = tuple(column.name for column in columns)
-            return TableFacts(table_name(source.name), names[0].name, _pick(numbers, goal).name, every)
+        if texts and numbers:
+            return TableFacts(table_name(source.name), texts[0].name, _pick(numbers, goal).name)
     return None
 
 
@@ -94,24 +91,3 @@ def _pick(numbers: Sequence[Column], goal: str) -> Column:
         return stem not in words, stem not in ("price", "prix", "preis", "precio", "prezzo", "cost")
 
     return min(numbers, key=rank)
-
-
-def _distinct(name: str, taken: set[str]) -> str:
-    """Two files of one name in different folders are told apart by a number."""
-    stem, dot, suffix = name.rpartition(".")
-    number, candidate = 2, name
-    while candidate in taken:
-        candidate = f"{stem}-{number}{dot}{suffix}"
-        number += 1
-    taken.add(candidate)
-    return candidate
-
-
-def _renamed(document: Document, name: str) -> Document:
-    if document.name == name:
-        return document
-    passages = tuple(
-        passage.model_copy(update={"source": name, "id": passage.id.replace(document.name, name, 1)})
-        for passage in document.passages
-    )
-    return document.model_copy(update={"name": name, "passages": passages})

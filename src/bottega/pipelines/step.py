@@ -70,8 +70,9 @@ async def run_step(order: Order, shop: Workshop) -> StepResult:
         raise BudgetExceeded(f"step '{step.id}' costs about ${step.cost:.4f}, ${order.budget:.4f} is left")
 
     started, cost = time.monotonic(), 0.0
-    request = admit(order)
-    for attempt in range(1, ATTEMPTS + 1):
+    request, attempt = admit(order), 0
+    while True:
+        attempt += 1
         async with shop.bench(order.cancelled) as bench:
             files, used = await shop.generate(request, bench, order.listen)
             made = keep(files, step, bench, shop)

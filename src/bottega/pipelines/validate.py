@@ -11,8 +11,7 @@ from bottega.engines.base import Port
 from bottega.pipelines.graph import is_source, ordered, split
 from bottega.pipelines.step import applies
 from bottega.pipelines.workshop import Workshop
-
-DOCUMENT = "application/vnd.bottega.document+json"
+from bottega.retrieval.document import MEDIA_TYPE
 
 
 def validate(plan: Plan, shop: Workshop) -> None:
@@ -119,7 +118,7 @@ def _types(
             raise fault(
                 step, f"inputs.{field}", f"no source is called '{name}'", f"one of: {', '.join(sources)}"
             )
-        return (DOCUMENT,) if kind == "document" else (sources[name].media_type,)
+        return (MEDIA_TYPE,) if kind == "document" else (sources[name].media_type,)
     before, port = split(reference)
     if port not in outputs[before]:
         known = ", ".join(outputs[before])

@@ -109,9 +109,3 @@ def fill(value: Any, variables: Mapping[str, Any], where: str) -> Any:
     if isinstance(value, list):
         return [fill(item, variables, where) for item in cast(list[Any], value)]
     return value
-
-
-@cache
-def values_table() -> str:
-    """Jinja that writes the rows of a table step as a Markdown table; wants ``labels`` by column."""
-    return (files(__name__) / "values_table.jinja").read_text("utf-8").strip()
