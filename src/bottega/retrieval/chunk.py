@@ -54,8 +54,9 @@ class _Passages:
             words = sum(one.words for one in held)
             full = words + piece.words > MOST or words >= FEWEST or (is_heading and words >= TINY)
             if has_body and full:
+                kept = [held.pop()] if _asks(held, piece) else []  # a question stays with its answer
                 self._close(number, offset, text, held, heading)
-                held, has_body, heading = [], False, self._heading()
+                held, has_body, heading = kept, bool(kept), self._heading()
             held.append(piece)
             if is_heading:
                 self._enter(piece.block)
@@ -86,6 +87,17 @@ class _Passages:
                 text=text[start:end],
             )
         )
+
+
+def _asks(held: Sequence[_Piece], following: _Piece) -> bool:
+    last = held[-1].block
+    return (
+        len(held) > 1
+        and last.kind == following.block.kind == "paragraph"
+        and last.text.endswith("?")
+        and held[-1].words <= TINY
+        and held[-2].block.kind == "paragraph"
+    )
 
 
 def compose(

@@ -2,18 +2,14 @@
 
 import asyncio
 import io
-import statistics
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from ctypes import byref, c_double
-from dataclasses import dataclass
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 from bottega.core.errors import UnreadableSource
-from bottega.retrieval.chunk import Block
+from bottega.retrieval.convert.pdf_lines import Line, body_size, paragraphs, without_running_lines
 from bottega.retrieval.convert.picture import recognise
 from bottega.retrieval.convert.reading import Pages, Reading
 
@@ -23,24 +19,15 @@ _OCR_DPI = 200
 _PDFIUM = threading.Lock()  # PDFium is not thread-safe
 
 
-@dataclass(frozen=True)
-class Line:
-    """One printed line: its text, size of type and height of its lower edge on the page, in points."""
-
-    text: str
-    size: float
-    bottom: float
-
-
 async def read(reading: Reading) -> Pages:
     """Pages of headings and paragraphs.
 
     Raises:
         UnreadableSource: for a damaged, encrypted or empty PDF, or one with too many pages.
     """
-    pages = await asyncio.to_thread(_extract, reading)
-    body = _body_size(pages)
-    blocks = [list(_paragraphs(lines, body)) for lines in pages]
+    pages = without_running_lines(await asyncio.to_thread(_extract, reading))
+    body = body_size(pages)
+    blocks = [list(paragraphs(lines, body)) for lines in pages]
     bare = [index for index, lines in enumerate(pages) if sum(len(line.text) for line in lines) < 8]
     if not bare:
         return blocks
@@ -168,51 +155,3 @@ def _render(reading: Reading, index: int) -> bytes | None:
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
-
-
-def _body_size(pages: Sequence[Sequence[Line]]) -> float:
-    sizes: Counter[float] = Counter()
-    for lines in pages:
-        for line in lines:
-            sizes[line.size] += len(line.text)
-    return max(sizes.items(), key=lambda item: (item[1], item[0]))[0] if sizes else 0.0
-
-
-def _paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
-    """Join lines to paragraphs; larger type is a heading, a wider gap or another size a new paragraph."""
-    drops = [drop for drop in (a.bottom - b.bottom for a, b in pairwise(lines)) if 0 < drop < 60]
-    usual = statistics.median_low(drops) if drops else 0.0
-    held: list[Line] = []
-    for line in lines:
-        if held and _breaks(held, line, usual):
-            yield _block(held, body)
-            held = []
-        held.append(line)
-    if held:
-        yield _block(held, body)
-
-
-def _breaks(held: Sequence[Line], line: Line, usual: float) -> bool:
-    last = held[-1]
-    drop = last.bottom - line.bottom
-    if abs(last.size - line.size) > 0.6:
-        return True
-    if line.text[0] in "•‣▪–—·-*" and len(line.text) > 1:
-        return True
-    return drop > max(usual, last.size) * 1.45 or drop < -2 * last.size
-
-
-def _block(held: Sequence[Line], body: float) -> Block:
-    text = held[0].text
-    for line in held[1:]:
-        if text.endswith(("\ufffe", "\x02")):
-            text = text[:-1] + line.text
-        elif text.endswith("-") and text[-2:-1].isalpha() and line.text[0].islower():
-            text = text + line.text  # a hyphen that was printed stays; a soft one arrives as U+FFFE
-        else:
-            text = f"{text} {line.text}"
-    text = text.replace("\ufffe", "").replace("\x02", "")
-    ratio = held[0].size / body if body else 1.0
-    if ratio < 1.12 or len(text.split()) > 18:
-        return Block(text)
-    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3)

@@ -1,0 +1,163 @@
+"""Citations for a draft, found in the passages and never taken from whoever wrote it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar, cast
+
+from pydantic import Field
+
+from bottega.core.canonical import canonical_json
+from bottega.core.errors import EngineFailed, UnreadableSource
+from bottega.core.passage import Passage
+from bottega.core.request import Finished, Output, Request
+from bottega.core.value import JsonObject
+from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.retrieval.document import PASSAGES_MEDIA_TYPE, load_passages
+from bottega.retrieval.support import Support, Supporter
+
+
+class CiteParams(Params, frozen=True):
+    """How much support an answer needs."""
+
+    min_score: float = Field(
+        default=0.35,
+        ge=0,
+        le=1,
+        description="share of an answer's words, by weight, that its quotes must hold",
+    )
+    max_quotes: int = Field(
+        default=3, ge=1, le=10, description="quotes for one answer; two more for its numbers"
+    )
+    drop_unsupported: bool = Field(
+        default=True,
+        description="leave out answers with too little support or with numbers that no quote holds",
+    )
+
+
+class Cite(Engine):
+    """Looks up for each answer the sentences that bear it out, word for word, at their place."""
+
+    card: ClassVar[Card] = Card(
+        id="cite",
+        version="1",
+        summary="Finds the sentences of the sources that bear out each answer, and leaves out what none bears out",
+        modality="data",
+        inputs=(
+            Port(name="draft", media_types=("application/json",), note="items of question and answer"),
+            Port(name="passages", media_types=(PASSAGES_MEDIA_TYPE,), many=True),
+        ),
+        outputs=(Port(name="cited", media_types=("application/json",)),),
+        licence="Apache-2.0",
+        not_covered="Compares words and numbers, not meaning: a negation or a swapped subject is not seen.",
+    )
+    params: ClassVar[type[Params]] = CiteParams
+
+    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield the draft with citations."""
+        params = CiteParams.model_validate(request.params)
+        yield await asyncio.to_thread(_cite, request, params, bench)
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """A few milliseconds an answer."""
+        return Estimate(seconds=0.1 + input_bytes / 2e5)
+
+
+def _cite(request: Request, params: CiteParams, bench: Bench) -> Finished:
+    draft, key = _draft(request, bench)
+    supporter = Supporter(_passages(request, bench))
+    kept: list[JsonObject] = []
+    dropped: list[JsonObject] = []
+    for item in cast(list[JsonObject], draft[key]):
+        bench.check_cancelled()
+        said, topic = (item["answer"], item["question"]) if key == "items" else (item["text"], "")
+        support = supporter.find(said, topic, most=params.max_quotes)
+        reason = _lacking(support, params.min_score)
+        if reason and params.drop_unsupported:
+            dropped.append({"text": topic or said, "reason": reason, "score": round(support.score, 4)})
+        else:
+            kept.append(_cited(item, support))
+    if not kept:
+        asked = "; ".join(f"'{one['text']}': {one['reason']}" for one in dropped)
+        raise EngineFailed(
+            f"no answer is borne out by the sources: {asked}",
+            remedy="answer from the passages in their own words and numbers, or add a source that holds the answers",
+        )
+    return Finished(
+        port="cited",
+        media_type="application/json",
+        data=canonical_json({**draft, key: kept}),
+        details={
+            "kept": len(kept),
+            "dropped": dropped,
+            "citations": sum(len(item["citations"]) for item in kept),
+        },
+    )
+
+
+def _lacking(support: Support, min_score: float) -> str:
+    """Why this is not enough; empty when it is."""
+    if not support.sentences or support.score < min_score:
+        return f"support {support.score:.2f} is under {min_score:.2f}"
+    return f"no quote holds {', '.join(support.missing)}" if support.missing else ""
+
+
+def _cited(item: JsonObject, support: Support) -> JsonObject:
+    citations = [
+        {
+            "passage": sentence.passage.id,
+            "source": sentence.passage.source,
+            "page": sentence.passage.page,
+            "start": sentence.start,
+            "end": sentence.end,
+            "quote": sentence.text,
+            "score": round(score, 4),
+        }
+        for sentence, score in support.sentences
+    ]
+    own = {name: value for name, value in item.items() if name not in ("citations", "unsupported")}
+    unsupported = {"unsupported": list(support.missing)} if support.missing else {}
+    return {**own, "citations": citations, **unsupported}
+
+
+def _draft(request: Request, bench: Bench) -> tuple[JsonObject, str]:
+    """The draft and the name of its list: ``items`` of question and answer, or ``claims`` of text."""
+    parts = parts_at(request, "draft")
+    if len(parts) != 1:
+        raise EngineFailed("one draft is needed", remedy="give one JSON file", where="draft")
+    try:
+        draft: Any = json.loads(bench.read(parts[0]))
+    except ValueError as error:
+        raise EngineFailed(
+            f"the draft is not JSON: {error}", remedy="give JSON", where=parts[0].name
+        ) from error
+    for key, fields in (("items", ("question", "answer")), ("claims", ("text",))):
+        items: Any = cast(JsonObject, draft).get(key) if isinstance(draft, dict) else None
+        if isinstance(items, list) and items:
+            for number, item in enumerate(cast(list[Any], items), start=1):
+                if not isinstance(item, dict) or not all(isinstance(item.get(name), str) for name in fields):
+                    raise EngineFailed(
+                        f"{key} {number} does not hold text for {' and '.join(fields)}",
+                        remedy="hold the draft to its schema",
+                        where=parts[0].name,
+                    )
+            return cast(JsonObject, draft), key
+    raise EngineFailed(
+        "the draft holds no items and no claims",
+        remedy='give {"items": [{"question", "answer"}]} or {"claims": [{"text"}]}',
+        where=parts[0].name,
+    )
+
+
+def _passages(request: Request, bench: Bench) -> list[Passage]:
+    found: list[Passage] = []
+    for part in parts_at(request, "passages"):
+        try:
+            found.extend(load_passages(bench.read(part), where=part.name))
+        except UnreadableSource as error:
+            raise EngineFailed(error.message, remedy=error.remedy, where=error.where) from error
+    if not found:
+        raise EngineFailed(
+            "no passages were given", remedy="give the output of a search step", where="passages"
+        )
+    return found

@@ -1,0 +1,96 @@
+"""From the printed lines of a PDF to headings and paragraphs."""
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bottega.retrieval.chunk import Block
+
+
+@dataclass(frozen=True)
+class Line:
+    """One printed line: its text, size of type and height of its lower edge on the page, in points."""
+
+    text: str
+    size: float
+    bottom: float
+
+
+def body_size(pages: Sequence[Sequence[Line]]) -> float:
+    """The size in which most letters are set, in points."""
+    sizes: Counter[float] = Counter()
+    for lines in pages:
+        for line in lines:
+            sizes[line.size] += len(line.text)
+    return max(sizes.items(), key=lambda item: (item[1], item[0]))[0] if sizes else 0.0
+
+
+def paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
+    """Join lines to paragraphs; larger type is a heading, a wider gap or another size a new paragraph."""
+    drops = [drop for drop in (a.bottom - b.bottom for a, b in pairwise(lines)) if 0 < drop < 60]
+    usual = statistics.median_low(drops) if drops else 0.0
+    held: list[Line] = []
+    for line in lines:
+        if held and _breaks(held, line, usual):
+            yield _block(held, body)
+            held = []
+        held.append(line)
+    if held:
+        yield _block(held, body)
+
+
+def without_running_lines(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
+    """Drop page headers and footers: first or last lines that stand at the same height on most pages.
+
+    Digits do not count, because page numbers differ.
+    """
+    seen: Counter[tuple[str, int]] = Counter()
+    for lines in pages:
+        seen.update({_place(line) for line in (*lines[:2], *lines[-2:])})
+    often = max(2, len(pages) // 2)
+    running = {place for place, count in seen.items() if count >= often}
+    return [
+        [
+            line
+            for index, line in enumerate(lines)
+            if not (_place(line) in running and _outer(index, len(lines)))
+        ]
+        for lines in pages
+    ]
+
+
+def _outer(index: int, count: int) -> bool:
+    return index < 2 or index >= count - 2
+
+
+def _place(line: Line) -> tuple[str, int]:
+    return re.sub(r"\d+", "0", line.text), round(line.bottom / 2)
+
+
+def _breaks(held: Sequence[Line], line: Line, usual: float) -> bool:
+    last = held[-1]
+    drop = last.bottom - line.bottom
+    if abs(last.size - line.size) > 0.6:
+        return True
+    if line.text[0] in "•‣▪–—·-*" and len(line.text) > 1:
+        return True
+    return drop > max(usual, last.size) * 1.45 or drop < -2 * last.size
+
+
+def _block(held: Sequence[Line], body: float) -> Block:
+    text = held[0].text
+    for line in held[1:]:
+        if text.endswith(("\ufffe", "\x02")):
+            text = text[:-1] + line.text
+        elif text.endswith("-") and text[-2:-1].isalpha() and line.text[0].islower():
+            text = text + line.text  # a hyphen that was printed stays; a soft one arrives as U+FFFE
+        else:
+            text = f"{text} {line.text}"
+    text = text.replace("\ufffe", "").replace("\x02", "")
+    ratio = held[0].size / body if body else 1.0
+    if ratio < 1.12 or len(text.split()) > 18:
+        return Block(text)
+    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3)
