@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from ctypes import byref, c_double
@@ -16,6 +17,7 @@ from bottega.retrieval.convert.reading import Pages, Reading
 _PASSWORD = 4  # FPDF_ERR_PASSWORD
 _SECURITY = 5  # FPDF_ERR_SECURITY
 _OCR_DPI = 200
+_COLUMN_GAP = 0.85  # em: a wider gap in a line divides the cells of a table
 _PDFIUM = threading.Lock()  # PDFium is not thread-safe
 
 
@@ -102,7 +104,6 @@ def _extract(reading: Reading) -> list[list[Line]]:
 def _lines(reading: Reading, document: Any, index: int) -> Iterator[Line]:
     """The lines of a page with the size and place of each line's first letter."""
     pdfium: Any = import_module("pypdfium2")
-    raw: Any = import_module("pypdfium2.raw")
     try:
         page = document[index]
     except pdfium.PdfiumError as error:
@@ -116,24 +117,34 @@ def _lines(reading: Reading, document: Any, index: int) -> Iterator[Line]:
         for line in text.split("\r\n"):
             content = line.strip()
             if content:
-                first = raw.FPDFText_GetCharIndexFromTextIndex(
-                    text_page, place + len(line) - len(line.lstrip())
-                )
-                first = max(first, 0)
-                yield Line(
-                    content, round(raw.FPDFText_GetFontSize(text_page, first), 1), _bottom(text_page, first)
-                )
+                yield _line(text_page, content, place + len(line) - len(line.lstrip()))
             place += len(line) + 2
     finally:
         text_page.close()
         page.close()
 
 
-def _bottom(text_page: Any, index: int) -> float:
-    left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
+def _line(text_page: Any, text: str, place: int) -> Line:
+    """A line with its look; ``place`` is where it begins in the page's text, in characters."""
     raw: Any = import_module("pypdfium2.raw")
-    raw.FPDFText_GetCharBox(text_page, index, byref(left), byref(right), byref(bottom), byref(top))
-    return bottom.value
+
+    def box(offset: int) -> tuple[float, float, float]:
+        """Left, right and bottom of a letter, in points."""
+        index: int = max(0, raw.FPDFText_GetCharIndexFromTextIndex(text_page, place + offset))
+        left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
+        raw.FPDFText_GetCharBox(text_page, index, byref(left), byref(right), byref(bottom), byref(top))
+        return left.value, right.value, bottom.value
+
+    first: int = max(0, raw.FPDFText_GetCharIndexFromTextIndex(text_page, place))
+    size: float = round(raw.FPDFText_GetFontSize(text_page, first), 1)
+    cells: list[str] = []
+    begin = 0
+    for space in re.finditer(r" +", text):
+        gap = box(space.end())[0] - box(space.start() - 1)[1]
+        if gap > _COLUMN_GAP * max(size, 4.0):
+            cells.append(text[begin : space.start()])
+            begin = space.end()
+    return Line(text, size, box(0)[2], (*cells, text[begin:]))
 
 
 def _render(reading: Reading, index: int) -> bytes | None:

@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bottega.retrieval.chunk import Block
+from bottega.retrieval.convert.reading import table_blocks
+
+_CELL_WORDS = 6  # on average, in a table
 
 
 @dataclass(frozen=True)
 class Line:
-    """One printed line: its text, size of type and height of its lower edge on the page, in points."""
+    """One printed line: its text, size of type and height of its lower edge on the page, in points.
+
+    ``cells`` are the pieces between wide gaps: one for running text, several for a row of a table.
+    """
 
     text: str
     size: float
     bottom: float
+    cells: tuple[str, ...] = ()
 
 
 def body_size(pages: Sequence[Sequence[Line]]) -> float:
@@ -33,13 +40,51 @@ def paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
     drops = [drop for drop in (a.bottom - b.bottom for a, b in pairwise(lines)) if 0 < drop < 60]
     usual = statistics.median_low(drops) if drops else 0.0
     held: list[Line] = []
-    for line in lines:
+    for rows, line in _tables(lines):
+        if rows:
+            if held:
+                yield _block(held, body)
+                held = []
+            yield from table_blocks(rows)
+            continue
         if held and _breaks(held, line, usual):
             yield _block(held, body)
             held = []
         held.append(line)
     if held:
         yield _block(held, body)
+
+
+def _tables(lines: Sequence[Line]) -> Iterator[tuple[list[Block], Line]]:
+    """Lines one by one without blocks, or the rows of a table with its last line.
+
+    A table is two or more lines of several short cells; prose in two columns is none.
+    """
+    start = 0
+    while start < len(lines):
+        end = start
+        while end < len(lines) and len(lines[end].cells) > 1:
+            end += 1
+        rows = [line.cells for line in lines[start:end]]
+        cells = [cell for row in rows for cell in row]
+        if len(rows) > 1 and sum(len(cell.split()) for cell in cells) <= _CELL_WORDS * len(cells):
+            yield _rows(rows), lines[end - 1]
+        else:
+            end = max(end, start + 1)
+            yield from (([], line) for line in lines[start:end])
+        start = end
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> list[Block]:
+    """Rows as ``col: value; ...`` only where the first row surely names the columns, else as they are printed.
+
+    Surely means: all rows have as many cells, and the first alone is without digits. A value under a wrong name
+    would be worse than one without a name.
+    """
+    named = len({len(row) for row in rows}) == 1 and not re.search(r"\d", "".join(rows[0]))
+    if named and all(re.search(r"\d", "".join(row)) for row in rows[1:]):
+        return table_blocks(rows)
+    return [Block(" ".join(row), "row") for row in rows]
 
 
 def without_running_lines(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
