@@ -45,7 +45,7 @@ def paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
             if held:
                 yield _block(held, body)
                 held = []
-            yield from table_blocks(rows)
+            yield from rows
             continue
         if held and _breaks(held, line, usual):
             yield _block(held, body)
