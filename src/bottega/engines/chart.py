@@ -19,6 +19,12 @@ from bottega.engines.layout.outlines import outline
 from bottega.engines.layout.scene import Placed, Scene, rasterise
 from bottega.engines.layout.typography import LABEL, TEXT, Face, Typesetter
 
+# Years, dates, quarters, weeks, and the names of months and weekdays in five languages: never sorted by value.
+TIME = re.compile(
+    r"(19|20)\d\d\b|\d{1,2}[./-]\d|(q|t|w|kw|week|day|year|month|jour|tag|semaine|woche)\s?\d"
+    r"|jan|feb|fév|mar|mär|apr|avr|abr|may|mai|mag|jun|jui|giu|jul|lug|aug|aoû|ago|sep|set|oct|okt|ott|nov|dec|déc|dez|dic"
+    r"|ene|gen|mon|tue|wed|thu|fri|sat|sun|lun|mer|jeu|ven|sam|dim|mit|don|fre|die|sonn|mié|jue|vie|sáb|dom"
+)
 HEADLINE = Face("Inter", 700, "Inter-Bold.ttf", leading=1.18, tracking=-0.012)
 
 
@@ -109,7 +115,8 @@ def _draw(params: ChartParams, table: Table, seed: int, bench: Bench) -> tuple[s
     )
     names = {name: name if horizontal else _wrapped(name) for name in order}
     for row in rows:
-        row["x"] = names.get(str(row["x"]), row["x"])
+        if isinstance(row["x"], str):
+            row["x"] = names[row["x"]]
     setter = Typesetter({"inter-fonts": fonts})
     margin, width = 56, params.width
     scene = Scene(width, 4096)
@@ -243,7 +250,7 @@ def _order(params: ChartParams, rows: Sequence[JsonObject]) -> list[str]:
         raise EngineFailed(
             f"'{params.highlight}' is not in column '{params.x}'", where="highlight", remedy=", ".join(names)
         )
-    times = all(any(c.isdigit() for c in name) for name in names)
+    times = all(TIME.match(name.casefold()) for name in names)
     if params.mark != "bar" or params.sort == "none" or (params.sort == "auto" and times):
         return names
     first = {name: next(float(row["y"]) for row in rows if str(row["x"]) == name) for name in names}

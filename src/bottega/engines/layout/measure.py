@@ -16,8 +16,8 @@ def grounds(png: bytes, texts: Sequence[JsonObject]) -> list[str]:
     return [worst_ground(picture, text["box"], text["colour"]) for text in texts]
 
 
-def worst_ground(picture: Any, box: Sequence[int], colour: str) -> str:
-    """Reduce a box to 16 levels a channel, and find its least contrasting common colour."""
+def worst_ground(picture: Any, box: Sequence[int], colour: str, share: float = 0.02) -> str:
+    """Reduce a box to 16 levels a channel, and find the least contrasting colour that covers at least ``share`` of it."""
     left, top, right, bottom = box
     crop: Any = picture.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
     crop.thumbnail((160, 160))
@@ -26,7 +26,7 @@ def worst_ground(picture: Any, box: Sequence[int], colour: str) -> str:
     for count, (red, green, blue) in counts:
         bins.setdefault((red >> 4, green >> 4, blue >> 4), []).append((count, (red, green, blue)))
     total = sum(count for count, _ in counts)
-    common = [group for group in bins.values() if sum(count for count, _ in group) >= 0.02 * total]
+    common = [group for group in bins.values() if sum(count for count, _ in group) >= share * total]
     means = [_mean(group) for group in common] or [_mean(counts)]
     return min(means, key=lambda mean: contrast(mean, colour))
 
