@@ -1,1 +1,1 @@
-"""What a customer receives: the folder, the page, the manifest."""
+"""The delivered folder: signed files, the page that shows and proves them, the manifest."""
