@@ -1,0 +1,151 @@
+"""Which checks a file must pass before it may leave. No rule means no release.
+
+Source of the shape: inspect's `approval/_policy.py` (rules by pattern), with one difference: rules only ever add.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from bottega.core.errors import InvalidValue, NotFound, PolicyDenied
+from bottega.core.value import JsonObject, Value
+from bottega.plugins import load
+
+OptionsOf = Callable[[str], type[BaseModel]]
+
+
+class Rule(Value, frozen=True):
+    """Files that match all four patterns (shell style) owe these checks; ``review`` asks for a person as well."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_-]*$")
+    media_types: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[str, ...] = ("*",)
+    engines: tuple[str, ...] = ("*",)
+    languages: tuple[str, ...] = ("*",)
+    review: bool = False
+    checks: dict[str, JsonObject] = Field(default_factory=dict)
+
+    def matches(self, media_type: str, kind: str, engine: str, language: str) -> bool:
+        """Whether a file falls under this rule."""
+        facts = (
+            (media_type, self.media_types),
+            (kind, self.kinds),
+            (engine, self.engines),
+            (language, self.languages),
+        )
+        return all(any(fnmatchcase(fact, pattern) for pattern in patterns) for fact, patterns in facts)
+
+
+class Policy(Value, frozen=True):
+    """An ordered set of rules. Every rule that matches adds its checks; a later one may set other options."""
+
+    format: Literal["bottega.policy/1"] = "bottega.policy/1"
+    name: str
+    rules: tuple[Rule, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the policy; a plan and a review decision are bound to it."""
+        return self.identity
+
+    @classmethod
+    def load(cls, path: Path | None = None, *, options_of: OptionsOf | None = None) -> "Policy":
+        """Read a policy file, or the one that ships with Bottega.
+
+        Args:
+            path: a TOML file; None for `governance/policy.toml`.
+            options_of: finds the options of a check by its id; default: the installed checks.
+
+        Raises:
+            InvalidValue: not TOML, not of this shape, an unknown check or option; ``where`` names the line.
+        """
+        where = str(path or "policy.toml")
+        try:
+            text = (
+                path.read_text("utf-8")
+                if path
+                else (files("bottega.governance") / "policy.toml").read_text("utf-8")
+            )
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidValue(f"the policy cannot be read: {error}", where=where) from error
+        try:
+            policy = cls.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidValue(f"the policy is not TOML: {error}", where=where) from error
+        except ValidationError as error:
+            raise _explained(error, text, where, ()) from error
+        for index, rule in enumerate(policy.rules):
+            for check in rule.checks:
+                _validate_options(rule, index, check, options_of or _installed_options, text, where)
+        return policy
+
+    def checks_for(self, media_type: str, kind: str, engine: str, language: str) -> dict[str, JsonObject]:
+        """The checks that a deliverable owes, with their options.
+
+        Raises:
+            PolicyDenied: no rule matches, or the rules that match ask for no check.
+        """
+        checks: dict[str, JsonObject] = {}
+        for rule in self._matching(media_type, kind, engine, language):
+            for check, options in rule.checks.items():
+                checks[check] = {**checks.get(check, {}), **options}
+        if not checks:
+            raise PolicyDenied(
+                f"no rule of the policy '{self.name}' lets a {media_type} of kind '{kind}' by '{engine}' leave",
+                remedy="add a rule with its checks to a policy file and pass it with --policy",
+            )
+        return checks
+
+    def review_for(self, media_type: str, kind: str, engine: str, language: str) -> str:
+        """The rule that asks for a person, or "" when the checks alone decide."""
+        asking = [rule.name for rule in self._matching(media_type, kind, engine, language) if rule.review]
+        return asking[0] if asking else ""
+
+    def _matching(self, *facts: str) -> list[Rule]:
+        return [rule for rule in self.rules if rule.matches(*facts)]
+
+
+def _installed_options(check: str) -> type[BaseModel]:
+    return load("bottega.checks", check).options
+
+
+def _validate_options(
+    rule: Rule, index: int, check: str, options_of: OptionsOf, text: str, where: str
+) -> None:
+    place = ("rules", index, "checks", check)
+    try:
+        options_of(check).model_validate(rule.checks[check])
+    except NotFound as error:
+        raise InvalidValue(error.message, where=_place(text, where, place), remedy=error.remedy) from error
+    except ValidationError as error:
+        raise _explained(error, text, where, place) from error
+
+
+def _explained(error: ValidationError, text: str, where: str, above: Sequence[str | int]) -> InvalidValue:
+    first: Any = error.errors()[0]
+    place = (*above, *first["loc"])
+    unknown = first["type"] == "extra_forbidden"
+    message = f"unknown key '{place[-1]}'" if unknown else str(first["msg"])
+    return InvalidValue(message, where=_place(text, where, place), remedy="mend the policy file")
+
+
+def _place(text: str, where: str, keys: Sequence[str | int]) -> str:
+    """`FILE, line N, rules[2].checks.length.max_words`; the line is that of the deepest key found."""
+    lines = text.splitlines()
+    at = 0
+    tables = [number for number, line in enumerate(lines) if line.strip() == "[[rules]]"]
+    if len(keys) > 1 and keys[0] == "rules" and isinstance(keys[1], int) and keys[1] < len(tables):
+        at = tables[keys[1]]
+    for key in keys:
+        if isinstance(key, str) and key not in ("rules", "checks"):
+            pattern = re.compile(rf"(^|[.\[{{,\s\"']){re.escape(key)}([\]\"'\s=.}}]|$)")
+            at = next((n for n in range(at, len(lines)) if pattern.search(lines[n].partition("#")[0])), at)
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    return f"{where}, line {at + 1}, {path}"
