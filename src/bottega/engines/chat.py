@@ -113,6 +113,16 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
     return Finished(port="text", media_type=params.answer_type, data=text.encode(), details=details)
 
 
+def logprobs(choice: JsonObject) -> tuple[tuple[str, float], ...]:
+    """The written token first, then the likeliest ones, each with its natural-log probability."""
+    found: list[tuple[str, float]] = []
+    told: Any = choice.get("logprobs") or {}
+    for token in told.get("content") or ():
+        found.append((token["token"], token["logprob"]))
+        found += [(other["token"], other["logprob"]) for other in token.get("top_logprobs") or ()]
+    return tuple(found)
+
+
 def close_schema(schema: Mapping[str, Any], where: str = "json_schema") -> JsonObject:
     """A copy in which every string, array and object is bounded: open ones let a small model run on.
 

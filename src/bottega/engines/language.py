@@ -11,7 +11,7 @@ from bottega.core.errors import EngineFailed
 from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
-from bottega.engines.chat import INPUTS, OUTPUTS, ChatParams, close_schema, finished, messages
+from bottega.engines.chat import INPUTS, OUTPUTS, ChatParams, close_schema, finished, logprobs, messages
 from bottega.engines.llama import CONTEXT, LlamaServer
 
 PROMPT_SPEED = 60.0  # tokens a second, 1.5 billion weights at 4 bits on two cores
@@ -74,7 +74,7 @@ class Language(Engine):
                 finish_reason = choice["finish_reason"] or finish_reason
                 if piece := choice["delta"].get("content"):
                     said.append(piece)
-                    yield Delta(text=piece, logprobs=_logprobs(choice))
+                    yield Delta(text=piece, logprobs=logprobs(choice))
                     yield Progress(fraction=0.5 + 0.5 * min(len(said) / params.max_tokens, 1), note="writing")
         counts = {key: int(usage.get(key, 0)) for key in ("prompt_tokens", "completion_tokens")}
         yield Usage(
@@ -132,13 +132,3 @@ def body(request: Request, params: LanguageParams, bench: Bench) -> JsonObject:
     elif params.grammar:
         asked["grammar"] = params.grammar
     return asked
-
-
-def _logprobs(choice: JsonObject) -> tuple[tuple[str, float], ...]:
-    """The written token first, then the likeliest ones, each with its natural-log probability."""
-    found: list[tuple[str, float]] = []
-    logprobs: Any = choice.get("logprobs") or {"content": []}
-    for token in logprobs["content"]:
-        found.append((token["token"], token["logprob"]))
-        found += [(other["token"], other["logprob"]) for other in token["top_logprobs"]]
-    return tuple(found)

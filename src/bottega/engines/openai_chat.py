@@ -1,0 +1,226 @@
+"""Text by any server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, hosted services."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
+from bottega.core.request import Delta, Output, Progress, Request, Usage
+from bottega.core.value import JsonObject
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, require
+from bottega.engines.chat import INPUTS, OUTPUTS, ChatParams, close_schema, finished, logprobs, messages
+
+RETRIED = (408, 409, 429, 500, 502, 503, 504)
+LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
+LOOK = 0.1  # seconds between two looks at the stop signal
+
+
+class OpenAIChatParams(ChatParams, frozen=True):
+    """A chat request, where it goes, and what it costs there."""
+
+    base_url: str = Field(
+        pattern=r"^https?://[^@\s]+$",
+        max_length=400,
+        description="up to and with /v1, for example http://localhost:8000/v1",
+    )
+    retries: int = Field(default=4, ge=0, le=10, description="further attempts after a refusal that may pass")
+    backoff: float = Field(
+        default=0.5, ge=0, le=10, description="seconds before the first retry; then doubling"
+    )
+    connect_timeout: float = Field(default=10.0, gt=0, le=120, description="seconds")
+    read_timeout: float = Field(default=120.0, gt=0, le=900, description="seconds between two pieces")
+    price_in: float = Field(default=0.0, ge=0, description="US dollars per million prompt tokens")
+    price_out: float = Field(default=0.0, ge=0, description="US dollars per million answer tokens")
+
+
+class OpenAIChat(Engine):
+    """Streams the answer of a remote model; the key comes from the bench and stands in no message."""
+
+    card: ClassVar[Card] = Card(
+        id="openai_chat",
+        version="1",
+        summary="Writes text and JSON with a model behind an OpenAI-compatible server",
+        modality="text",
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+        licence="as the served model's",
+        locality="remote",
+        destination="the host of base_url",
+        determinism="none",
+        extra="remote",
+        source_type=GENERATED,
+        not_covered="What the server keeps. A server on this machine counts as remote too.",
+    )
+    params: ClassVar[type[Params]] = OpenAIChatParams
+
+    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield one `Delta` a piece, the usage with its cost, then the text. Retries before the first piece."""
+        params = OpenAIChatParams.model_validate(request.params)
+        if not request.model:
+            raise InvalidPlan(
+                "there is no model name", where="model", remedy="name a model that the server has"
+            )
+        host = urlsplit(params.base_url).netloc
+        said: list[str] = []
+        finish_reason = ""
+        usage: JsonObject = {}
+        attempt = 0
+        while not finish_reason:
+            try:
+                async for event in self._events(request, params, bench, host):
+                    usage = event.get("usage") or usage
+                    choices: list[Any] = event.get("choices") or []
+                    for choice in choices:
+                        finish_reason = choice.get("finish_reason") or finish_reason
+                        if piece := (choice.get("delta") or {}).get("content"):
+                            said.append(piece)
+                            yield Delta(text=piece, logprobs=logprobs(choice))
+                            yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
+                if not finish_reason:
+                    raise EngineFailed(
+                        "the stream broke off before its end", where=host, remedy="run it again"
+                    )
+            except EngineBusy as error:
+                pause = error.retry_after or params.backoff * 2**attempt * random.uniform(0.5, 1)
+                if said or attempt == params.retries or pause > LONGEST_PAUSE:
+                    raise
+                attempt += 1
+                yield Progress(fraction=0, note=f"{error.message}; attempt {attempt + 1} in {pause:.1f} s")
+                await _pause(pause, bench)
+        read, wrote = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
+        cost = (read * params.price_in + wrote * params.price_out) / 1e6
+        yield Usage(input_units=read, output_units=wrote, unit="token", cost=cost)
+        details = {"prompt_tokens": read, "completion_tokens": wrote, "host": host, "attempts": attempt + 1}
+        yield finished("".join(said), params, finish_reason, details)
+
+    def outputs_for(self, params: Params) -> tuple[Port, ...]:
+        """One text port: JSON with a schema, else the asked text type."""
+        assert isinstance(params, ChatParams)
+        return (Port(name="text", media_types=(params.answer_type,)),)
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """Fifty tokens a second, and the price of the whole answer."""
+        assert isinstance(params, OpenAIChatParams)
+        read = (input_bytes + len(params.prompt) + len(params.system)) / 3.5  # bytes a token
+        cost = (read * params.price_in + params.max_tokens * params.price_out) / 1e6
+        return Estimate(seconds=2 + params.max_tokens / 50, cost=cost)
+
+    async def _events(
+        self, request: Request, params: OpenAIChatParams, bench: Bench, host: str
+    ) -> AsyncIterator[JsonObject]:
+        """The server-sent events of one attempt.
+
+        Raises:
+            EngineBusy: a refusal or a fault that may pass.
+            EngineFailed: one that will not.
+        """
+        httpx: Any = require("httpx", extra="remote")
+        key = bench.secret("openai_api_key")
+        timeout = httpx.Timeout(params.read_timeout, connect=params.connect_timeout)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        url = f"{params.base_url.rstrip('/')}/chat/completions"
+        try:
+            async with (
+                httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=False) as client,
+                client.stream("POST", url, json=_body(request, params, bench)) as response,
+            ):
+                if response.status_code != 200:
+                    said = (await response.aread())[:300].decode("utf-8", "replace")
+                    raise _refusal(response, _masked(said, key), host)
+                lines: AsyncIterator[str] = response.aiter_lines()
+                async for line in _stoppable(lines, bench):
+                    data = line.removeprefix("data:").strip()
+                    if line.startswith("data:") and data != "[DONE]":
+                        event: JsonObject = json.loads(data)
+                        if "error" in event:
+                            raise EngineFailed(
+                                f"the server says: {_masked(str(event['error']), key)}", where=host
+                            )
+                        yield event
+        except httpx.TimeoutException as error:
+            raise EngineBusy(f"no answer in time ({type(error).__name__})", where=host) from None
+        except httpx.TransportError as error:
+            raise EngineBusy(
+                f"no connection ({type(error).__name__})", where=host, remedy="check base_url"
+            ) from None
+        except ValueError:
+            raise EngineFailed("the server sent an event that is not JSON", where=host) from None
+
+
+async def _stoppable(lines: AsyncIterator[str], bench: Bench) -> AsyncIterator[str]:
+    """The lines, until somebody asks to stop; leaving closes the connection."""
+    following = asyncio.ensure_future(anext(lines, None))
+    try:
+        while True:
+            await asyncio.wait([following], timeout=LOOK)
+            bench.check_cancelled()
+            if following.done():
+                if (line := following.result()) is None:
+                    return
+                yield line
+                following = asyncio.ensure_future(anext(lines, None))
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+async def _pause(seconds: float, bench: Bench) -> None:
+    stopped = await asyncio.to_thread(bench.cancelled.wait, seconds)
+    if stopped:
+        raise Cancelled("stopped on request")
+
+
+def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObject:
+    body: JsonObject = {
+        "model": request.model,
+        "messages": messages(request, params, bench),
+        "max_tokens": params.max_tokens,
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if params.stop:
+        body["stop"] = list(params.stop)
+    if params.logprobs:
+        body |= {"logprobs": True, "top_logprobs": params.logprobs}
+    if params.json_schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": close_schema(params.json_schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def _refusal(response: Any, said: str, host: str) -> EngineFailed:
+    status = int(response.status_code)
+    message = f"the server answers {status}: {said}"
+    if status in RETRIED:
+        return EngineBusy(
+            message, where=host, retry_after=retry_after(response.headers.get("retry-after", ""))
+        )
+    remedy = "set BOTTEGA_OPENAI_API_KEY" if status in (401, 403) else "check base_url and the model's name"
+    return EngineFailed(message, where=host, remedy=remedy)
+
+
+def _masked(said: str, key: str) -> str:
+    """A server that repeats the key in its answer does not get it into a record."""
+    return said.replace(key, "***") if key else said
+
+
+def retry_after(header: str, now: datetime | None = None) -> float:
+    """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; 0 when it says nothing."""
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    return max((until - (now or datetime.now(UTC))).total_seconds(), 0.0)
