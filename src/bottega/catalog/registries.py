@@ -23,6 +23,7 @@ Fetch = Callable[[Archive, Path, Report, threading.Event], Path]
 
 TICK = 0.2  # seconds
 _PIP_PROGRESS = re.compile(rb"Progress (\d+) of (\d+)")
+_SAID = re.compile(r"ERROR:|npm error (?!code|A complete log|In most cases|syscall|errno|path)\S+ \S")
 _OFFLINE = re.compile(
     r"NewConnectionError|ConnectionError|Failed to establish|name resolution|Max retries|timed out|ProxyError"
     r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EIDLETIMEOUT",
@@ -123,14 +124,14 @@ def _failure(archive: Archive, said: str) -> BottegaError:
         return StorageFailed(
             f"the disk is full while fetching {archive}", remedy="free some space, or set BOTTEGA_HOME"
         )
-    errors = [line for line in said.splitlines() if re.match(r"ERROR:|npm (error|ERR!)", line)]
+    errors = [line for line in said.splitlines() if _SAID.match(line)]
     if _OFFLINE.search(said):
         message = f"no connection to the registry that {tool} uses"
         remedy = (
             f"check the network and `{tool} config list`, then pull again; or pull from a --mirror folder"
         )
     else:
-        message = errors[-1] if errors and tool == "pip" else (errors or ["no reason given"])[0]
+        message = errors[-1] if errors else "no reason given"
         remedy = f"see that the registry of `{tool} config list` offers it, or pull from a --mirror folder"
     return TransferFailed(f"{tool} could not fetch it: {message}", where=str(archive), remedy=remedy)
 
