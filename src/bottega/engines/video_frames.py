@@ -14,7 +14,7 @@ from bottega.engines.video_captions import Cue
 
 _ZOOM = 0.05  # how much closer the camera comes during a scene
 _ASPECT = 0.12  # pictures this close to the frame's proportions are cropped, others get a blurred surround
-_BOX = (10, 14, 22, 205)  # RGBA, behind captions: over 10:1 contrast with white on any picture
+_BOX = (10, 14, 22, 240)  # RGBA, behind captions: over 10:1 contrast with white on any picture
 
 
 class Frames:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from bottega.core.errors import EngineFailed
 from bottega.engines.video_captions import Segment
 
+_SHORTEST = 1.5  # seconds; a shorter scene, such as a spoken heading, is a flash
+
 
 def segments_of(timings: str) -> list[Segment]:
     """Read a timings file.
@@ -32,7 +34,7 @@ def scene_starts(
     """The second at which each scene starts; the first starts at 0.
 
     With ``breaks`` scene i+1 starts with segment ``breaks[i]``. Without, each paragraph gets a scene where there are as
-    many paragraphs as scenes; else the sentences are shared out evenly by time; without enough sentences, the time is.
+    many paragraphs as scenes and none is a flash; else the sentences are shared out evenly by time; without enough sentences, the time is.
 
     Raises:
         EngineFailed: the breaks do not fit the scenes and segments.
@@ -52,10 +54,13 @@ def scene_starts(
         if i and one.paragraph != segments[i - 1].paragraph and one.paragraph >= 0
     ]
     if len(firsts) == scenes - 1:
-        return [0.0, *(_between(segments, index) for index in firsts)]
+        starts = [0.0, *(_between(segments, index) for index in firsts)]
+        if all(end - start >= _SHORTEST for start, end in zip(starts, [*starts[1:], duration], strict=True)):
+            return starts
     if len(segments) < scenes:
         return [duration * index / scenes for index in range(scenes)]
-    starts, index = [0.0], 0
+    starts = [0.0]
+    index = 0
     for scene in range(1, scenes):
         candidates = range(index + 1, len(segments) - (scenes - scene) + 1)
         index = min(
