@@ -1,0 +1,120 @@
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from PIL import Image
+
+from bottega.core.artifact import Artifact
+from bottega.core.errors import EngineFailed
+from bottega.core.request import Finished, Part, Request
+from bottega.engines.base import Bench
+from bottega.engines.document import Document
+
+pytestmark = [pytest.mark.weights("inter-fonts"), pytest.mark.weights("display-fonts")]
+
+SOURCES = Path(__file__).parents[2] / "examples/launch-kit/sources"
+TEXT = """
+The kettle that stops at the right degree, made in Dundalk.
+
+### Exact
+
+From 40 °C to 100 °C.
+
+### Quiet
+
+44 dB, about as loud as a library.
+"""
+ROWS = {
+    "columns": [{"name": "model", "type": "text"}, {"name": "price_eur", "type": "number"}],
+    "rows": [["Solo", 79.5], ["Home", 119.25]],
+    "query": "",
+}
+
+
+def picture(colour: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (320, 180), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+async def make(bench: Bench, text: str, *parts: Part, **params: Any) -> dict[str, Finished]:
+    request = Request(
+        engine="document", parts=(Part(port="text", name="t.md", text=text), *parts), params=params, seed=7
+    )
+    return {out.port: out async for out in Document().generate(request, bench) if isinstance(out, Finished)}
+
+
+def pages(made: Finished) -> tuple[int, str]:
+    pdf: Any = pypdfium2.PdfDocument(made.data or b"")
+    try:
+        return len(pdf), "\n".join(page.get_textpage().get_text_range() for page in pdf)
+    finally:
+        pdf.close()
+
+
+@pytest.mark.parametrize("template", ["one_pager", "page", "data_sheet"])
+async def test_every_template_holds_words_values_and_picture(
+    bench: Bench, store_file: Callable[[bytes, str], Artifact], template: str
+) -> None:
+    hero = Part(port="images", name="hero.png", artifact=store_file(picture("#a04020"), "image/png"))
+    data = Part(port="data", name="table.rows", text=json.dumps(ROWS))
+    made = await make(
+        bench, TEXT, hero, data, template=template, title="Tarnwick kettles", brand="Tarnwick", language="fr",
+        palette=["#12403C", "#C46A35"],
+    )  # fmt: skip
+    count, words = pages(made["pdf"])
+    assert count == made["pdf"].details["pages"] == 1
+    for expected in ("Tarnwick kettles", "44", "Solo", "79,5", "119,25", "Price (EUR)"):
+        assert expected in words
+        assert expected in (made["html"].data or b"").decode()
+    assert made["pdf"].details["standard"] == "ua-1"
+    assert re.search(rb"/Lang ?\(fr\)", made["pdf"].data or b"")
+    pdf: Any = pypdfium2.PdfDocumentmade["pdf"].data or b"")
+    shown: Any = pdf[0].render(scale=0.5).to_pil().convert("RGB")
+    pdf.close()
+    assert (160, 64, 32) in {colour for _, colour in shown.getcolors(1_000_000)}
+
+
+async def test_same_request_same_bytes(bench: Bench) -> None:
+    first, second = await make(bench, TEXT, title="T"), await make(bench, TEXT, title="T")
+    assert first["pdf"].data == second["pdf"].data
+    assert first["html"].data == second["html"].data
+
+
+async def test_one_page_is_kept_or_refused(bench: Bench) -> None:
+    sheet = (SOURCES / "product-sheet.md").read_text(encoding="utf-8")
+    made = await make(bench, sheet.partition("## Sustain")[0], template="one_pager", brand="Tarnwick")
+    assert pages(made["pdf"])[0] == 1
+    assert made["pdf"].details["type_size"] < 10
+    with pytest.raises(EngineFailed, match=r"fills \d\.\d pages .*shorten it by \d+ %"):
+        await make(bench, sheet * 3, template="one_pager")
+    assert pages((await make(bench, sheet * 3, template="page"))["pdf"])[0] > 3
+
+
+async def test_glyphs_that_no_face_has_do_not_break_the_document(bench: Bench) -> None:
+    made = await make(bench, "# Kettles\n\n漢字 \ue000 text\n")
+    assert made["pdf"].details["standard"] == "tagged"
+    assert "text" in pages(made["pdf"])[1]
+
+
+async def test_pictures_notes_and_mistakes(
+    bench: Bench, store_file: Callable[[bytes, str], Artifact]
+) -> None:
+    inner = Part(port="images", name="icons.icon1", artifact=store_file(picture("#2040a0"), "image/png"))
+    made = await make(
+        bench, "# T\n\nNote[^1].\n\n![An icon](icons.icon1)\n\n[^1]: “44 dB” — sheet.md, p. 1\n", inner
+    )
+    assert "44" in pages(made["pdf"])[1]
+    assert b'alt="An icon"' in (made["html"].data or b"")
+    broken = Part(port="images", name="broken.png", artifact=store_file(b"no picture", "image/png"))
+    with pytest.raises(EngineFailed, match="typesetting failed"):
+        await make(bench, TEXT, broken)
+    with pytest.raises(EngineFailed, match="not a colour"):
+        await make(bench, TEXT, palette=["#12"])
+    with pytest.raises(EngineFailed, match="neither copy nor table"):
+        await make(bench, TEXT, Part(port="data", name="d", text="[1]"))
