@@ -21,7 +21,7 @@ _WIDE = 12  # characters that count as one word where no spaces are written
 
 @dataclass(frozen=True)
 class Block:
-    """A heading, a paragraph or one table row. ``level`` is the depth of a heading, 1 is the title."""
+    """A heading, a paragraph or one table row. ``level`` is the depth of a heading, the title is least."""
 
     text: str
     kind: Literal["heading", "paragraph", "row"] = "paragraph"
@@ -60,7 +60,7 @@ class _Passages:
             held.append(piece)
             if is_heading:
                 self._enter(piece.block)
-                heading = heading if has_body else self._heading()
+                heading = heading if has_body and heading else self._heading()
             else:
                 has_body = True
         if held:

@@ -45,7 +45,7 @@ def _paragraph(paragraph: Any) -> Block:
     style: Any = paragraph.style
     name = (style.name or "").lower() if style is not None else ""
     if name == "title":
-        return Block(text, "heading", 1)
+        return Block(text, "heading", 0)
     heading = _HEADING.match(name)
     return Block(text, "heading", int(heading.group(1))) if heading else Block(text)
 

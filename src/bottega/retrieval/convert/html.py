@@ -15,6 +15,7 @@ _EMPTY = "area base br col embed hr img input link meta source track wbr"
 _SILENT = frozenset(_NOT_SHOWN.split())
 _INLINE = frozenset(_RUNNING.split())
 _VOID = frozenset(_EMPTY.split())
+_STRAY = re.compile(r"<(?!!?[a-zA-Z][^<>]*>|[/?][^<>]*>)")
 _INTERNAL_SUBSET = re.compile(r"<!DOCTYPE[^>\[]{0,2000}\[|<!ENTITY", re.IGNORECASE)
 
 
@@ -33,10 +34,35 @@ def read(reading: Reading) -> Pages:
 def html_blocks(text: str) -> list[Block]:
     """The visible blocks of an HTML text or fragment."""
     parser = _Reader()
-    parser.feed(text)
+    parser.feed(_tame(text))
     parser.close()
     parser.flush()
     return parser.blocks
+
+
+def _tame(text: str) -> str:
+    """Without comments, scripts and styles, and every ``<`` that begins no tag escaped.
+
+    The standard library's parser takes quadratic time on unfinished markup; after this there is none. All of it
+    is linear: a search that once finds no end is not begun again.
+    """
+    for begin, end in (("<!--", "-->"), ("<script", "</script"), ("<style", "</style")):
+        text = _without(text, begin, end)
+    return _STRAY.sub("&lt;", text)
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    lower = text.lower() if len(text.lower()) == len(text) else text
+    kept: list[str] = []
+    place = 0
+    while (start := lower.find(begin, place)) >= 0:
+        kept.append(text[place:start])
+        stop = lower.find(end, start + len(begin))
+        if stop < 0:
+            return "".join(kept)  # a browser, too, takes the rest for the comment or the script
+        close = lower.find(">", stop)
+        place = close + 1 if close >= 0 else len(text)
+    return "".join([*kept, text[place:]])
 
 
 class _Reader(HTMLParser):
@@ -46,7 +72,7 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.blocks: list[Block] = []
         self._held: list[str] = []
-        self._level = 0
+        self._level: int | None = None
         self._hidden: list[str] = []
         self._rows: list[list[str]] | None = None
         self._preformatted = 0
@@ -82,6 +108,8 @@ class _Reader(HTMLParser):
             self._rows = []
         elif len(tag) == 2 and tag[0] == "h" and tag[1] in "123456":
             self._level = int(tag[1])
+        elif tag == "title":
+            self._level = 0
         elif tag == "pre":
             self._preformatted += 1
 
@@ -98,8 +126,8 @@ class _Reader(HTMLParser):
             self.flush()
         if tag == "pre":
             self._preformatted = max(0, self._preformatted - 1)
-        if len(tag) == 2 and tag[0] == "h" and tag[1] in "123456":
-            self._level = 0
+        if tag == "title" or (len(tag) == 2 and tag[0] == "h" and tag[1] in "123456"):
+            self._level = None
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
@@ -123,4 +151,4 @@ class _Reader(HTMLParser):
         text = "".join(self._held)
         self._held.clear()
         if text.strip():
-            self.blocks.append(Block(text, "heading", self._level) if self._level else Block(text))
+            self.blocks.append(Block(text) if self._level is None else Block(text, "heading", self._level))

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from bottega.core.errors import UnreadableSource
-from bottega.retrieval.convert.pdf_lines import Line, body_size, paragraphs, without_running_lines
+from bottega.retrieval.convert.pdf_lines import Line, body_size, line_pitch, paragraphs, without_running_lines
 from bottega.retrieval.convert.picture import recognise
 from bottega.retrieval.convert.reading import Pages, Reading
 
@@ -29,7 +29,8 @@ async def read(reading: Reading) -> Pages:
     """
     pages = without_running_lines(await asyncio.to_thread(_extract, reading))
     body = body_size(pages)
-    blocks = [list(paragraphs(lines, body)) for lines in pages]
+    pitch = line_pitch(pages)
+    blocks = [list(paragraphs(lines, body, pitch)) for lines in pages]
     bare = [index for index, lines in enumerate(pages) if sum(len(line.text) for line in lines) < 8]
     if not bare:
         return blocks

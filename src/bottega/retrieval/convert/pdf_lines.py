@@ -1,7 +1,6 @@
 """From the printed lines of a PDF to headings and paragraphs."""
 
 import re
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,10 +34,21 @@ def body_size(pages: Sequence[Sequence[Line]]) -> float:
     return max(sizes.items(), key=lambda item: (item[1], item[0]))[0] if sizes else 0.0
 
 
-def paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
+def line_pitch(pages: Sequence[Sequence[Line]]) -> float:
+    """The usual distance between two lines of one paragraph, in points; 0 when there is none."""
+    drops = Counter(
+        round(2 * (above.bottom - below.bottom)) / 2
+        for lines in pages
+        for above, below in pairwise(lines)
+        if above.size == below.size
+        and len(above.cells) == len(below.cells) == 1
+        and 0 < above.bottom - below.bottom < 4 * above.size
+    )
+    return min(drops, key=lambda drop: (-drops[drop], drop)) if drops else 0.0
+
+
+def paragraphs(lines: Sequence[Line], body: float, pitch: float) -> Iterator[Block]:
     """Join lines to paragraphs; larger type is a heading, a wider gap or another size a new paragraph."""
-    drops = [drop for drop in (a.bottom - b.bottom for a, b in pairwise(lines)) if 0 < drop < 60]
-    usual = statistics.median_low(drops) if drops else 0.0
     held: list[Line] = []
     for rows, line in _tables(lines):
         if rows:
@@ -47,7 +57,7 @@ def paragraphs(lines: Sequence[Line], body: float) -> Iterator[Block]:
                 held = []
             yield from rows
             continue
-        if held and _breaks(held, line, usual):
+        if held and _breaks(held, line, pitch):
             yield _block(held, body)
             held = []
         held.append(line)
@@ -115,14 +125,14 @@ def _place(line: Line) -> tuple[str, int]:
     return re.sub(r"\d+", "0", line.text), round(line.bottom / 2)
 
 
-def _breaks(held: Sequence[Line], line: Line, usual: float) -> bool:
+def _breaks(held: Sequence[Line], line: Line, pitch: float) -> bool:
     last = held[-1]
     drop = last.bottom - line.bottom
     if abs(last.size - line.size) > 0.6:
         return True
     if line.text[0] in "•‣▪–—·-*" and len(line.text) > 1:
         return True
-    return drop > max(usual, last.size) * 1.45 or drop < -2 * last.size
+    return drop > max(pitch, last.size) * 1.25 or drop < -2 * last.size
 
 
 def _block(held: Sequence[Line], body: float) -> Block:
