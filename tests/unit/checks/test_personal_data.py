@@ -51,7 +51,7 @@ async def test_personal_data_blocks_and_is_shown_masked_only(tmp_path: Path, tex
 @pytest.mark.parametrize(
     "text",
     [
-        "IBAN DE89 3704 0044 0532 0130 01",
+        "IBAN GB82 WEST 1234 5698 7654 31",
         "Order 4111 1111 1111 1112",
         "DNI 12345678A",
         "SSN 000-12-3456",
