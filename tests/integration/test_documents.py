@@ -74,10 +74,11 @@ async def test_every_template_holds_words_values_and_picture(
         assert expected in (made["html"].data or b"").decode()
     assert made["pdf"].details["standard"] == "ua-1"
     assert re.search(rb"/Lang ?\(fr\)", made["pdf"].data or b"")
-    pdf: Any = pypdfium2.PdfDocumentmade["pdf"].data or b"")
+    pdf: Any = pypdfium2.PdfDocument(made["pdf"].data or b"")
     shown: Any = pdf[0].render(scale=0.5).to_pil().convert("RGB")
     pdf.close()
-    assert (160, 64, 32) in {colour for _, colour in shown.getcolors(1_000_000)}
+    colours: list[tuple[int, tuple[int, int, int]]] = shown.getcolors(1_000_000)
+    assert (160, 64, 32) in [colour for _, colour in colours]
 
 
 async def test_same_request_same_bytes(bench: Bench) -> None:
