@@ -106,7 +106,7 @@ def deliver(
         try:
             signed = _sign_all(staging, plan, ready, made, provenances, locate, sign)
             withheld = _withheld(plan, run, ready)
-            shown = [Shown(item, made[item.output], provenances[item.output], signed[item.output].sidecar)
+            shown = [Shown(item, made[item.output], provenances[item.output], signed[item.path].sidecar)
                      for item in ready]  # fmt: skip
             support = {
                 PAGE: render(plan, run, shown, withheld, locate, passages, limits or {}),
@@ -118,7 +118,7 @@ def deliver(
                 target = staging / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
-            files = tuple(signed[item.output] for item in ready)
+            files = tuple(signed[item.path] for item in ready)
             _write_manifest(staging, plan, run, files, withheld, support)
             home = place(staging, out)
         except BaseException:
@@ -178,7 +178,7 @@ def _sign_all(
         parents = [(parent, at.get(parent.sha256)) for parent in provenance.ingredients]
         result = sign(locate(artifact), target, provenance, parents)
         at[artifact.sha256] = result.path
-        signed[item.output] = DeliveredFile(
+        signed[item.path] = DeliveredFile(
             path=item.path,
             output=item.output,
             title=item.title,

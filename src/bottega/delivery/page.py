@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -131,6 +132,7 @@ def _environment() -> Environment:
         "bytes": size,
         "state_words": step_words,
         "plain": _plain,
+        "shell": quote,
         "short": _short,
         "moment": _moment,
     }

@@ -61,9 +61,13 @@ SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#24504a" '
     'stroke-width="1.6"><circle cx="12" cy="9" r="6"/><path d="M9 18h6M10 21h4"/></svg>'
 )
-MARKDOWN = "# Light that stays\n\n" + "The Alder lamp keeps its promise through long evenings. " * 12
-MARKDOWN += "\n\n## Made to last\n\n" + "Oak, brass and a battery that you can replace yourself. " * 9
-MARKDOWN += "\n\n- 40 hours on one charge\n- Ships within 5 days\n- 89 EUR\n"
+MARKDOWN = (
+    "# Light that stays\n\n"
+    + "The Alder lamp keeps its promise through long evenings. " * 12
+    + "\n\n## Made to last\n\n"
+    + "Oak, brass and a battery that you can replace yourself. " * 9
+    + "\n\n- 40 hours on one charge\n- Ships within 5 days\n- 89 EUR\n"
+)
 VTT = "WEBVTT\n\n00:00.000 --> 00:02.000\nLight that stays.\n\n00:02.000 --> 00:04.000\nForty hours on one charge.\n"
 FAQ: dict[str, Any] = {
     "items": [
@@ -137,7 +141,7 @@ class Trial:
                 inputs=dict(inputs or {}),
                 why="the policy's first choice for this kind",
                 **extra,
-            )  # fmt: skip
+            )
         )
         self.results.append(
             StepResult(

@@ -1,0 +1,146 @@
+"""The folder appears whole or not at all, and never eats what it did not make."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from tests.unit.delivery.conftest import Trial
+
+from bottega.core.errors import InputError, InvalidPlan, StorageFailed
+from bottega.delivery.manifest import Manifest
+from bottega.delivery.summary import summary
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_manifest_lists_every_file_with_its_hashes(full: Trial, tmp_path: Path):
+    delivery = full.deliver(tmp_path / "out")
+    manifest = Manifest.model_validate_json(delivery.manifest.read_bytes())
+    files = everything_in(delivery.out)
+    listed = {f.path: f.sha256 for f in (*manifest.artifacts, *manifest.support)}
+    assert listed == {
+        name: sha256(data).hexdigest() for name, data in files.items() if name != "manifest.json"
+    }
+    hero = next(f for f in manifest.artifacts if f.path == "hero.png")
+    assert hero.made_sha256 != hero.sha256 and hero.sidecar == ""
+    faq = next(f for f in manifest.artifacts if f.path == "faq.json")
+    assert faq.made_sha256 == faq.sha256 and faq.sidecar == "faq.json.c2pa"
+    assert sha256(files["plan.json"]).hexdigest() == manifest.plan == full.run.plan
+    assert {p.name for p in tmp_path.iterdir()} == {"store", "out"}
+
+
+def test_an_earlier_delivery_is_replaced_and_an_empty_folder_filled(full: Trial, tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    full.deliver(out)
+    before = everything_in(out)
+    full.deliverables.pop()  # the captions
+    full.deliver(out)
+    assert set(before) - set(everything_in(out)) == {"film.vtt", "film.vtt.c2pa"}
+    assert {p.name for p in tmp_path.iterdir()} == {"out", "store"}
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "manifest.json"])
+def test_a_foreign_folder_is_refused_and_left_alone(full: Trial, tmp_path: Path, foreign: str):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / foreign).write_text('{"format": "something else"}')
+    with pytest.raises(InputError, match="--out") as caught:
+        full.deliver(out)
+    assert foreign in str(caught.value)
+    assert everything_in(out) == {foreign: b'{"format": "something else"}'}
+    assert {p.name for p in tmp_path.iterdir()} == {"out", "store"}
+
+
+def test_a_file_added_by_hand_is_not_swept_away(full: Trial, tmp_path: Path):
+    out = full.deliver(tmp_path / "out").out
+    (out / "my notes.txt").write_text("keep")
+    with pytest.raises(InputError, match="my notes"):
+        full.deliver(out)
+    assert (out / "my notes.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize(
+    "path", ["../up.txt", "/etc/x", "index.html", "certificates/root.pem", "a\\b", ".hidden", "a\nb"]
+)
+def test_a_file_name_may_not_leave_the_folder_or_take_our_names(trial: Trial, tmp_path: Path, path: str):
+    trial.add("a", {"text": ("x", "text/plain")}, [("text", path, "A", "note", "")])
+    with pytest.raises(InvalidPlan, match=r"a\.text"):
+        trial.deliver(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_deliverables_may_not_share_a_name(trial: Trial, tmp_path: Path):
+    trial.add(
+        "a",
+        {"text": ("x", "text/plain")},
+        [("text", "A.txt", "A", "note", ""), ("text", "a.TXT", "B", "note", "")],
+    )
+    with pytest.raises(InvalidPlan, match="taken"):
+        trial.deliver(tmp_path / "out")
+
+
+def test_a_full_disk_leaves_nothing(full: Trial, tmp_path: Path):
+    def no_space(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageFailed, match="No space"):
+        full.deliver(tmp_path / "out", sign=no_space)
+    assert {p.name for p in tmp_path.iterdir()} == {"store"}
+
+
+def test_a_step_that_waits_is_withheld_with_its_reason(full: Trial, tmp_path: Path):
+    full.results[-1] = full.results[-1].model_copy(
+        update={"state": "awaiting_review", "error": "captions late"}
+    )
+    full.state = "awaiting_review"
+    delivery = full.deliver(tmp_path / "out")
+    assert [item.path for item in delivery.withheld] == ["film.mp4", "film.vtt"]
+    assert not (delivery.out / "film.mp4").exists()
+    assert json.loads(delivery.manifest.read_text())["withheld"][0]["reason"] == "captions late"
+    lines = summary(full.plan, full.run, delivery.out)
+    assert lines[0].startswith("Waiting for review")
+    assert any("film.mp4" in line and "waits for a person" in line for line in lines)
+    assert any("numbers_grounded" in line for line in lines)
+    assert lines[-1] == f"Open {delivery.out / 'index.html'}"
+
+
+def test_killing_it_leaves_the_old_folder_or_the_new_one(tmp_path: Path):
+    """Deliver two versions in turn, kill at many moments: `out` is always one whole delivery."""
+    program = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        from conftest import Trial
+        root = Path({str(tmp_path)!r})
+        (root / "store").mkdir(exist_ok=True)
+        trial = Trial(root / "store")
+        trial.add("a", {{"text": ("x", "text/plain")}}, [("text", f"a{{i}}.txt", "A", "note", "") for i in range(3)])
+        trials = [trial, Trial(root / "store")]
+        trials[1].add("b", {{"text": ("y", "text/plain")}}, [("text", "b.txt", "B", "note", "")])
+        trial.deliver(root / "out")
+        print("ready", flush=True)
+        while True:
+            for each in trials:
+                each.deliver(root / "out")
+    """)
+    for delay in (0.0, 0.004, 0.011, 0.018, 0.027):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        files = everything_in(tmp_path / "out")
+        manifest = json.loads(files.pop("manifest.json"))
+        listed = {f["path"]: f["sha256"] for f in manifest["artifacts"] + manifest["support"]}
+        assert listed == {name: sha256(data).hexdigest() for name, data in files.items()}
