@@ -54,7 +54,7 @@ class Compose(Engine):
                 media_types=("application/json", "application/*+json", "text/*"),
                 required=False,
                 many=True,
-                note="a part from 'product-copy.text' is 'product_copy' in the template, a source file "
+                note="a part from 'copy-fr.draft.text' is 'draft' in the template, and 'copy_fr_draft'; a source file "
                 "'faq.json' is 'faq', and every part is data[0], data[1] ... in order; JSON is parsed "
                 "(decimals stay exact), CSV is a list of rows by column, other text is text; "
                 "filters: md, md_cell, number(places), unit('kg'), money('EUR'), records, markdown_table, footnoted, footnotes, tojson",
@@ -84,11 +84,16 @@ class Compose(Engine):
         return Estimate(seconds=0.05 + input_bytes / 20e6)
 
 
-def names(part_name: str) -> tuple[str, str]:
-    """Names of a part inside a template: ``product-copy.text`` is ``product_copy`` and ``product_copy_text``."""
+def names(part_name: str) -> tuple[str, ...]:
+    """Names of a part inside a template, the shortest first.
+
+    ``copy-fr.draft.text`` (step ``copy-fr.draft``, port ``text``) is ``draft``, ``copy_fr_draft`` and
+    ``copy_fr_draft_text``; the file ``faq.json`` is ``faq`` and ``faq_json``.
+    """
     full = part_name.rpartition(":")[2].rpartition("/")[2]
-    short, long = (re.sub(r"\W", "_", word) for word in (full.partition(".")[0], full))
-    return (f"v_{short}", f"v_{long}") if not short[:1].isalpha() else (short, long)
+    step = full.rpartition(".")[0] or full
+    words = (re.sub(r"\W", "_", word) for word in (step.rpartition(".")[2], step, full))
+    return tuple(dict.fromkeys(word if word[:1].isalpha() else f"v_{word}" for word in words))
 
 
 def _render(params: ComposeParams, parts: Sequence[Part], bench: Bench) -> str:

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from bottega.core.errors import EngineFailed
 from bottega.core.request import Finished, Part, Request
 from bottega.engines.base import Bench
-from bottega.engines.compose import Compose
+from bottega.engines.compose import Compose, names
 from bottega.engines.compose_filters import markdown
 
 ROWS = '{"columns": [{"name": "model", "type": "text"}, {"name": "price", "type": "number"}], "rows": [["A|B", 79.00]]}'
@@ -46,6 +46,13 @@ async def test_parts_are_found_by_name_and_by_order(bench: Bench, store_file: An
     template = "{{ intro }} {% for r in spec_table|records %}{{ r.model|md_cell }}: {{ r.price }}{% endfor %}"
     assert await write(bench, template, rows, plain) == "Hello A\\|B: 79.00"
     assert await write(bench, "{{ data[1] }} {{ spec_table_rows.rows|length }}", rows, plain) == "Hello 1"
+
+
+def test_names_of_parts() -> None:
+    assert names("copy-fr.draft.text") == ("draft", "copy_fr_draft", "copy_fr_draft_text")
+    assert names("source:faq.json") == ("faq", "faq_json")
+    assert names("2025 plan.csv") == ("v_2025_plan", "v_2025_plan_csv")
+    assert names("notes") == ("notes",)
 
 
 async def test_csv_is_rows_by_column(bench: Bench, store_file: Any) -> None:
