@@ -66,9 +66,11 @@ class Runner:
             async with asyncio.timeout(limit):
                 await self._drive_all()
             state, reason = self._verdict()
+            if self.cancelled.is_set():
+                state, reason = "cancelled", "stopped on request"
         except TimeoutError:
             state, reason = "failed", str(BudgetExceeded(f"the time limit of {limit:.0f} s is reached"))
-        except (asyncio.CancelledError, Cancelled, KeyboardInterrupt):
+        except (asyncio.CancelledError, KeyboardInterrupt):
             state, reason = "cancelled", "stopped on request"
         finally:
             self.cancelled.set()
@@ -88,7 +90,9 @@ class Runner:
         self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore
     ) -> StepResult:
         stuck = [task.result().step for task in await _all(before) if not _usable(task.result())]
-        if stuck:
+        if self.cancelled.is_set():
+            result = StepResult(step=step.id, key="", state="skipped", error="stopped on request")
+        elif stuck:
             result = StepResult(step=step.id, key="", state="skipped", error=f"waits for {', '.join(stuck)}")
         else:
             async with at_once:
@@ -105,9 +109,12 @@ class Runner:
         self._record("step_started", step.id, {"key": order.key, "engine": step.engine})
         try:
             result = self._left_waiting(order) or await run_step(order, self.shop)
-        except (Cancelled, asyncio.CancelledError):
+        except asyncio.CancelledError:
             self._record("step_stopped", step.id)
             raise
+        except Cancelled as stop:
+            self._record("step_stopped", step.id)
+            return StepResult(step=step.id, key=order.key, state="skipped", error=str(stop))
         except BottegaError as error:
             self._record("step_failed", step.id, facts(error))
             return StepResult(step=step.id, key=order.key, state="failed", error=str(error))

@@ -1,0 +1,137 @@
+"""Running plans, with the fake engine."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from tests.unit.pipelines.conftest import Work, echo, plan_of
+
+from bottega.core.brief import Brief, Constraints
+from bottega.core.errors import InvalidBrief
+from bottega.core.run import Run
+from bottega.pipelines.review import Reviews
+from bottega.pipelines.runner import Event
+from bottega.pipelines.workshop import Workshop
+
+
+def texts(run: Run, shop: Workshop) -> dict[str, str]:
+    return {
+        result.step: shop.artifacts.locate(made.artifact).read_text()
+        for result in run.results
+        for made in result.outputs
+    }
+
+
+async def test_steps_run_after_what_they_need(runner: Work, shop: Workshop) -> None:
+    plan = plan_of(
+        echo("c", "see", after=("a", "b")),
+        echo("a", "one two"),
+        echo("b", "three four"),
+        echo("d", "x", ("c",)),
+    )
+    run = await runner(plan).work()
+    assert run.state == "released"
+    assert texts(run, shop)["d"] == "one two\nthree four\nsee\nx"
+    assert [result.step for result in run.results] == ["c", "a", "b", "d"]  # in the plan's order
+
+
+async def test_a_finished_step_is_not_made_again(runner: Work) -> None:
+    happened: Counter[str] = Counter()
+
+    def watch(event: Event) -> None:
+        happened[event.what] += 1
+
+    plan = plan_of(echo("a"), echo("b", after=("a",)))
+    first = await runner(plan, "one").work()
+    again = await runner(plan, "two", watch).work()
+    assert [result.state for result in again.results] == ["reused", "reused"]
+    assert happened["output"] == 0
+    assert [r.outputs for r in again.results] == [r.outputs for r in first.results]
+
+
+async def test_an_edited_plan_reruns_only_what_changed(runner: Work, shop: Workshop) -> None:
+    await runner(plan_of(echo("a"), echo("b", after=("a",)), echo("c", "last words", ("b",))), "one").work()
+    edited = plan_of(
+        echo("a"),
+        echo("new", "in between", ("a",)),
+        echo("b2", after=("a",)),
+        echo("c", "last words", ("b2", "new")),
+    )
+    run = await runner(edited, "two").work()
+    states = {result.step: result.state for result in run.results}
+    assert states == {"a": "reused", "new": "done", "b2": "reused", "c": "done"}
+    assert texts(run, shop)["c"].startswith("two words\ntwo words\ntwo words\nin between")
+
+
+async def test_a_failed_step_names_itself_and_stops_only_what_needs_it(runner: Work) -> None:
+    plan = plan_of(echo("bad", params={"fail": "no paper"}), echo("after", after=("bad",)), echo("free"))
+    run = await runner(plan).work()
+    states = {result.step: result.state for result in run.results}
+    assert states == {"bad": "failed", "after": "skipped", "free": "done"}
+    assert run.state == "failed"
+    assert "bad: no paper" in run.reason
+
+
+async def test_a_blocked_step_waits_for_a_person_and_approval_lets_exactly_it_leave(
+    runner: Work, shop: Workshop
+) -> None:
+    plan = plan_of(echo("a", "word"), echo("b", "more words", ("a",)))
+    run = await runner(plan).work()
+    assert run.state == "awaiting_review"
+    (waiting,) = Reviews(shop).all()
+    assert waiting.decision is None
+    Reviews(shop).decide(waiting.id[:8], "approve", "Ada")
+    run = await runner(plan).work()
+    assert run.state == "released"
+    assert run.results[0].approved_by == "Ada"
+
+    other = plan_of(echo("a", "words"), echo("b", "more words", ("a",)))
+    run = await runner(other, "other").work()
+    assert run.state == "awaiting_review"  # another artifact needs another approval
+
+
+async def test_a_rejection_ends_the_step_with_its_reason(runner: Work, shop: Workshop) -> None:
+    plan = plan_of(echo("a", "word"))
+    await runner(plan).work()
+    (waiting,) = Reviews(shop).all()
+    Reviews(shop).decide(waiting.id, "reject", "Ada", "too short")
+    run = await runner(plan).work()
+    assert run.state == "failed"
+    assert "rejected by Ada: too short" in run.reason
+
+
+async def test_the_policy_can_ask_for_a_person(runner: Work, shop: Workshop) -> None:
+    run = await runner(plan_of(echo("a"), kind="shown_to_a_person")).work()
+    assert run.state == "awaiting_review"
+    assert "rule 'shown'" in Reviews(shop).all()[0].ticket.reason
+
+
+async def test_cancel_stops_a_running_step(runner: Work) -> None:
+    plan = plan_of(echo("slow", "word " * 500, params={"text": "word " * 500, "delay": 0.05}))
+    work = runner(plan)
+    task = asyncio.create_task(work.work())
+    await asyncio.sleep(0.2)
+    work.cancelled.set()
+    run = await asyncio.wait_for(task, 5)
+    assert run.state == "cancelled"
+
+
+async def test_the_time_limit_ends_the_run(runner: Work) -> None:
+    step = echo("slow", params={"text": "word " * 500, "delay": 0.05})
+    run = await runner(plan_of(step, constraints=Constraints(max_seconds=0.3))).work()
+    assert run.state == "failed"
+    assert "time limit" in run.reason
+
+
+async def test_a_run_id_belongs_to_its_brief(runner: Work) -> None:
+    await runner(plan_of(echo("a"))).work()
+    other = plan_of(echo("a")).model_copy(update={"brief": Brief(goal="something else")})
+    with pytest.raises(InvalidBrief, match="another brief"):
+        runner(other)
+
+
+async def test_everything_is_in_the_record(runner: Work, shop: Workshop) -> None:
+    await runner(plan_of(echo("a"))).work()
+    acts = [event.act for event in shop.record.events()]
+    assert acts == ["pipeline:step_started", "pipeline:step_done", "pipeline:run_released"]
+    assert shop.record.verify() == 3
