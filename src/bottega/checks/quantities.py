@@ -140,6 +140,16 @@ _FOUND = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+# Before a number word: it is the end of a larger one ("thirty-six", "treinta y seis", "one point seven").
+_COMPOUND = re.compile(
+    r"""(?:-|\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|vingt|trente|quarante|cinquante
+    |soixante|cent|mille|et|y|e|und|en|cien|ciento|mil|cento|hundert|point|virgule|komma|coma|virgola|vírgula|punto)
+    [ \u00a0-])$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# Units that are also words: an ampere is a capital, "4 in the box" are no inches, "10 an hour" no years.
+_AFTER_INCH = re.compile(r"\.?\s*(?:$|[,;:)×/]|(?:x|by|wide|high|deep|long|tall|diameter)\b)", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -171,11 +181,30 @@ def quantities(text: str) -> Iterator[Quantity]:
         elif kind == "code":
             yield Quantity(written, start, "code", frozenset())
         elif kind != "ordinal":
+            spelled = not match["number"][0].isdigit()
+            if spelled and _COMPOUND.search(text[max(0, start - 14) : start]):
+                continue
             spelling = (match["unit"] or match["sign"] or "").lower()
+            if match["unit"] and not _is_unit(
+                match["unit"], match["number"], text[match.end() : match.end() + 12]
+            ):
+                spelling, written = "", text[start : match.end("number")]
             dimension, size = _UNITS.get(spelling, ("", Fraction(1)))
             readings = frozenset(value * size for value in _readings(match["number"]))
-            spelled = not match["number"][0].isdigit()
             yield Quantity(written, start, dimension, readings, spelling, spelled)
+
+
+def _is_unit(unit: str, number: str, after: str) -> bool:
+    spelled = not number[0].isdigit()
+    match unit.lower():
+        case "a" | "c" | "v" | "w":
+            return unit.isupper() and not spelled
+        case "an":
+            return number in ("1", "un")
+        case "in":
+            return bool(_AFTER_INCH.match(after)) and not spelled
+        case other:
+            return len(other) > 1 or other in "%€$£¥″" or not spelled
 
 
 def mentioned(text: str) -> set[str]:

@@ -59,6 +59,8 @@ async def judged(
         "1. First\n2. Second\n\n## 3. Third\n\nA note[^7] and [4](https://example.org/99).",
         "See page 14.",
         "No numbers at all.",
+        "Clean it once a month; 4 in the box, 4 a day.",
+        "Fünfunddreißig, thirty-six months, trente-six mois, treinta y seis meses, one point seven litres.",
     ],
 )
 async def test_what_the_sources_say_passes_however_it_is_written(tmp_path: Path, text: str) -> None:
@@ -79,6 +81,8 @@ async def test_what_the_sources_say_passes_however_it_is_written(tmp_path: Path,
         ("Keeps 99 % of the heat.", "99 %"),
         ("Over 50000 customers.", "50000"),
         ("The KX-300 is here.", "KX-300"),
+        ("A fuse of 10 A.", "10 A"),
+        ("It is 9 in wide.", "9 in"),
     ],
 )
 async def test_an_invented_number_is_blocked_with_its_place(tmp_path: Path, text: str, found: str) -> None:

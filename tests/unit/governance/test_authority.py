@@ -29,7 +29,7 @@ def test_it_is_made_once_with_secrets_for_the_owner_only(tmp_path: Path) -> None
 
 def test_many_at_once_agree_on_one(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: Authority.local(tmp_path / "keys"), range(8)))
+        made = list(pool.map(Authority.local, [tmp_path / "keys"] * 8))
     assert len(set(made)) == 1
 
 
