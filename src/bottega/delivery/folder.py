@@ -5,9 +5,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
-from bottega.core.artifact import Artifact, Ingredient, Provenance
+from bottega.core.artifact import Artifact, Provenance
 from bottega.core.errors import BottegaError, InvalidPlan, StorageFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Deliverable, Plan
@@ -24,34 +23,7 @@ from bottega.delivery.manifest import (
 )
 from bottega.delivery.page import Shown, render
 from bottega.delivery.replace import discard, place, prepare
-
-
-class SignedFile(Protocol):
-    """What a signer says of the file it wrote."""
-
-    @property
-    def path(self) -> Path:
-        """The signed file."""
-        ...
-
-    @property
-    def sidecar(self) -> Path | None:
-        """Where the signature lies when the format cannot hold it."""
-        ...
-
-
-class Sign(Protocol):
-    """Signs ``source`` into ``target``; parents come with their file where it is at hand."""
-
-    def __call__(
-        self,
-        source: Path,
-        target: Path,
-        provenance: Provenance,
-        parents: Sequence[tuple[Ingredient, Path | None]],
-    ) -> SignedFile:
-        """Write the signed file, and its sidecar if it needs one."""
-        ...
+from bottega.delivery.seal import Sign
 
 
 @dataclass(frozen=True)
