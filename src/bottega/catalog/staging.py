@@ -102,6 +102,7 @@ class Staging:
                         write_file(folder / file.path, file, self._blocks(file, downloads, reader))
                     except (Tampered, TransferFailed):
                         downloads.discard(part.archive for part in file.parts)
+                        shutil.rmtree(self.raw / "hub", ignore_errors=True)
                         raise
                     self.done += file.size
                     for part in file.parts if file in packed else ():
@@ -136,6 +137,7 @@ class Staging:
     def _check_space(self, missing: Sequence[File], downloads: Downloads) -> None:
         files = sum(file.size for file in missing)
         archives = sum(weight for archive, weight in self._weights.items() if not downloads.present(archive))
+        archives += sum(file.size for file in missing if self.sources.at_hub(file))
         converted = sum(file.size for file in self.model.sources) // 2
         needed, free = files + archives + converted + MARGIN, self.sources.free(self.downloads)
         if free < needed:
