@@ -119,6 +119,8 @@ def test_sections_title_and_notes_are_found() -> None:
     )
     assert markup.title is not None
     assert markup.subtitle is not None
+    assert TypstWriter(markup, {}).words(markup.subtitle) == '[#"Sub";]'
+    assert '<p class="subtitle">Sub</p>' in HtmlWriter(sheet("# T\n\n**Sub**\n\nx")).page(b"")
     assert [type(block) is Cards for block in markup.blocks] == [False, True, False, False]
     assert list(markup.footnotes) == ["a"]
     lead, body = TypstWriter(markup, {}).parts()

@@ -37,7 +37,7 @@ class HtmlWriter:
             )
         subtitle = html.escape(sheet.subtitle)
         if not subtitle and sheet.markup.subtitle:
-            subtitle = self._all(sheet.markup.subtitle.children[0].children[0])
+            subtitle = self._all(sheet.markup.subtitle)
         kicker = sheet.kicker or (sheet.brand if sheet.brand != sheet.headline else "")
         text = (files("bottega.engines.document") / "page.html").read_text(encoding="utf-8")
         style = (files("bottega.engines.document") / "page.css").read_text(encoding="utf-8")

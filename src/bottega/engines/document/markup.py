@@ -83,7 +83,9 @@ def parse(text: str) -> Markup:
     footnotes = {label: _tree(markdown.parse(note), set()) for label, note in notes.items()}
     nodes = list(_tree(markdown.parse(body), set(footnotes)).children)
     title = nodes.pop(0) if nodes and nodes[0].type == "heading" and nodes[0].tag == "h1" else None
-    subtitle = nodes.pop(0) if title and nodes and _is_bold_line(nodes[0]) else None
+    subtitle = _bold_line(nodes[0]) if title and nodes else None
+    if subtitle:
+        nodes.pop(0)
     return Markup(title, subtitle, tuple(_with_cards(nodes)), footnotes)
 
 
@@ -136,11 +138,12 @@ def _references(token: Token, labels: set[str]) -> Iterator[Token]:
     yield Token("text", "", 0, content=token.content[start:])
 
 
-def _is_bold_line(node: SyntaxTreeNode) -> bool:
+def _bold_line(node: SyntaxTreeNode) -> SyntaxTreeNode | None:
+    """The one bold or slanted run that a paragraph consists of."""
     if node.type != "paragraph" or not node.children:
-        return False
+        return None
     inner = [child for child in node.children[0].children if child.type != "text" or child.content.strip()]
-    return len(inner) == 1 and inner[0].type in {"strong", "em"}
+    return inner[0] if len(inner) == 1 and inner[0].type in {"strong", "em"} else None
 
 
 def _with_cards(nodes: Sequence[SyntaxTreeNode]) -> Iterator[Block]:

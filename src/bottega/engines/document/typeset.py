@@ -120,7 +120,7 @@ def _source(sheet: Sheet, size: float, hero: int) -> str:
 
 def _bold_line(writer: TypstWriter, sheet: Sheet) -> str:
     subtitle = sheet.markup.subtitle
-    return writer.words(subtitle.children[0].children[0]) if subtitle else "none"
+    return writer.words(subtitle) if subtitle else "none"
 
 
 def _words(text: str) -> str:
