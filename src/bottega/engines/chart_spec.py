@@ -25,6 +25,11 @@ class Drawing:
     width: int = 960
     height: int = 420
 
+    @property
+    def places(self) -> list[float]:
+        """The numeric positions on the x axis."""
+        return [float(row["x"]) for row in self.rows] if self.numeric_x else []
+
 
 def specification(drawing: Drawing, palette: Palette) -> dict[str, Any]:
     """Vega-Lite 5 that fills ``width`` by ``height`` pixels exactly."""
@@ -126,7 +131,7 @@ def _curves(d: Drawing, p: Palette, colours: Sequence[str]) -> list[dict[str, An
             "scale": {"padding": 0.25, "type": "point"},
         }
     across["axis"] = {"title": d.x_title if d.mark == "point" else None, "labelAngle": 0, "grid": False, "tickCount": 8,
-                      "labelLimit": 0, "labelOverlap": "greedy", "labelPadding": 10,
+                      "labelLimit": 0, "labelOverlap": "greedy", "labelFlush": False, "labelPadding": 10,
                       "labelExpr": "split(datum.label, '\\n')"}  # fmt: skip
     values = [float(row["y"]) for row in d.rows]
     steep = d.mark == "area" or (min(values) >= 0 and min(values) < 0.5 * max(values))
@@ -145,14 +150,10 @@ def _curves(d: Drawing, p: Palette, colours: Sequence[str]) -> list[dict[str, An
                      "color": {"value": p.ink} if len(d.series) == 1 else _readable(d, colours, p)},
     }  # fmt: skip
     if d.mark == "point":
-        named = {
-            "type": "text",
-            "align": "left",
-            "dx": 13,
-            "baseline": "middle",
-            "fontSize": 16,
-            "fontWeight": 500,
-        }
+        # Names stand on the side of the point where there is room.
+        middle = (min(d.places) + max(d.places)) / 2 if d.places else 0.0
+        named = {"type": "text", "align": {"expr": f"datum.x > {middle} ? 'right' : 'left'"}, "baseline": "middle",
+                 "dx": {"expr": f"datum.x > {middle} ? -13 : 13"}, "fontSize": 16, "fontWeight": 500}  # fmt: skip
         return [
             {"mark": {"type": "circle", "size": 260, "opacity": 0.92}, "encoding": shared},
             {

@@ -97,6 +97,7 @@ class Image(Engine):
         if self._loaded is None or self._loaded[0] != folder:
             torch: Any = require("torch", extra="image")
             diffusers: Any = require("diffusers", extra="image")
+            damaged: Any = require("safetensors", extra="image").SafetensorError
             if not (folder / "model_index.json").is_file():
                 raise EngineFailed(
                     "this is not a diffusers folder", where=folder.name, remedy="it needs model_index.json"
@@ -106,9 +107,9 @@ class Image(Engine):
             diffusers.utils.logging.disable_progress_bar()
             try:
                 pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(
-                    str(folder), use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
+                    str(folder), use_safetensors=True, local_files_only=True, dtype=torch.float32
                 )
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, damaged) as error:
                 raise EngineFailed(
                     f"the model does not load: {error}",
                     where=folder.name,

@@ -129,7 +129,7 @@ def derive(colours: Sequence[str], seed: int) -> Palette:
         ink=from_oklch(0.23, tinge * 0.7, hue),
         muted=from_oklch(0.43, tinge * 0.6, hue),
         deep=from_oklch(0.34, min(chroma, 0.12), hue),
-        night=from_oklch(0.215, min(chroma, 0.075), hue),
+        night=from_oklch(0.225, min(chroma, 0.06), hue),
     )
 
 

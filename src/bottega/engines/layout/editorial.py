@@ -33,7 +33,15 @@ def _spread(s: Studio) -> None:
     s.stack(
         [
             Line("kicker", s.copy.kicker, KICKER, (19 if s.wide else 21) * u, accent, lines=2, capitals=True),
-            Line("title", s.copy.title, FRAUNCES, (98 if s.wide else 104) * u, p.ink, lines=5, space=30 * u),
+            Line(
+                "title",
+                s.copy.title,
+                FRAUNCES,
+                s.headline(98 if s.wide else 104) * u,
+                p.ink,
+                lines=4,
+                space=30 * u,
+            ),
             Line(
                 "subtitle", s.copy.subtitle, TEXT, (30 if s.wide else 34) * u, p.muted, lines=5, space=36 * u
             ),
@@ -75,6 +83,7 @@ def _slide(s: Studio) -> None:
     covered = s.stack(head, Region(body.x, body.y, body.w, body.h * share), at="top")
     start = covered.y + covered.h + 46 * u
     row = min((body.y + body.h - start) / len(s.copy.bullets), 128 * u)
+    size = s.even(s.copy.bullets, TEXT_MEDIUM, 34 * u, body.w - 84 * u, row - 22 * u)
     for index, bullet in enumerate(s.copy.bullets):
         y = start + index * row
         s.draw(_rule(body.x, y, body.x + body.w, 1.4 * u, mix(p.ink, p.paper, 0.78)))
@@ -83,7 +92,7 @@ def _slide(s: Studio) -> None:
             [Line("number", str(index + 1), FRAUNCES_ITALIC, 44 * u, accent, lines=1)], number, at="middle"
         )
         words = Region(body.x + 84 * u, y + 8 * u, body.w - 84 * u, row - 16 * u)
-        s.stack([Line("bullet", bullet, TEXT_MEDIUM, 34 * u, p.ink, lines=2)], words, at="middle")
+        s.stack([Line("bullet", bullet, TEXT_MEDIUM, size, p.ink, lines=2)], words, at="middle")
 
 
 def _cover(s: Studio, *, closing: bool) -> None:

@@ -40,7 +40,15 @@ def _poster(s: Studio) -> None:
     s.stack(
         [
             Line("kicker", s.copy.kicker, KICKER, (19 if s.wide else 21) * u, accent, lines=2, capitals=True),
-            Line("title", s.copy.title, GROTESK, (92 if s.wide else 100) * u, text, lines=5, space=28 * u),
+            Line(
+                "title",
+                s.copy.title,
+                GROTESK,
+                s.headline(92 if s.wide else 100) * u,
+                text,
+                lines=4,
+                space=28 * u,
+            ),
             Line("subtitle", s.copy.subtitle, TEXT, (30 if s.wide else 34) * u, quiet, lines=5, space=34 * u),
         ],
         column,
@@ -77,11 +85,12 @@ def _slide(s: Studio) -> None:
     start = covered.y + covered.h + 44 * u
     row = min((body.y + body.h - start) / len(s.copy.bullets), 116 * u)
     marks = (p.accent, p.primary, p.accent, p.deep)
+    size = s.even(s.copy.bullets, TEXT_MEDIUM, 35 * u, body.w - 72 * u, row - 18 * u)
     for index, bullet in enumerate(s.copy.bullets):
         y = start + index * row + row / 2
         s.draw(_mark(index, body.x + 19 * u, y, 19 * u, marks[index % 4]))
         words = Region(body.x + 72 * u, y - row / 2 + 6 * u, body.w - 72 * u, row - 12 * u)
-        s.stack([Line("bullet", bullet, TEXT_MEDIUM, 35 * u, text, lines=2)], words, at="middle")
+        s.stack([Line("bullet", bullet, TEXT_MEDIUM, size, text, lines=2)], words, at="middle")
 
 
 def _cover(s: Studio, *, closing: bool) -> None:

@@ -40,7 +40,15 @@ def _glow(s: Studio) -> None:
                 lines=2,
                 capitals=True,
             ),
-            Line("title", s.copy.title, BRICOLAGE, (98 if s.wide else 108) * u, WHITE, lines=5, space=26 * u),
+            Line(
+                "title",
+                s.copy.title,
+                BRICOLAGE,
+                s.headline(98 if s.wide else 108) * u,
+                WHITE,
+                lines=4,
+                space=26 * u,
+            ),
             Line(
                 "subtitle",
                 s.copy.subtitle,
@@ -82,6 +90,7 @@ def _slide(s: Studio) -> None:
     gap = 18 * u
     row = min((body.y + body.h - start - gap * (rows - 1)) / rows, 124 * u)
     width = (body.w - gap * (columns - 1)) / columns
+    size = s.even(s.copy.bullets, TEXT_MEDIUM, 34 * u, width - 112 * u, row - 30 * u)
     for index, bullet in enumerate(s.copy.bullets):
         card = Region(
             body.x + (index % columns) * (width + gap), start + (index // columns) * (row + gap), width, row
@@ -96,7 +105,7 @@ def _slide(s: Studio) -> None:
             )
         )
         words = Region(card.x + 84 * u, card.y + 6 * u, card.w - 110 * u, row - 12 * u)
-        s.stack([Line("bullet", bullet, TEXT_MEDIUM, 34 * u, WHITE, lines=2)], words, at="middle")
+        s.stack([Line("bullet", bullet, TEXT_MEDIUM, size, WHITE, lines=2)], words, at="middle")
 
 
 def _cover(s: Studio) -> None:

@@ -18,6 +18,7 @@ ASCENT, TALL = 3.0, 4.0  # in em: the baseline and the height of the page a word
 def outline(svg: str, family: str, fonts: Sequence[Path]) -> str:
     """Replace every text by its glyphs in ``family``; size, weight, fill, anchor and place are kept."""
     require("typst", extra="all")
+    svg = re.sub(r"<text\b[^>]*/>", "", svg)  # empty labels
     found = [(match, dict(re.findall(r'([\w-]+)="([^"]*)"', match.group(1)))) for match in TEXT.finditer(svg)]
     runs: list[tuple[dict[str, str], str, float, float]] = []  # attributes, words, dx, dy
     for match, attributes in found:

@@ -12,6 +12,7 @@ from bottega.engines.layout.colour import Palette
 from bottega.engines.layout.scene import Placed, Scene
 from bottega.engines.layout.typography import Block, Face, Typesetter
 
+SMALLEST = 0.3  # of the wanted sizes
 Kind = Literal["hero", "social", "slide", "title_card", "closing"]
 
 
@@ -99,7 +100,7 @@ class Studio:
         """Set texts under each other in a region, all shrunk by one factor until they fit; returns what they cover.
 
         Raises:
-            EngineFailed: when they do not fit at 45 % of the wanted sizes.
+            EngineFailed: when they do not fit at the smallest scale.
         """
         wanted = [line for line in lines if line.text.strip()]
         if not wanted:
@@ -113,6 +114,27 @@ class Studio:
             self.scene.texts.append(Placed(line.role, block, x, top, line.colour, centred))
             top += block.height
         return Region(region.x, start, region.w, height)
+
+    def headline(self, size: float) -> float:
+        """A headline's size: short ones are set larger."""
+        count = len(self.copy.title)
+        return size * (1.3 if count <= 16 else 1.16 if count <= 26 else 1.0)
+
+    def even(self, texts: Sequence[str], face: Face, size: float, width: float, height: float) -> float:
+        """The largest size up to ``size`` at which each text fits its box in at most two lines."""
+        return min(
+            self.typesetter.fit(
+                text,
+                face,
+                size=size,
+                floor=size * SMALLEST,
+                width=width,
+                height=height,
+                lines=2,
+                name="bullet",
+            ).size
+            for text in texts
+        )
 
     def label(
         self, role: str, text: str, face: Face, size: float, colour: str, x: float, top: float, width: float
@@ -128,14 +150,14 @@ class Studio:
 
     def _shrunk(self, lines: Sequence[Line], region: Region) -> tuple[list[Block], float]:
         scale, failure = 1.0, EngineFailed("the texts do not fit the picture", remedy="shorten them")
-        while scale >= 0.45:
+        while scale >= SMALLEST:
             try:
                 blocks = [
                     self.typesetter.fit(
                         line.text.upper() if line.capitals else line.text,
                         line.face,
                         size=line.size * scale,
-                        floor=line.size * scale * (0.94 if scale > 0.45 else 0.6),
+                        floor=line.size * scale * 0.94,
                         width=region.w,
                         height=region.h,
                         lines=line.lines,

@@ -92,6 +92,11 @@ class Typesetter:
             if tried <= floor:
                 break
             tried = max(floor, tried * 0.96)
+        longest = max(words, key=len)
+        if self.width(longest, face, floor) > width:
+            raise EngineFailed(
+                f"the word '{longest}' of the {name} is too wide", remedy="part it, or use a shorter word"
+            )
         room = max(1, int(min(lines, height / (floor * face.leading)) * width / (floor * 0.52)))
         raise EngineFailed(
             f"the {name} has {len(text)} characters and does not fit its place",
