@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bottega.checks.base import Options, Subject
 from bottega.core.request import Part, Request
 from bottega.core.verdict import Verdict
 from bottega.engines.base import require
+from bottega.engines.numerals import cardinal
 from bottega.engines.phonemes import sounds
 from bottega.engines.script import sentences
 from bottega.engines.spoken import spoken
@@ -26,7 +28,7 @@ class SpeechMatchesOptions(Options, frozen=True):
 class SpeechMatches:
     """Word error rate between script and recognition, on words as they are spoken ("1.7 L" is five words).
 
-    Words that sound alike are equal. Counts the recogniser's mistakes as the speaker's; names unknown to it are flagged.
+    Words that sound alike are equal. A number that was heard otherwise is flagged whatever the rate. Counts the recogniser's mistakes as the speaker's; names unknown to it are flagged.
     """
 
     id = "speech_matches"
@@ -50,7 +52,11 @@ class SpeechMatches:
         language = language or heard["language"]
         wanted = " ".join(text for _, text in sentences("\n\n".join(scripts)))
         rate, differences = compare(wanted, heard["text"], language)
-        outcome = "block" if rate > limits.block_wer else "flag" if rate > limits.max_wer else "pass"
+        numbers = _number_words(language)
+        doubtful = rate > limits.max_wer or any(
+            numbers & {*one["script"].split(), *one["heard"].split()} for one in differences
+        )
+        outcome = "block" if rate > limits.block_wer else "flag" if doubtful else "pass"
         shown = ", ".join(f"'{d['script']}' heard as '{d['heard']}'" for d in differences[:3])
         return Verdict(
             check=self.id,
@@ -85,6 +91,12 @@ def compare(script: str, heard: str, language: str) -> tuple[float, list[dict[st
         if chunk.type != "equal"
     ]
     return float(result.wer), differences
+
+
+@cache
+def _number_words(language: str) -> frozenset[str]:
+    said = [cardinal(str(number), language) for number in (*range(100), 100, 200, 1000, 10**6, 10**9)]
+    return frozenset(word for number in said for word in _words(number, language))
 
 
 def _words(text: str, language: str) -> list[str]:

@@ -8,7 +8,8 @@ from markdown_it.token import Token
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)]*\s+(?=[\"'“‘«¿¡(]?\s?[A-ZÀ-ÖØ-Þ0-9])")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|vs|approx|No|Fig|Inc|Ltd|Co|e\.g|i\.e|p\. ex|env|M|Mme|[A-Z])\.$"
+    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|vs|approx|No|Fig|Inc|Ltd|Co|e\.g|i\.e|p\. ex|env|M|Mme)\.$"
+    r"|(?:^|[^\d\s] |\()[A-Z]\.$"  # an initial, but not a unit: "1.7 L."
 )
 
 

@@ -5,6 +5,7 @@ import io
 import subprocess
 import wave
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -130,11 +131,12 @@ class Video(Engine):
             await asyncio.to_thread(ffmpeg.communicate)
             done = ffmpeg.returncode == 0
         except BrokenPipeError:
-            await asyncio.to_thread(ffmpeg.wait)
+            pass  # ffmpeg stopped listening; its log says why
         finally:
             if not done:
                 ffmpeg.kill()
-                ffmpeg.wait()
+                with suppress(OSError):
+                    ffmpeg.communicate()  # a killed program ends at once
                 target.unlink(missing_ok=True)
         if not done:
             raise EngineFailed(
