@@ -59,7 +59,7 @@ def _is_folder(path: Path) -> bool:
     try:
         path.stat()
         if path.is_dir():
-            next(os.scandir(path), None)
+            os.scandir(path).close()
             return True
         return False
     except FileNotFoundError as error:

@@ -29,7 +29,6 @@ BY_SUFFIX: dict[str, str] = {
     ".webp": "image/webp",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
-    ".bmp": "image/bmp",
     ".wav": "audio/wav",
     ".mp3": "audio/mpeg",
     ".flac": "audio/flac",
@@ -40,7 +39,7 @@ BY_SUFFIX: dict[str, str] = {
 }
 SUPPORTED = frozenset(BY_SUFFIX.values())
 FORMATS_TEXT = (
-    "Markdown, plain text, HTML, CSV, PDF, DOCX, XLSX, pictures (PNG, JPEG, WebP, TIFF, BMP) or sound"
+    "Markdown, plain text, HTML, CSV, PDF, DOCX, XLSX, pictures (PNG, JPEG, WebP, TIFF) or sound"
 )
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (

@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bottega.core.passage import Passage
 from bottega.retrieval.sentences import sentence_spans
-from bottega.retrieval.words import guess_language, numbers, terms
+from bottega.retrieval.words import guess_language, numbers, stemmed_words
 
 _STEM = 5  # letters by which words of two languages are taken for the same: batterie, battery
 _COGNATE = 0.6  # what such a match counts
@@ -61,8 +61,9 @@ class Supporter:
         found: list[Sentence] = []
         for start, end in sentence_spans(passage.text):
             text = passage.text[start:end]
-            held = frozenset(terms(text, language))
-            stems = frozenset(f"{term[:_STEM]}~" for term in held if len(term) >= _STEM)
+            words = stemmed_words(text, language)
+            held = frozenset(term for term, _ in words)
+            stems = frozenset(_cognate(word) for _, word in words if len(word) >= _STEM)
             place = passage.start + start
             found.append(
                 Sentence(
@@ -80,9 +81,10 @@ class Supporter:
             most: at most this many sentences, two more when numbers need them.
         """
         language = guess_language([f"{topic} {text}"])
-        asked = sorted(set(terms(text, language)))
-        about = sorted(set(terms(topic, language)) - set(asked))
-        weights = {term: self._weight(term) for term in asked}
+        foreign = language not in self.languages.values()
+        asked = dict(sorted(stemmed_words(text, language)))
+        about = {term: word for term, word in sorted(stemmed_words(topic, language)) if term not in asked}
+        weights = {term: self._weight(term, word, foreign) for term, word in asked.items()}
         total = sum(weights.values())
         if not total:
             return Support((), 0.0, ())
@@ -137,19 +139,26 @@ class Supporter:
                 best, best_value, best_gain = index, value, gain
         return best, best_gain
 
-    def _weight(self, term: str) -> float:
-        held_by = self._frequency[term] or self._frequency[f"{term[:_STEM]}~"]
+    def _weight(self, term: str, word: str, foreign: bool) -> float:
+        """The rarer the heavier; a word that only the answer's own language has counts half."""
+        held_by = self._frequency[term] or (foreign and self._frequency[_cognate(word)])
+        if foreign and not held_by and not term[0].isdecimal():
+            return 0.5 * math.log(1 + (len(self.sentences) + 0.5) / 0.5)
         weight = math.log(1 + (len(self.sentences) - held_by + 0.5) / (held_by + 0.5))
-        return weight * (_NUMBER if term[0].isdigit() else 1.0)
+        return weight * (_NUMBER if term[0].isdecimal() else 1.0)
 
 
-def _cover(asked: Sequence[str], sentence: Sentence, language: str) -> dict[str, float]:
+def _cognate(word: str) -> str:
+    return f"{word[:_STEM]}~"
+
+
+def _cover(asked: Mapping[str, str], sentence: Sentence, language: str) -> dict[str, float]:
     """For every asked term that the sentence holds, how well: 1 for the word itself, less for a cognate."""
     found: dict[str, float] = {}
-    for term in asked:
+    for term, word in asked.items():
         if term in sentence.terms:
             found[term] = 1.0
-        elif sentence.language != language and len(term) >= _STEM and f"{term[:_STEM]}~" in sentence.stems:
+        elif sentence.language != language and len(word) >= _STEM and _cognate(word) in sentence.stems:
             found[term] = _COGNATE
     return found
 

@@ -15,17 +15,28 @@ _FOLDS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l"
 
 def fold(text: str) -> str:
     """Lower case without accents: ``Größe`` becomes ``grosse``, ``déjà`` becomes ``deja``."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_FOLDS))
+    decomposed = unicodedata.normalize(
+        "NFKD", unicodedata.normalize("NFKD", text).casefold().translate(_FOLDS)
+    )
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 @lru_cache(maxsize=100_000)
 def stem(word: str, language: str) -> str:
-    """A folded word without its ending; at least four letters stay, three before a one-letter ending."""
-    for ending in ENDINGS.get(language, ()):
-        if word.endswith(ending) and len(word) - len(ending) >= (4 if len(ending) > 1 else 3):
-            word = word[: -len(ending)]
-            break
+    """A folded word without its endings: one after the other, as long as four letters stay.
+
+    Three are enough once, for an ending of one letter.
+    """
+    least = 3
+    while ending := next(
+        (
+            ending
+            for ending in ENDINGS.get(language, ())
+            if word.endswith(ending) and len(word) - len(ending) >= (4 if len(ending) > 1 else least)
+        ),
+        "",
+    ):
+        word, least = word[: -len(ending)], 4
     if language == "en" and len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aels":
         word = word[:-1]  # stopped, stopping: stop
     return word[:-1] + "i" if language == "en" and word.endswith("y") and len(word) > 3 else word
@@ -33,23 +44,28 @@ def stem(word: str, language: str) -> str:
 
 def terms(text: str, language: str) -> list[str]:
     """Stems and numbers of ``text`` in order, without the language's stopwords."""
-    found: list[str] = []
+    return [term for term, _ in stemmed_words(text, language)]
+
+
+def stemmed_words(text: str, language: str) -> list[tuple[str, str]]:
+    """`terms`, each with the folded word it comes from."""
+    found: list[tuple[str, str]] = []
     for token in _TOKEN.findall(text):
-        if token[0].isdigit():
-            found.extend(plain_numbers(token))
+        if token[0].isdecimal():
+            found.extend((number, number) for number in plain_numbers(token))
             continue
         word = fold(token)
         head, apostrophe, tail = word.partition("'")
         if apostrophe:  # l'appareil, don't, Tarnwick's
             word = tail if len(head) <= 2 or head == "qu" else head
         if len(word) > 1 and word not in STOPWORDS.get(language, frozenset()):
-            found.append(stem(word, language))
+            found.append((stem(word, language), word))
     return found
 
 
 def numbers(text: str) -> list[str]:
     """The numbers of ``text`` in plain form: ``1.299,00``, ``1,299.00`` and ``1 299`` all become ``1299``."""
-    return [plain for token in _TOKEN.findall(text) if token[0].isdigit() for plain in plain_numbers(token)]
+    return [plain for token in _TOKEN.findall(text) if token[0].isdecimal() for plain in plain_numbers(token)]
 
 
 def plain_numbers(token: str) -> list[str]:

@@ -17,6 +17,7 @@ from bottega.retrieval.convert.reading import Pages, Reading
 _PASSWORD = 4  # FPDF_ERR_PASSWORD
 _SECURITY = 5  # FPDF_ERR_SECURITY
 _OCR_DPI = 200
+_TAIL = 8192  # bytes in which the end mark of a whole PDF stands
 _COLUMN_GAP = 0.85  # em: a wider gap in a line divides the cells of a table
 _PDFIUM = threading.Lock()  # PDFium is not thread-safe
 
@@ -59,6 +60,8 @@ async def _recognise_pages(reading: Reading, blocks: Pages, bare: Sequence[int])
 
 def _open(reading: Reading) -> Any:
     pdfium: Any = import_module("pypdfium2")
+    if b"%%EOF" not in reading.data[-_TAIL:]:
+        raise _damaged(reading)  # PDFium would repair it and leave pages out without a word
     try:
         return pdfium.PdfDocument(reading.data)
     except pdfium.PdfiumError as error:
@@ -72,6 +75,12 @@ def _open(reading: Reading) -> Any:
 def _damaged(reading: Reading) -> UnreadableSource:
     return reading.refuse(
         "the PDF is damaged or cut off", "open it in a viewer and save it again, or fetch it again"
+    )
+
+
+def _too_much(reading: Reading) -> UnreadableSource:
+    return reading.refuse(
+        f"more than {reading.limits.characters:,} characters of text", "give only the pages that matter"
     )
 
 
@@ -93,10 +102,7 @@ def _extract(reading: Reading) -> list[list[Line]]:
                 pages.append(list(_lines(reading, document, index)))
                 left -= sum(len(line.text) for line in pages[-1])
                 if left < 0:
-                    raise reading.refuse(
-                        f"more than {reading.limits.characters:,} characters of text",
-                        "give only the pages that matter",
-                    )
+                    raise _too_much(reading)
             return pages
         finally:
             document.close()
@@ -112,7 +118,7 @@ def _lines(reading: Reading, document: Any, index: int) -> Iterator[Line]:
     text_page = page.get_textpage()
     try:
         if text_page.count_chars() > reading.limits.characters:
-            raise reading.refuse("a page with too much text", "give only the pages that matter")
+            raise _too_much(reading)
         text: str = text_page.get_text_bounded()
         place = 0
         for line in text.split("\r\n"):

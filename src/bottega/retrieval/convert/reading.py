@@ -27,7 +27,6 @@ class Limits:
     archive_members: int = 5_000
     archive_bytes: int = 400_000_000  # expanded, all members of one DOCX or XLSX
     archive_ratio: int = 150  # expanded to packed, once more than 10 MB are expanded
-    pdf_seconds: int = 120
 
 
 @dataclass(frozen=True)
