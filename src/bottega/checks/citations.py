@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from bottega.checks.base import Options, Subject
-from bottega.checks.numbers_grounded import Known
+from bottega.checks.known import Known
 from bottega.checks.quantities import quantities
 from bottega.core.errors import EngineFailed
 from bottega.core.passage import Passage

@@ -5,16 +5,19 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from bottega.core.errors import InvalidValue, StorageFailed
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-    from cryptography.x509 import Certificate
+from bottega.governance.certificates import (
+    algorithm_of,
+    common_name,
+    examine,
+    key_pem,
+    make_certificate,
+    pem,
+    split_chain,
+)
 
 ROOT_YEARS = 20
 LEAF_YEARS = 10
@@ -35,7 +38,7 @@ class Authority:
 
     def root_pem(self) -> str:
         """The certificate that a verifier has to trust."""
-        return _split(self.chain)[-1]
+        return split_chain(self.chain)[-1]
 
     @classmethod
     def local(cls, folder: Path) -> "Authority":
@@ -89,8 +92,8 @@ class Authority:
                 where=str(certificate),
                 remedy="give a PEM file: the signing certificate first, then its issuers",
             ) from error
-        _examine(certificates, secret, certificate)
-        return cls(_common_name(certificates[0]), _algorithm(secret), _pem(*certificates), _key_pem(secret))
+        examine(certificates, secret, certificate)
+        return cls(common_name(certificates[0]), algorithm_of(secret), pem(*certificates), key_pem(secret))
 
 
 def local_root(folder: Path) -> str:
@@ -108,8 +111,8 @@ def _found(folder: Path) -> None:
         fresh = Path(made) / folder.name
         fresh.mkdir(mode=0o700)
         root_key = ec.generate_private_key(ec.SECP256R1())
-        _write_secret(fresh / "root.key", _key_pem(root_key))
-        (fresh / "root.pem").write_text(_pem(_certificate(root_key, None)), encoding="ascii")
+        _write_secret(fresh / "root.key", key_pem(root_key))
+        (fresh / "root.pem").write_text(pem(make_certificate(root_key, None, ROOT_YEARS)), encoding="ascii")
         _issue_leaf(fresh)
         with contextlib.suppress(OSError):  # another process was first: its authority is the one
             fresh.rename(folder)
@@ -126,8 +129,8 @@ def _issue_leaf(folder: Path) -> None:
     root = x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
     root_key = load_pem_private_key((folder / "root.key").read_bytes(), password=None)
     leaf_key = ec.generate_private_key(ec.SECP256R1())
-    leaf = _certificate(leaf_key, (root, cast(ec.EllipticCurvePrivateKey, root_key)))
-    _write_secret(folder / "signer.pem", _key_pem(leaf_key) + _pem(leaf, root))
+    leaf = make_certificate(leaf_key, (root, cast(ec.EllipticCurvePrivateKey, root_key)), LEAF_YEARS)
+    _write_secret(folder / "signer.pem", key_pem(leaf_key) + pem(leaf, root))
 
 
 def _read_local(folder: Path) -> Authority | None:
@@ -140,133 +143,7 @@ def _read_local(folder: Path) -> Authority | None:
     certificates = x509.load_pem_x509_certificates(data)
     if certificates[0].not_valid_after_utc - datetime.now(UTC) < RENEW_BEFORE:
         return None
-    return Authority(_common_name(certificates[0]), _algorithm(secret), _pem(*certificates), _key_pem(secret))
-
-
-def _certificate(
-    key: "EllipticCurvePrivateKey", above: "tuple[Certificate, EllipticCurvePrivateKey] | None"
-) -> "Certificate":
-    """A root (nothing above) or a signing certificate with what C2PA asks for: digitalSignature, emailProtection.
-
-    Source: C2PA specification 2.4, section 14.5 "Certificate profile"; RFC 5280.
-    """
-    from cryptography import x509
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-    root = above is None
-    title = "Bottega local root" if root else "Bottega local signer"
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Bottega"),
-            x509.NameAttribute(NameOID.COMMON_NAME, title),
-        ]
-    )
-    issuer, signed_with = above or (None, key)
-    now = datetime.now(UTC).replace(microsecond=0)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # clocks differ
-        .not_valid_after(now + timedelta(days=365 * (ROOT_YEARS if root else LEAF_YEARS)))
-        .add_extension(x509.BasicConstraints(ca=root, path_length=0 if root else None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_with.public_key()), critical=False
-        )
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not root,
-                key_cert_sign=root,
-                crl_sign=root,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-    )
-    if not root:
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-        builder = builder.add_extension(usage, critical=False)
-    return builder.sign(signed_with, SHA256())
-
-
-def _examine(certificates: "list[Certificate]", secret: "PrivateKeyTypes", path: Path) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    def refuse(message: str, remedy: str) -> InvalidValue:
-        return InvalidValue(message, where=str(path), remedy=remedy)
-
-    leaf = certificates[0]
-    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if leaf.public_key().public_bytes(*spki) != secret.public_key().public_bytes(*spki):
-        raise refuse(
-            "the first certificate does not belong to the signing key",
-            "put its certificate first in the file",
-        )
-    if not leaf.not_valid_before_utc <= datetime.now(UTC) <= leaf.not_valid_after_utc:
-        raise refuse(f"the certificate is valid until {leaf.not_valid_after_utc:%Y-%m-%d} only", "renew it")
-    for below, above in pairwise(certificates):
-        if below.issuer != above.subject:
-            raise refuse("the certificates are not a chain", "order them: signing certificate, issuer, root")
-    if len(certificates) == 1 and leaf.issuer == leaf.subject:
-        raise refuse("C2PA refuses self-signed signing certificates", "have it issued by a root of your own")
-    try:
-        if not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
-            raise refuse("the certificate is not for digital signatures", "ask for keyUsage digitalSignature")
-        leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except x509.ExtensionNotFound as error:
-        raise refuse(
-            f"the certificate lacks an extension: {error}",
-            "ask for keyUsage digitalSignature and extendedKeyUsage emailProtection",
-        ) from error
-
-
-def _algorithm(key: object) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size in (256, 384, 521):
-        return {256: "es256", 384: "es384", 521: "es512"}[key.curve.key_size]
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return "ed25519"
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048:
-        return "ps256"
-    raise InvalidValue(
-        "this kind of signing key cannot be used",
-        remedy="use EC P-256, P-384, P-521, Ed25519, or RSA of 2048 bits or more",
-    )
-
-
-def _common_name(certificate: "Certificate") -> str:
-    from cryptography.x509.oid import NameOID
-
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else certificate.subject.rfc4514_string()
-
-
-def _pem(*certificates: "Certificate") -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in certificates)
-
-
-def _key_pem(key: "PrivateKeyTypes") -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
-
-
-def _split(chain: str) -> list[str]:
-    end = "-----END CERTIFICATE-----\n"
-    return [f"{piece}{end}" for piece in chain.split(end) if piece.strip()]
+    return Authority(common_name(certificates[0]), algorithm_of(secret), pem(*certificates), key_pem(secret))
 
 
 def _write_secret(path: Path, text: str) -> None:
