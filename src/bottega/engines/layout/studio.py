@@ -153,11 +153,12 @@ class Studio:
         while scale >= SMALLEST:
             try:
                 blocks = [
+                    # Small texts shrink less than the headline, so that they stay readable.
                     self.typesetter.fit(
                         line.text.upper() if line.capitals else line.text,
                         line.face,
-                        size=line.size * scale,
-                        floor=line.size * scale * 0.94,
+                        size=(size := line.size * (scale if line.role == "title" else scale**0.5)),
+                        floor=size * 0.94,
                         width=region.w,
                         height=region.h,
                         lines=line.lines,
