@@ -38,9 +38,7 @@ BY_SUFFIX: dict[str, str] = {
     ".opus": "audio/ogg",
 }
 SUPPORTED = frozenset(BY_SUFFIX.values())
-FORMATS_TEXT = (
-    "Markdown, plain text, HTML, CSV, PDF, DOCX, XLSX, pictures (PNG, JPEG, WebP, TIFF) or sound"
-)
+FORMATS_TEXT = "Markdown, plain text, HTML, CSV, PDF, DOCX, XLSX, pictures (PNG, JPEG, WebP, TIFF) or sound"
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),

@@ -5,7 +5,7 @@ import json
 import warnings
 from typing import Any
 
-from bottega.core.errors import BottegaError
+from bottega.core.errors import EngineFailed
 from bottega.core.request import Part, Request
 from bottega.engines.base import require
 from bottega.retrieval.chunk import Block
@@ -38,7 +38,7 @@ async def recognise(reading: Reading, data: bytes, media_type: str, what: str) -
     part = Part(port="image", name=reading.name, artifact=reading.store(data, media_type))
     try:
         files = await reading.ask(Request(engine="ocr", parts=(part,)))
-    except BottegaError as error:
+    except EngineFailed as error:
         raise reading.refuse(f"{what} could not be recognised: {error.message}", error.remedy) from error
     found: dict[str, Any] = json.loads(next((one.data for one in files if one.data), b"{}"))
     lines: list[dict[str, Any]] = [line for line in found.get("lines", ()) if line["confidence"] >= _SURE]
