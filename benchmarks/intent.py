@@ -39,7 +39,7 @@ class Reading:
     note: str = ""
 
 
-def language_reader(model: str) -> Callable[[str], Reading]:
+def language_reader(model: str, threads: int) -> Callable[[str], Reading]:
     """The project's own reader on a local language model."""
     from bottega.core.brief import Brief
     from bottega.core.errors import BottegaError
@@ -55,6 +55,7 @@ def language_reader(model: str) -> Callable[[str], Reading]:
         scratch=Path(tempfile.mkdtemp()),
         locate=lambda artifact: Path(artifact.sha256),
         weights=lambda name: settings.home / "models" / name,
+        threads=threads,
     )
 
     async def ask(request: Request) -> Sequence[Finished]:
@@ -126,10 +127,11 @@ def main() -> None:
     )
     parser.add_argument("--reader", choices=("language", "needle"), default="language")
     parser.add_argument("--model", default="qwen2.5-coder-1.5b-instruct")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    read = needle_reader() if options.reader == "needle" else language_reader(options.model)
+    read = needle_reader() if options.reader == "needle" else language_reader(options.model, options.threads)
     briefs = [
         brief for brief in tomllib.loads(BRIEFS.read_text())["briefs"] if brief["split"] == options.split
     ]

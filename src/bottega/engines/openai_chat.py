@@ -76,13 +76,13 @@ class OpenAIChat(Engine):
             try:
                 async for event in self._events(request, params, bench, host):
                     usage = event.get("usage") or usage
-                    choices: list[Any] = event.get("choices") or []
-                    for choice in choices:
-                        finish_reason = choice.get("finish_reason") or finish_reason
-                        if piece := (choice.get("delta") or {}).get("content"):
-                            said.append(piece)
-                            yield Delta(text=piece, logprobs=logprobs(choice))
-                            yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
+                    choice: Any = (event.get("choices") or [{}])[0]
+                    finish_reason = choice.get("finish_reason") or finish_reason
+                    delta: JsonObject = choice.get("delta") or {}
+                    if piece := delta.get("content"):
+                        said.append(piece)
+                        yield Delta(text=piece, logprobs=logprobs(choice))
+                        yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
                 if not finish_reason:
                     raise EngineFailed(
                         "the stream broke off before its end", where=host, remedy="run it again"

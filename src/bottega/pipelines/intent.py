@@ -20,8 +20,8 @@ KINDS: dict[str, str] = {
     "hero_image": "main picture, cover, header, banner",
     "icon_set": "icons, symbols",
     "chart": "chart, graph, diagram",
-    "voice_over": "spoken audio, radio spot",
-    "narrated_video": "video, film, clip",
+    "voice_over": "sound only: spoken text, radio spot",
+    "narrated_video": "video, film, clip, with a voice or not",
     "structured_record": "JSON record of data",
     "data_sheet": "technical sheet, specifications",
     "launch_kit": "launch kit, everything for a launch",
@@ -163,24 +163,30 @@ def schema() -> JsonObject:
 
 def _languages(read: JsonObject, goal: str, written_in: Language) -> tuple[Language, ...]:
     """The languages that the model listed and the brief names, else the one the brief is written in."""
-    listed = dict.fromkeys(cast(list[Language], read["languages"]))
-    named = [code for code in listed if re.search(rf"\b({NAMES[code]})", goal, re.IGNORECASE)]
-    return tuple(named or [written_in])
+    listed = cast(list[Language], list(dict.fromkeys(read["languages"])))
+    named: list[Language] = [code for code in listed if re.search(rf"\b({NAMES[code]})", goal, re.IGNORECASE)]
+    return tuple(named) if named else (written_in,)
 
 
 def _deliverables(read: JsonObject, goal: str) -> tuple[Wanted, ...]:
     """What the model listed, each kind once; counts and lengths written in digits come from the brief."""
+    listed = cast(list[JsonObject], read["deliverables"])
     lengths = _seconds(goal)
     icons = [int(found) for found in ICONS.findall(goal)]
+    alone = len({item["kind"] for item in listed} & set(SPOKEN)) == 1
     wanted: dict[str, Wanted] = {}
-    for item in cast(list[JsonObject], read["deliverables"]):
-        count = item.get("count") or None
-        seconds = item.get("seconds") or None
-        if item["kind"] == "icon_set" and icons:
-            count = icons[0]
-        if item["kind"] in SPOKEN and seconds not in lengths:
-            seconds = lengths[0] if lengths else None
-        made = Wanted(kind=item["kind"], count=_within(count, 1, 12), seconds=_within(seconds, 5, 300))
+    for item in listed:
+        count = (icons[0] if icons else item["count"]) if item["kind"] == "icon_set" else 0
+        seconds = item.get("seconds", 0) or (
+            lengths[0] if lengths and alone and item["kind"] in SPOKEN else 0
+        )
+        if seconds and lengths:
+            seconds = min(lengths, key=lambda length: abs(length - seconds))
+        made = Wanted(
+            kind=item["kind"],
+            count=min(count, 12) or None,
+            seconds=min(max(seconds, 5), 300) if seconds and lengths else None,
+        )
         wanted.setdefault(made.kind, made)
     return tuple(wanted.values())
 
@@ -192,7 +198,3 @@ def _seconds(goal: str) -> list[int]:
         middle = (int(low) + int(high or low)) // 2
         found.append(middle * 60 if unit.lower().startswith("m") else middle)
     return found
-
-
-def _within(value: int | None, low: int, high: int) -> int | None:
-    return None if value is None else min(max(value, low), high)
