@@ -18,18 +18,18 @@ _SILENT = -50.0  # LUFS; below this nobody hears anything at a normal level
 class AudioLevelOptions(Options, frozen=True):
     """Limits. Loudness in LUFS (ITU-R BS.1770-4), true peak in dBTP."""
 
-    target: float = Field(default=TARGET, ge=-40, le=-5)
+    target: float = Field(default=TARGET, ge=-40, le=-5, description="LUFS")
     tolerance: float = Field(default=1.0, gt=0, le=10, description="LU from the target before it is flagged")
-    max_true_peak: float = Field(default=-0.5, ge=-10, le=0)
-    min_seconds: float = Field(default=0.3, ge=0)
-    max_seconds: float = Field(default=3600.0, gt=0)
+    max_true_peak: float = Field(default=-0.5, ge=-10, le=0, description="dBTP")
+    min_seconds: float = Field(default=0.3, ge=0, description="shortest sound")
+    max_seconds: float = Field(default=3600.0, gt=0, description="longest sound")
 
 
 class AudioLevel:
     """Decodes all of it and measures. Says nothing of what is heard: music, speech and noise pass alike."""
 
     id = "audio_level"
-    media_types = ("audio/*",)
+    media_types = ("audio/*", "video/mp4")
     options = AudioLevelOptions
 
     async def judge(self, subject: Subject, options: Options) -> Verdict:

@@ -24,8 +24,8 @@ class VideoStreamsOptions(Options, frozen=True):
     """Limits in seconds."""
 
     captions: bool = Field(default=True, description="a captions track has to be there")
-    max_black: float = Field(default=0.5, gt=0)
-    max_frozen: float = Field(default=4.0, gt=0)
+    max_black: float = Field(default=0.5, gt=0, description="longest black stretch")
+    max_frozen: float = Field(default=4.0, gt=0, description="longest stretch without motion")
     tolerance: float = Field(
         default=0.3, gt=0, description="between video, sound and the voice it was made from"
     )

@@ -5,11 +5,15 @@ import click
 
 @click.command()
 @click.option("--json", "machine", is_flag=True, help="Print as JSON, with parameter schemas.")
-def command(machine: bool) -> None:
+@click.option("--checks", is_flag=True, help="List the checks and their options instead.")
+def command(machine: bool, checks: bool) -> None:
     """List the engines: what turns a request into outputs."""
     from bottega import plugins
     from bottega.cli.show import as_json, table
 
+    if checks:
+        _checks(machine)
+        return
     engines = [plugins.load("bottega.engines", name) for name in plugins.found("bottega.engines")]
     if machine:
         as_json(
@@ -37,3 +41,32 @@ def command(machine: bool) -> None:
         ("engine", "makes", "what it does", "inputs", "outputs", "where", "repeats", "licence"),
         rows,
     )
+
+
+def _checks(machine: bool) -> None:
+    from bottega import plugins
+    from bottega.cli.show import as_json, table
+
+    found = [plugins.load("bottega.checks", name) for name in plugins.found("bottega.checks")]
+    if machine:
+        as_json(
+            [
+                {
+                    "id": check.id,
+                    "media_types": check.media_types,
+                    "options": check.options.model_json_schema(),
+                }
+                for check in found
+            ]
+        )
+        return
+    rows = [
+        (
+            check.id,
+            (check.__doc__ or "").strip().partition("\n")[0],
+            ", ".join(check.media_types),
+            ", ".join(check.options.model_fields) or "-",
+        )
+        for check in found
+    ]
+    table("Checks", ("check", "what it does", "judges", "options"), rows)

@@ -16,7 +16,6 @@ from bottega.pipelines.graph import split
 from bottega.pipelines.intent import Intent
 from bottega.pipelines.workshop import Workshop
 
-VOICES = {"en": "af_heart", "fr": "ff_siwis", "es": "ef_dora", "it": "if_sara", "pt": "pf_dora"}
 TABULAR = ("text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 PER_SLIDE_WORDS = 2.4  # spoken words a second
 
@@ -69,7 +68,7 @@ class Builder:
             raise InvalidBrief("; ".join(self._notes) or "nothing to make", remedy="name a deliverable")
         intent: JsonObject = {**self.intent.document(), "notes": self._notes}
         return Plan(
-            brief=self.brief,
+            brief=self.brief.model_copy(update={"sources": tuple(source.name for source in self.sources)}),
             intent=intent,
             sources=tuple(self.sources),
             steps=tuple(self._steps.values()),
@@ -230,7 +229,6 @@ class Builder:
             "palette": list(brand.colors),
             "font": brand.font,
             "seed": self.brief.seed,
-            "voice": VOICES.get(language, VOICES["en"]),
         }
         if wanted.count:
             values["count"] = wanted.count
@@ -281,7 +279,7 @@ class Builder:
             for check, options in self.shop.policy.checks_for(
                 media_type, item.kind, step.engine, item.language
             ).items():
-                checks[check] = {**options, **checks.get(check, {})}
+                checks[check] = {**checks.get(check, {}), **options}
         language = item.language or step.language
         self._steps[step.id] = step.model_copy(update={"checks": checks, "language": language})
         self._deliverables[item.path] = item

@@ -17,7 +17,9 @@ from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order, run_step
 from bottega.pipelines.workshop import Workshop, facts
 
-AT_ONCE = 2  # steps that work at the same time; one engine does one request at a time anyway
+REMOTE_AT_ONCE = (
+    4  # local steps go one by one: each engine uses all threads, and two at once hinder each other
+)
 
 Happening = Literal["started", "output", "ended"]
 
@@ -79,12 +81,12 @@ class Runner:
         return self.run
 
     async def _drive_all(self) -> None:
-        at_once = asyncio.Semaphore(AT_ONCE)
+        places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
         tasks: dict[str, asyncio.Task[StepResult]] = {}
         async with asyncio.TaskGroup() as group:
             for step in ordered(self.plan):
                 before = [tasks[need] for need in needs(step)]
-                tasks[step.id] = group.create_task(self._drive(step, before, at_once))
+                tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
 
     async def _drive(
         self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore

@@ -165,12 +165,13 @@ def _check_deliverables(plan: Plan, shop: Workshop, outputs: dict[str, dict[str,
         step = plan.step(step_id)
         for media_type in outputs[step_id][port].media_types:
             owed = shop.policy.checks_for(media_type, item.kind, step.engine, item.language)
-            if missing := sorted(set(owed) - set(step.checks)):
-                raise PolicyDenied(
-                    f"the policy asks for {', '.join(missing)} on {media_type}",
-                    where=f"step '{step_id}', field 'checks'",
-                    remedy="put the checks back: without them nothing is released",
-                )
+            for check, options in owed.items():
+                if check not in step.checks or not options.items() <= step.checks[check].items():
+                    raise PolicyDenied(
+                        f"the policy asks for '{check}' with {options or 'any options'} on {media_type}",
+                        where=f"step '{step_id}', field 'checks.{check}'",
+                        remedy="put the check back: without it nothing is released",
+                    )
 
 
 def _check_limits(plan: Plan) -> None:

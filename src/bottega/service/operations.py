@@ -146,16 +146,15 @@ class Bottega:
         """Certificates that this machine trusts."""
         return [self._authority().root_pem()]
 
-    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path) -> Delivery | None:
+    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path) -> Delivery:
         results = {result.step: result for result in run.results}
         ready = [
             item
             for item in plan.deliverables
             if (result := results.get(split(item.output)[0])) and result.state in ("done", "reused")
         ]
-        if not ready:
-            return None
         authority = self._authority()
+        cards = [self.shop.card(engine) for engine in dict.fromkeys(step.engine for step in plan.steps)]
         provenances = {item.output: self._provenance(plan, run, results, item.output) for item in ready}
         delivery = deliver(
             out=out,
@@ -166,6 +165,7 @@ class Bottega:
             sign=Signer(authority).sign,
             passages=sources.passages,
             root_certificate_pem=authority.root_pem(),
+            limits={card.id: card.not_covered for card in cards if card.not_covered},
         )
         for item in ready:
             provenance = provenances[item.output]
@@ -206,6 +206,7 @@ class Bottega:
         """What a step was made from: sources and outputs of other steps."""
         found: dict[str, Ingredient] = {}
         sources = {source.name: source for source in plan.sources}
+        leaving = {item.output: item.path for item in plan.deliverables}
         for references in plan.step(step_id).inputs.values():
             for reference in references:
                 if is_source(reference):
@@ -216,7 +217,9 @@ class Bottega:
                 else:
                     made = _made(results, reference)
                     found[reference] = Ingredient(
-                        name=reference, sha256=made.artifact.sha256, media_type=made.artifact.media_type
+                        name=leaving.get(reference, reference),
+                        sha256=made.artifact.sha256,
+                        media_type=made.artifact.media_type,
                     )
         return list(found.values())
 
