@@ -147,7 +147,7 @@ def _curves(d: Drawing, p: Palette, colours: Sequence[str]) -> list[dict[str, An
         "transform": [{"filter": "datum.last"}],
         "mark": {"type": "text", "align": "left", "dx": 14, "baseline": "middle", "fontWeight": 600, "fontSize": 18},
         "encoding": {"x": across, "y": up, "text": {"field": "label"},
-                     "color": {"value": p.ink} if len(d.series) == 1 else _readable(d, colours, p)},
+                     "color": {"value": p.ink}},
     }  # fmt: skip
     if d.mark == "point":
         # Names stand on the side of the point where there is room.
@@ -172,10 +172,6 @@ def _curves(d: Drawing, p: Palette, colours: Sequence[str]) -> list[dict[str, An
         "encoding": flat,
     }
     return [wash, line, last]
-
-
-def _readable(d: Drawing, colours: Sequence[str], p: Palette) -> dict[str, Any]:
-    return _colour(d, [readable(colour, p.paper) for colour in colours])
 
 
 def _theme(p: Palette) -> dict[str, Any]:

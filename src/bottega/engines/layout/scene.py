@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bottega.core.canonical import digest_bytes
 from bottega.core.value import JsonObject
 from bottega.engines.base import require
 from bottega.engines.layout.typography import Block
@@ -52,12 +53,15 @@ class Scene:
 
     def svg(self, layer: str = "", title: str = "", about: str = "") -> str:
         """The picture as SVG; ``layer`` is the outlined text, ``title`` and ``about`` are for screen readers."""
+        ground = "".join(self.ground)
+        own = f"p{digest_bytes(ground.encode())[:6]}-"  # several pictures may be inlined in one page
+        ground = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}", ground)
         label = f"<title>{_escape(title)}</title>" if title else ""
         label += f"<desc>{_escape(about)}</desc>" if about else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
             f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}">{label}'
-            f"{''.join(self.ground)}{layer}</svg>"
+            f"{ground}{layer}</svg>"
         )
 
     def text_layer(self, fonts: Sequence[Path]) -> str:
