@@ -3,60 +3,22 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from bottega.core.errors import EngineFailed
 from bottega.core.request import Finished, Output, Progress, Request
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at, require
-from bottega.engines.chart_data import Table, as_number, read_table
-from bottega.engines.chart_spec import Drawing, Mark, series_colours, specification
+from bottega.engines.chart_data import Table, read_table
+from bottega.engines.chart_encoding import ChartParams, long_rows, ordered, with_unit, wrapped
+from bottega.engines.chart_spec import Drawing, series_colours, specification
 from bottega.engines.layout.art import Region
 from bottega.engines.layout.colour import contrast, derive
 from bottega.engines.layout.outlines import outline
 from bottega.engines.layout.scene import Placed, Scene, rasterise
 from bottega.engines.layout.typography import LABEL, TEXT, Face, Typesetter
 
-# Years, dates, quarters, weeks, and the names of months and weekdays in five languages: never sorted by value.
-TIME = re.compile(
-    r"(19|20)\d\d\b|\d{1,2}[./-]\d|(q|t|w|kw|week|day|year|month|jour|tag|semaine|woche)\s?\d"
-    r"|jan|feb|fév|mar|mär|apr|avr|abr|may|mai|mag|jun|jui|giu|jul|lug|aug|aoû|ago|sep|set|oct|okt|ott|nov|dec|déc|dez|dic"
-    r"|ene|gen|mon|tue|wed|thu|fri|sat|sun|lun|mer|jeu|ven|sam|dim|mit|don|fre|die|sonn|mié|jue|vie|sáb|dom"
-)
 HEADLINE = Face("Inter", 700, "Inter-Bold.ttf", leading=1.18, tracking=-0.012)
-
-
-class ChartParams(Params, frozen=True):
-    """The encoding. Columns are named as in the table."""
-
-    mark: Mark = Field(default="bar", description="how values are shown")
-    x: str = Field(min_length=1, description="column of categories, times or, for points, numbers")
-    y: tuple[str, ...] = Field(min_length=1, max_length=5, description="one or more numeric columns")
-    color: str = Field(
-        default="", description="column that parts the rows into series; only with one y column"
-    )
-    label: str = Field(default="", description="points: column that names them")
-    sort: Literal["auto", "ascending", "descending", "none"] = Field(
-        default="auto",
-        description="order of bars by value; auto: descending for categories, the table's order for times",
-    )
-    orientation: Literal["auto", "horizontal", "vertical"] = Field(
-        default="auto", description="bars lie or stand"
-    )
-    highlight: str = Field(default="", description="the category to stress; the others turn grey")
-    title: str = Field(default="", max_length=160, description="what the chart says")
-    subtitle: str = Field(default="", max_length=240, description="what is measured, and the unit")
-    source: str = Field(default="", max_length=200, description="where the numbers come from")
-    unit: str = Field(default="", max_length=16, description="written after each value")
-    palette: tuple[str, ...] = Field(
-        default=(), max_length=5, description="brand colours, #rrggbb, dominant first"
-    )
-    width: int = Field(
-        default=1120, ge=480, le=2400, description="pixels of the SVG; the PNG has twice as many"
-    )
-    height: int = Field(default=0, ge=0, le=2400, description="pixels; 0 takes what the data need")
 
 
 class Chart(Engine):
@@ -106,14 +68,14 @@ def _draw(params: ChartParams, table: Table, seed: int, bench: Bench) -> tuple[s
     converter: Any = require("vl_convert", extra="chart")
     fonts = bench.weights("inter-fonts")
     palette = derive(params.palette, seed)
-    rows, series = _rows(params, table)
-    order = _order(params, rows)
+    rows, series = long_rows(params, table)
+    order = ordered(params, rows)
     longest = max(len(name) for name in order)
     horizontal = params.mark == "bar" and (
         params.orientation == "horizontal"
         or (params.orientation == "auto" and (longest > 14 or len(order) > 8))
     )
-    names = {name: name if horizontal else _wrapped(name) for name in order}
+    names = {name: name if horizontal else wrapped(name) for name in order}
     for row in rows:
         if isinstance(row["x"], str):
             row["x"] = names[row["x"]]
@@ -131,7 +93,7 @@ def _draw(params: ChartParams, table: Table, seed: int, bench: Bench) -> tuple[s
         )
     drawing = Drawing(
         mark=params.mark, rows=rows, order=[names[name] for name in order], series=series, horizontal=horizontal,
-        numeric_x=bool(rows) and isinstance(rows[0]["x"], float), x_title=params.x, y_title=_with_unit(params),
+        numeric_x=bool(rows) and isinstance(rows[0]["x"], float), x_title=params.x, y_title=with_unit(params),
         highlight=names.get(params.highlight, ""), width=width - 2 * margin, height=height - top - foot,
     )  # fmt: skip
     converter.register_font_directory(str(fonts))
@@ -208,73 +170,3 @@ def _head(
             x += block.width + 25 + 32
         top += 22
     return round(top + 26)
-
-
-def _rows(params: ChartParams, table: Table) -> tuple[list[JsonObject], list[str]]:
-    """Long rows of x, y, series, label; and the series in order."""
-    xs = table.column(params.x, "x")
-    if params.color and len(params.y) > 1:
-        raise EngineFailed("give `color` or several columns in `y`, not both", where="color")
-    kinds = table.column(params.color, "color") if params.color else []
-    labels = table.column(params.label, "label") if params.label else []
-    if params.mark == "point":
-        table.numbers(params.x, "x")
-    numeric = (
-        params.mark != "bar"
-        and all(as_number(x) is not None for x in xs)
-        and not all(_is_year(x) for x in xs)
-    )
-    rows: list[JsonObject] = []
-    for name in params.y:
-        written = table.column(name, "y")
-        for index, number in enumerate(table.numbers(name, "y")):
-            value = f"{written[index].strip()}{_unit(params.unit)}"
-            rows.append(
-                {
-                    "x": as_number(xs[index]) if numeric else xs[index],
-                    "name": xs[index],
-                    "y": number,
-                    "series": kinds[index] if kinds else name,
-                    "label": (labels[index] if labels else "") if params.mark == "point" else value,
-                }
-            )
-    series = list(dict.fromkeys(str(row["series"]) for row in rows))
-    for one in series:
-        [row for row in rows if row["series"] == one][-1]["last"] = True
-    return rows, series
-
-
-def _order(params: ChartParams, rows: Sequence[JsonObject]) -> list[str]:
-    names = list(dict.fromkeys(str(row["x"]) for row in rows))
-    if params.highlight and params.highlight not in names:
-        raise EngineFailed(
-            f"'{params.highlight}' is not in column '{params.x}'", where="highlight", remedy=", ".join(names)
-        )
-    times = all(TIME.match(name.casefold()) for name in names)
-    if params.mark != "bar" or params.sort == "none" or (params.sort == "auto" and times):
-        return names
-    first = {name: next(float(row["y"]) for row in rows if str(row["x"]) == name) for name in names}
-    return sorted(names, key=lambda name: first[name], reverse=params.sort != "ascending")
-
-
-def _is_year(cell: str) -> bool:
-    return cell.isdigit() and len(cell) == 4
-
-
-def _unit(unit: str) -> str:
-    return unit if unit in ("%", "°") else f"\u00a0{unit}" if unit else ""
-
-
-def _with_unit(params: ChartParams) -> str:
-    return f"{params.y[0]} ({params.unit})" if params.unit else params.y[0]
-
-
-def _wrapped(name: str) -> str:
-    """Break a category at spaces into lines of about 12 characters."""
-    lines = [""]
-    for word in name.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > 12:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
