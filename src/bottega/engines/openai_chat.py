@@ -3,10 +3,10 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -20,6 +20,7 @@ from bottega.engines.chat import INPUTS, OUTPUTS, ChatParams, close_schema, fini
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
 LOOK = 0.1  # seconds between two looks at the stop signal
+T = TypeVar("T")
 
 
 class OpenAIChatParams(ChatParams, frozen=True):
@@ -76,7 +77,8 @@ class OpenAIChat(Engine):
             try:
                 async for event in self._events(request, params, bench, host):
                     usage = event.get("usage") or usage
-                    choice: Any = (event.get("choices") or [{}])[0]
+                    choices: list[JsonObject] = event.get("choices", [])
+                    choice: JsonObject = choices[0] if choices else {}
                     finish_reason = choice.get("finish_reason") or finish_reason
                     delta: JsonObject = choice.get("delta") or {}
                     if piece := delta.get("content"):
@@ -127,17 +129,16 @@ class OpenAIChat(Engine):
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{params.base_url.rstrip('/')}/chat/completions"
         try:
-            async with (
-                httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=False) as client,
-                client.stream("POST", url, json=_body(request, params, bench)) as response,
-            ):
+            async with httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=False) as client:
+                sent = client.build_request("POST", url, json=_body(request, params, bench))
+                response = await _unless_stopped(client.send(sent, stream=True), bench)
                 if response.status_code != 200:
                     said = (await response.aread())[:300].decode("utf-8", "replace")
                     raise _refusal(response, _masked(said, key), host)
                 lines: AsyncIterator[str] = response.aiter_lines()
-                async for line in _stoppable(lines, bench):
+                while (line := await _unless_stopped(anext(lines, None), bench)) is not None:
                     data = line.removeprefix("data:").strip()
-                    if line.startswith("data:") and data != "[DONE]":
+                    if line.startswith("data:") and data not in ("", "[DONE]"):
                         event: JsonObject = json.loads(data)
                         if "error" in event:
                             raise EngineFailed(
@@ -154,21 +155,16 @@ class OpenAIChat(Engine):
             raise EngineFailed("the server sent an event that is not JSON", where=host) from None
 
 
-async def _stoppable(lines: AsyncIterator[str], bench: Bench) -> AsyncIterator[str]:
-    """The lines, until somebody asks to stop; leaving closes the connection."""
-    following = asyncio.ensure_future(anext(lines, None))
+async def _unless_stopped(awaited: Awaitable[T], bench: Bench) -> T:
+    """What is awaited, unless somebody asks to stop; leaving the client then closes the connection."""
+    waiting = asyncio.ensure_future(awaited)
     try:
-        while True:
-            await asyncio.wait([following], timeout=LOOK)
+        while not waiting.done():
+            await asyncio.wait([waiting], timeout=LOOK)
             bench.check_cancelled()
-            if following.done():
-                if (line := following.result()) is None:
-                    return
-                yield line
-                following = asyncio.ensure_future(anext(lines, None))
+        return waiting.result()
     finally:
-        following.cancel()
-        await asyncio.wait([following])
+        waiting.cancel()
 
 
 async def _pause(seconds: float, bench: Bench) -> None:
