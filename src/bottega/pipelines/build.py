@@ -12,12 +12,19 @@ from bottega.core.value import JsonObject
 from bottega.engines.base import Card
 from bottega.engines.markdown_table import title_of
 from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill
+from bottega.pipelines.drawable import DRAWABLE
 from bottega.pipelines.graph import split
 from bottega.pipelines.intent import Intent
 from bottega.pipelines.workshop import Workshop
 
 TABULAR = ("text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-PER_SLIDE_WORDS = 2.4  # spoken words a second
+WORDS_A_SECOND = 2.4  # spoken
+REST = "À-ſ°²³½×–—‘’“”„…€£«»"
+SHAPES = {  # pieces of patterns that hold a small model to Latin script, whole words and whole sentences
+    "cap": "[A-ZÀ-Þ0-9]",
+    "word": rf"[!#-\[\]-~{REST}]",
+    "inner": rf"([ #-,\-/->@-\[\]-~{REST}]|[0-9]\.[0-9])",
+}
 
 
 @dataclass(frozen=True)
@@ -229,12 +236,14 @@ class Builder:
             "palette": list(brand.colors),
             "font": brand.font,
             "seed": self.brief.seed,
+            **SHAPES,
+            "drawable": list(DRAWABLE),
         }
         if wanted.count:
             values["count"] = wanted.count
         if wanted.seconds:
             values["seconds"] = wanted.seconds
-        values["words"] = int(values["seconds"] * PER_SLIDE_WORDS)
+        values["words"] = int(values["seconds"] * WORDS_A_SECOND)
         if self.table is not None:
             values |= {
                 "table": self.table.name,

@@ -20,6 +20,7 @@ from bottega.retrieval.words import fold
 _CONSIDERED = 200  # how many of the best passages are weighed against each other
 _SAME_SOURCE = 0.85  # what a passage's score is multiplied by for each one already taken from its source
 _SAME_WORDS = 0.2  # and for each one taken that says the same
+_COPY = 0.9  # share of a passage's words that make it a copy of another
 _SAID = 0.7  # share of a passage's words that stand in the other one when they say the same
 
 
@@ -110,6 +111,7 @@ def spread(ranked: Sequence[Scored]) -> list[Passage]:
     out: list[Passage] = []
     held_back = [1.0] * len(left)
     waiting = set(range(len(left)))
+    copies: set[str] = set()
     while waiting:
         best = max(waiting, key=lambda index: (left[index][0] * held_back[index], -index))
         waiting.remove(best)
@@ -119,9 +121,12 @@ def spread(ranked: Sequence[Scored]) -> list[Passage]:
             _, passage, words = left[index]
             if passage.source == taken.source:
                 held_back[index] *= _SAME_SOURCE
-            if len(words & taken_words) > _SAID * len(words):
+            if len(words & taken_words) > _COPY * len(words):
+                held_back[index] = 0.0
+                copies.add(passage.id)  # the same text in another file
+            elif len(words & taken_words) > _SAID * len(words):
                 held_back[index] *= _SAME_WORDS
-    return out
+    return [passage for passage in out if passage.id not in copies]
 
 
 def beginnings(passages: Sequence[Passage]) -> list[Passage]:
