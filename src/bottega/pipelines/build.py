@@ -69,7 +69,7 @@ class Builder:
             InvalidBrief: when nothing can be made, with the reason.
         """
         explicit = bool(self.brief.deliverables)
-        for wanted in self.intent.deliverables:
+        for wanted in sorted(self.intent.deliverables, key=lambda wanted: _place_on_page(wanted.kind)):
             self._want(wanted, explicit=explicit)
         if not self._deliverables:
             raise InvalidBrief("; ".join(self._notes) or "nothing to make", remedy="name a deliverable")
@@ -250,6 +250,7 @@ class Builder:
                 "x": self.table.x,
                 "y": self.table.y,
                 "mark": self.table.mark,
+                "unit": title_of(self.table.y).partition("(")[2].rstrip(")"),
                 "chart_title": f"{self.intent.subject}: {title_of(self.table.y)}",
                 "source_note": self.table.name.replace("_", " "),
             }
@@ -298,3 +299,9 @@ class Builder:
         size = sum(source.size for source in self.sources) if "sources" in step.inputs else 4000
         estimate = engine.estimate(engine.params.model_validate(step.params), size)
         return step.model_copy(update={"seconds": estimate.seconds, "cost": estimate.cost})
+
+
+def _place_on_page(kind: str) -> int:
+    """Deliverables stand in the order of a launch kit, pictures first; other kinds follow."""
+    order = blueprint("launch_kit").parts
+    return order.index(kind) if kind in order else len(order)

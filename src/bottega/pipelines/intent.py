@@ -31,10 +31,11 @@ SPOKEN = ("voice_over", "narrated_video")
 ANSWER = 440  # tokens: ten deliverables need about 300
 SYSTEM = "You note what a customer asks for."
 RULES = """List each thing to make that the brief names: its words, then its kind. Nothing that it does not name.
-Example: "Leaflet, 2 symbols and a 15 s spot for Lio, in German" gives
+subject: the name. summary: what the subject is, in the brief's own words.
+Example: "Leaflet, 2 symbols and a 15 s spot for Lio, a lamp that folds flat, in German" gives
 {"deliverables": [{"asked": "Leaflet", "kind": "one_pager"}, {"asked": "2 symbols", "kind": "icon_set", "count": 2}, \
 {"asked": "a 15 s spot", "kind": "voice_over", "seconds": 15}], "languages": ["de"], "subject": "Lio", \
-"summary": "Leaflet, symbols and spot for Lio", "audience": "", "tone": ""}"""
+"summary": "a lamp that folds flat", "audience": "", "tone": ""}"""
 NAMES: dict[Language, str] = {
     "en": r"engl|ingl|angl",
     "fr": r"fren|fran[cçz]",

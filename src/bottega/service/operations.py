@@ -16,12 +16,13 @@ from bottega.core.plan import Plan
 from bottega.core.run import Made as MadeOutput
 from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver
+from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
 from bottega.governance.review import Ticket
 from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
 from bottega.pipelines.build import Builder
-from bottega.pipelines.graph import is_source, split
+from bottega.pipelines.graph import ancestors, is_source, split
 from bottega.pipelines.intent import read_intent
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
@@ -62,7 +63,7 @@ class Bottega:
         """
         sources = await take_in(brief, self.shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, self.shop.ask, [source.name for source in sources])
+        intent = await read_intent(brief, self.shop.ask)
         table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
@@ -199,8 +200,16 @@ class Bottega:
             made_at=run.finished_at,
             seconds=result.seconds,
             cost=result.cost,
-            source_type=card.source_type,
+            source_type=self._source_type(plan, step_id),
         )
+
+    def _source_type(self, plan: Plan, step_id: str) -> str:
+        """IPTC digital source type: what holds the words or sounds of a model is a composite, whoever set it."""
+        own = self.shop.card(plan.step(step_id).engine).source_type
+        before = {
+            self.shop.card(plan.step(each).engine).source_type for each in ancestors(plan, plan.step(step_id))
+        }
+        return COMPOSITE if own == ALGORITHMIC and before & {GENERATED, COMPOSITE} else own
 
     def _ingredients(self, plan: Plan, results: dict[str, StepResult], step_id: str) -> Sequence[Ingredient]:
         """What a step was made from: sources and outputs of other steps."""
