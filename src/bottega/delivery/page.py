@@ -23,6 +23,7 @@ from bottega.delivery.manifest import Withheld
 from bottega.delivery.palette import palette
 from bottega.delivery.words import LIMITS, amount, duration, outside, size, state_words, step_words
 from bottega.delivery.workflow import workflow
+from bottega.pipelines.graph import ancestors, ordered
 
 _FONTS = {
     "Bottega Serif": "source-serif-4-latin-wght-normal.woff2",
@@ -49,6 +50,7 @@ class Card:
     exhibit: Exhibit
     anchor: str
     language: str
+    words_by: tuple[str, ...]
 
 
 def render(
@@ -73,7 +75,9 @@ def render(
         result = results.get(each.provenance.step)
         view = exhibit(each.deliverable, each.made, result.outputs if result else (), locate, citations)
         language = each.deliverable.language
-        cards.append(Card(each, view, f"part-{index}", LANGUAGE_NAMES.get(language, language)))
+        cards.append(
+            Card(each, view, f"part-{index}", LANGUAGE_NAMES.get(language, language), _words_by(plan, each))
+        )
     places = outside(plan, run, {each.deliverable.output: each.provenance for each in shown})
     verdicts = [verdict for each in shown for verdict in each.made.verdicts]
     used = sorted({check for step in plan.steps for check in step.checks} | {v.check for v in verdicts})
@@ -174,3 +178,10 @@ def _fonts() -> dict[str, str]:
 def _source_hash(text: str) -> str:
     """A content security policy's hash of an inline text."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _words_by(plan: Plan, shown: Shown) -> tuple[str, ...]:
+    """Which models wrote, translated or spoke what this file holds, in the order they worked."""
+    before = ancestors(plan, plan.step(shown.provenance.step))
+    steps = [step for step in ordered(plan) if step.id in before and step.model]
+    return tuple(dict.fromkeys(f"{step.engine} with {step.model}" for step in steps))

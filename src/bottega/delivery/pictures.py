@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bottega.engines.base import require
+from bottega.engines.pdfium import pdfium
 
 BARS = 96
 WIDE = 960  # pixels, of an inlined still
@@ -46,18 +47,16 @@ def poster(path: Path) -> str:
 
 def first_page(path: Path) -> tuple[str, int, int, int]:
     """First page of a PDF: PNG data URI in at most 128 colours, page count, width and height in pixels."""
-    pdfium: Any = require("pypdfium2", extra="all")
-    try:
-        document = pdfium.PdfDocument(path)
-    except pdfium.PdfiumError:
-        return ("", 0, 0, 0)
-    try:
-        count = len(document)
-        page = document[0]
-        scale = WIDE / max(page.get_width(), 1)
-        picture = page.render(scale=min(scale, 2.0)).to_pil().convert("RGB")
-    finally:
-        document.close()
+    with pdfium() as library:
+        try:
+            document = library.PdfDocument(path)
+        except library.PdfiumError:
+            return ("", 0, 0, 0)
+        with document:
+            count = len(document)
+            page = document[0]
+            scale = WIDE / max(page.get_width(), 1)
+            picture = page.render(scale=min(scale, 2.0)).to_pil().convert("RGB")
     out = io.BytesIO()
     picture.quantize(128).save(out, "PNG", optimize=True)
     return (data_uri(out.getvalue(), "image/png"), count, picture.width, picture.height)

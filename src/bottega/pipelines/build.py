@@ -9,7 +9,7 @@ from bottega.core.canonical import digest
 from bottega.core.errors import InvalidBrief
 from bottega.core.plan import Deliverable, Plan, SourceRef, Step
 from bottega.core.value import JsonObject
-from bottega.engines.base import Card
+from bottega.engines.base import GENERATED, Card
 from bottega.engines.markdown_table import title_of
 from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill
 from bottega.pipelines.drawable import DRAWABLE
@@ -169,7 +169,7 @@ class Builder:
         """The model of a step, and the digest over all weights and assets that it uses."""
         if not card.models:
             return asked, ""
-        model = asked or (card.models[0] if card.alternatives or len(card.models) == 1 else "")
+        model = asked or (card.models[0] if card.source_type == GENERATED else "")
         used = [model] if model else list(card.models)
         digests = [self.shop.catalog.get(name).digest for name in used]
         return model, digests[0] if len(digests) == 1 else digest(digests)
