@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from bottega.engines.base import require
 from bottega.engines.layout.scene import rasterise
+from bottega.engines.pdfium import pdfium
 
 Facts = dict[str, Any]
 
@@ -67,15 +68,14 @@ def pdf(path: Path) -> Facts:
     data = path.read_bytes()
     if not data.startswith(b"%PDF-") or b"%%EOF" not in data[-1024:]:
         raise Undecodable("the PDF has no header or no end")
-    pdfium: Any = require("pypdfium2", extra="all")
-    try:
-        document: Any = pdfium.PdfDocument(data)
-        pages = len(document)
-        for index in range(pages):
-            document[index].render(scale=0.2)
-        document.close()
-    except pdfium.PdfiumError as error:
-        raise Undecodable(f"the PDF does not open: {error}") from error
+    with pdfium() as library:
+        try:
+            with library.PdfDocument(data) as document:
+                pages = len(document)
+                for index in range(pages):
+                    document[index].render(scale=0.2)
+        except library.PdfiumError as error:
+            raise Undecodable(f"the PDF does not open: {error}") from error
     if not pages:
         raise Undecodable("the PDF has no pages")
     return {"pages": pages}

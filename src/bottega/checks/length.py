@@ -10,6 +10,7 @@ from bottega.checks.base import Options, Subject
 from bottega.checks.reading import TEXTS, prose
 from bottega.core.errors import EngineFailed
 from bottega.core.verdict import Verdict
+from bottega.engines.pdfium import pdfium
 
 
 class LengthOptions(Options, frozen=True):
@@ -66,9 +67,6 @@ def _measure(subject: Subject) -> dict[str, float]:
     text = prose(subject)
     measured = {"words": float(len(text.split())), "characters": float(len(text))}
     if media_type == "application/pdf":
-        import pypdfium2
-
-        document: Any = pypdfium2.PdfDocument(subject.path)
-        with document:
+        with pdfium() as library, library.PdfDocument(subject.path) as document:
             measured["pages"] = float(len(document))
     return measured

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bottega.checks.base import Options, Subject
 from bottega.checks.known import Known
-from bottega.checks.quantities import Quantity, quantities
+from bottega.checks.quantities import Quantity, apart, quantities
 from bottega.checks.reading import pieces
 from bottega.core.value import JsonObject
 from bottega.core.verdict import Verdict
@@ -70,13 +70,14 @@ class NumbersGrounded:
         counted, missing, worst = 0, list[JsonObject](), set[str]()
         for piece in pieces(subject):
             text = _blanked(_NOT_CLAIMS, piece.text)
-            if piece.place.startswith("page "):
+            typeset = piece.place.startswith("page ")
+            if typeset:
                 text = _blanked(_FOLIO, text)
             for quantity in quantities(text):
                 if quantity.spelled and (not quantity.dimension or Fraction(1) in quantity.values):
                     continue
                 counted += 1
-                if known.supports(quantity):
+                if known.supports(quantity) or (typeset and _cells_known(quantity, known)):
                     continue
                 worst.add(self._outcome(quantity, options))
                 nearest = known.nearest(quantity)
@@ -107,6 +108,12 @@ class NumbersGrounded:
         return (
             options.small_counts if not quantity.dimension and quantity.values and whole else options.outcome
         )
+
+
+def _cells_known(quantity: Quantity, known: Known) -> bool:
+    """In the text of a PDF one space also divides two cells of a table, and each may be a known number."""
+    cells = apart(quantity)
+    return bool(cells) and all(known.supports(cell) for cell in cells)
 
 
 def _blanked(pattern: re.Pattern[str], text: str) -> str:

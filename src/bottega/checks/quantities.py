@@ -207,6 +207,12 @@ def _is_unit(unit: str, number: str, after: str) -> bool:
             return len(other) > 1 or other in "%€$£¥″" or not spelled
 
 
+def apart(quantity: Quantity) -> list[Quantity]:
+    """The numbers that a number grouped by plain spaces would be as table cells: 58 165 is 58 and 165, or 58165."""
+    cells = re.split(r"(?<=\d) (?=\d{3}(?!\d))", quantity.written)
+    return [found for cell in cells for found in quantities(cell)] if len(cells) > 1 else []
+
+
 def mentioned(text: str) -> set[str]:
     """Dimensions whose units are named in the text, also inside names such as `price_eur`."""
     words = re.split(r"[^\w€$£¥%°]+|_|(?<=\d)(?=\D)", text.lower())

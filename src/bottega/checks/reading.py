@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from bottega.checks.base import Subject
 from bottega.core.errors import EngineFailed
+from bottega.engines.pdfium import pdfium
 
 TEXTS = (
     "text/markdown",
@@ -89,17 +90,16 @@ def _values(value: Any, pointer: str) -> Iterator[Piece]:
 
 
 def _pages(subject: Subject) -> list[Piece]:
-    import pypdfium2
-
-    try:
-        document: Any = pypdfium2.PdfDocument(subject.path)
-    except pypdfium2.PdfiumError as error:
-        raise EngineFailed(f"the PDF cannot be read: {error}") from error
-    with document:
-        found: list[Piece] = []
-        for number, page in enumerate(document, 1):
-            text: str = page.get_textpage().get_text_range()
-            found.append(Piece(text.replace("\r\n", "\n").replace("\ufffe", "-"), f"page {number}"))
+    with pdfium() as library:
+        try:
+            document: Any = library.PdfDocument(subject.path)
+        except library.PdfiumError as error:
+            raise EngineFailed(f"the PDF cannot be read: {error}") from error
+        with document:
+            found: list[Piece] = []
+            for number, page in enumerate(document, 1):
+                text: str = page.get_textpage().get_text_range()
+                found.append(Piece(text.replace("\r\n", "\n").replace("\ufffe", "-"), f"page {number}"))
     if not any(piece.text.strip() for piece in found):
         raise EngineFailed("the PDF holds no text that could be read")
     return found

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import typst
 
 from bottega.checks.base import Subject
 from bottega.checks.numbers_grounded import NumbersGrounded, NumbersGroundedOptions
@@ -128,3 +129,31 @@ async def test_html_scripts_are_not_read_and_the_goal_counts(tmp_path: Path) -> 
     page = "<style>p{margin:777px}</style><p>It holds <b>1.7</b> L and 640 people like it.</p>"
     assert (await judged(tmp_path, page, media_type="text/html", goal="for 640 people")).outcome == "pass"
     assert (await judged(tmp_path, page, media_type="text/html")).outcome == "block"
+
+
+@pytest.mark.parametrize(
+    ("row", "outcome"),
+    [
+        (
+            "Solo 79.00 0.6 1200 0.82 58 165 0 24",
+            "pass",
+        ),  # cells side by side, as a typeset table is extracted
+        ("Solo 79.00 0.6 1200 0.82 58 166 0 24", "block"),  # one of two cells stands nowhere
+        ("Solo 79.00 0.6 1200 0.82 58 165 kg", "block"),  # the cell with its unit stands nowhere
+    ],
+)
+async def test_cells_of_a_typeset_table_are_read_apart(tmp_path: Path, row: str, outcome: str) -> None:
+    path = tmp_path / "table.pdf"
+    data: bytes = typst.compile(f"Models\n\n{row}".encode())
+    path.write_bytes(data)
+    table = "model,price,litres,watts,metres,db,mm,cups,months\nSolo,79.00,0.6,1200,0.82,58,165,0,24"
+    artifact = Artifact(sha256=digest_bytes(data), media_type="application/pdf", size=len(data))
+    subject = Subject(artifact=artifact, path=path, port="pdf", computed=(table,))
+    verdict = await NumbersGrounded().judge(subject, NumbersGroundedOptions())
+    assert verdict.outcome == outcome, verdict.reason
+
+
+async def test_in_prose_a_grouped_number_is_one_number(tmp_path: Path) -> None:
+    verdict = await judged(tmp_path, "We sold 58 165 kettles.", sheet="58 dB and 165 mm, model 7")
+    assert verdict.outcome == "block"
+    assert verdict.evidence["missing"][0]["found"] == "58 165"

@@ -10,6 +10,7 @@ from bottega.core.errors import EngineFailed
 from bottega.engines.base import Bench, require
 from bottega.engines.document.sheet import Picture, Sheet, colours
 from bottega.engines.document.typst_writer import TypstWriter, string
+from bottega.engines.pdfium import pdfium
 
 # (type size in points, height of the hero in mm) for one page, best first. Smaller type than this is not read.
 FITS = (
@@ -141,12 +142,8 @@ def _value(value: object) -> str:
 
 
 def _pages(pdf: bytes) -> int:
-    pdfium: Any = require("pypdfium2", extra="all")
-    document: Any = pdfium.PdfDocument(pdf)
-    try:
+    with pdfium() as library, library.PdfDocument(pdf) as document:
         return len(document)
-    finally:
-        document.close()
 
 
 def _filled(typst: Any, fonts: Sequence[Path], source: str, root: Path) -> float:

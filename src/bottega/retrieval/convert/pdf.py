@@ -3,13 +3,13 @@
 import asyncio
 import io
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from ctypes import byref, c_double
 from importlib import import_module
 from typing import Any
 
 from bottega.core.errors import UnreadableSource
+from bottega.engines.pdfium import pdfium
 from bottega.retrieval.convert.pdf_lines import Line, body_size, line_pitch, paragraphs, without_running_lines
 from bottega.retrieval.convert.picture import recognise
 from bottega.retrieval.convert.reading import Pages, Reading
@@ -19,7 +19,6 @@ _SECURITY = 5  # FPDF_ERR_SECURITY
 _OCR_DPI = 200
 _TAIL = 8192  # bytes in which the end mark of a whole PDF stands
 _COLUMN_GAP = 0.85  # em: a wider gap in a line divides the cells of a table
-_PDFIUM = threading.Lock()  # PDFium is not thread-safe
 
 
 async def read(reading: Reading) -> Pages:
@@ -58,13 +57,12 @@ async def _recognise_pages(reading: Reading, blocks: Pages, bare: Sequence[int])
         reading.notes.append(f"{read_pages} pages were read by character recognition")
 
 
-def _open(reading: Reading) -> Any:
-    pdfium: Any = import_module("pypdfium2")
+def _open(reading: Reading, library: Any) -> Any:
     if b"%%EOF" not in reading.data[-_TAIL:]:
         raise _damaged(reading)  # PDFium would repair it and leave pages out without a word
     try:
-        return pdfium.PdfDocument(reading.data)
-    except pdfium.PdfiumError as error:
+        return library.PdfDocument(reading.data)
+    except library.PdfiumError as error:
         if error.err_code in (_PASSWORD, _SECURITY):
             raise reading.refuse(
                 "the PDF is encrypted and asks for a password", "save a copy without a password"
@@ -85,8 +83,8 @@ def _too_much(reading: Reading) -> UnreadableSource:
 
 
 def _extract(reading: Reading) -> list[list[Line]]:
-    with _PDFIUM:
-        document = _open(reading)
+    with pdfium() as library:
+        document = _open(reading, library)
         try:
             count = len(document)
             if count == 0:
@@ -99,7 +97,7 @@ def _extract(reading: Reading) -> list[list[Line]]:
             pages: list[list[Line]] = []
             left = reading.limits.characters
             for index in range(count):
-                pages.append(list(_lines(reading, document, index)))
+                pages.append(list(_lines(reading, library, document, index)))
                 left -= sum(len(line.text) for line in pages[-1])
                 if left < 0:
                     raise _too_much(reading)
@@ -108,12 +106,11 @@ def _extract(reading: Reading) -> list[list[Line]]:
             document.close()
 
 
-def _lines(reading: Reading, document: Any, index: int) -> Iterator[Line]:
+def _lines(reading: Reading, library: Any, document: Any, index: int) -> Iterator[Line]:
     """The lines of a page with the size and place of each line's first letter."""
-    pdfium: Any = import_module("pypdfium2")
     try:
         page = document[index]
-    except pdfium.PdfiumError as error:
+    except library.PdfiumError as error:
         raise _damaged(reading) from error
     text_page = page.get_textpage()
     try:
@@ -156,8 +153,8 @@ def _line(text_page: Any, text: str, place: int) -> Line:
 
 def _render(reading: Reading, index: int) -> bytes | None:
     """A page as PNG at 200 dpi; None when the page is blank."""
-    with _PDFIUM:
-        document = _open(reading)
+    with pdfium() as library:
+        document = _open(reading, library)
         try:
             page = document[index]
             width, height = page.get_size()
