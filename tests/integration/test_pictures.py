@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -234,3 +235,30 @@ def test_the_catalog_pins_what_lies_in_the_cache(weights: Any) -> None:
         for file in tomllib.loads(catalog.read_text())["files"]:
             data = (weights(model) / file["path"]).read_bytes()
             assert (len(data), digest_bytes(data)) == (file["size"], file["sha256"])
+
+
+async def test_a_repeated_idea_takes_its_icon_from_the_rest_of_the_copy(
+    bench: Bench, store_file: Any
+) -> None:
+    features = [
+        {"icon": "house", "title": "For every kitchen", "text": "It fits on a shelf."},
+        {"icon": "house", "title": "Long warranty", "text": "Parts are kept for years."},
+        {"icon": "house", "title": "Xyzzy", "text": "It runs quiet at night."},
+    ]
+    copy = Part(port="copy", artifact=store_file(json.dumps(features), "application/json"))
+    made = await make(Icons(), bench, copy, count=3)
+    assert [fact["icon"] for fact in made["sheet"].details["icons"]] == [
+        "house",
+        "shield-check",
+        "volume-off",
+    ]
+
+
+async def test_two_charts_of_one_process_have_the_same_bytes(bench: Bench, store_file: Any) -> None:
+    table = Part(port="table", artifact=store_file(TABLE, "text/csv"))
+    first, again = [
+        (await make(Chart(), bench, table, x="Lantern", y=["Runtime"]))["svg"].data or b"" for _ in range(2)
+    ]
+    assert first == again
+    used = set(re.findall(rb"url\(#([^)]+)\)", first))
+    assert used and used <= set(re.findall(rb'\bid="([^"]+)"', first))

@@ -100,7 +100,7 @@ def _draw(params: ChartParams, table: Table, seed: int, bench: Bench) -> tuple[s
     plot: str = converter.vegalite_to_svg(
         specification(drawing, palette), vl_version="5.21", allowed_base_urls=[]
     )
-    plot = outline(plot, "Inter", (fonts,))
+    plot = outline(renumbered(plot), "Inter", (fonts,))
     plot = re.sub(r"<svg ", f'<svg x="{margin}" y="{top}" overflow="visible" ', plot, count=1)
     scene.height = height
     scene.ground.insert(0, scene_ground(width, height, palette.paper))
@@ -132,6 +132,14 @@ def _draw(params: ChartParams, table: Table, seed: int, bench: Bench) -> tuple[s
         "unit": params.unit,
         "texts": texts,
     }
+
+
+def renumbered(svg: str) -> str:
+    """The SVG with its ids numbered from 1: the drawing library counts on from chart to chart."""
+    names = dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))
+    own = {name: f"d{number}" for number, name in enumerate(names, start=1)}
+    svg = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{own[found[1]]}"', svg)
+    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda found: found[1] + own.get(found[2], found[2]), svg)
 
 
 def scene_ground(width: int, height: int, paper: str) -> str:

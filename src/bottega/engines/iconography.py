@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,9 @@ WEAK = _words("""
     long lif life short time year two three one day part quality high low best great good system device machin product
     service model use set full
 """)
+
+
+CLEAR = 0.4  # of the score: enough to take an icon for a text that was not written to name one
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,21 @@ class Icons:
                 rank, best = fine, Match(words, name, round(min(score, 1.0), 3))
         return best
 
+    def other(self, words: str, told: Sequence[str], taken: Collection[str]) -> Match:
+        """The best icon for the words; when a taken one looks alike, for what else is told of the same thing.
+
+        ``told`` holds texts, the shortest first. A variant of a taken icon is the last resort.
+        """
+        first = self.find(words)
+        if not any(akin(first.name, name) for name in taken):
+            return first
+        for text in told:
+            for phrase in (text, *(word for word in re.findall(r"[^\W_]+", text.lower()) if word in IDEAS)):
+                match = self.find(phrase)
+                if match.score >= CLEAR and not any(akin(match.name, name) for name in taken):
+                    return match
+        return self.find(words, taken)
+
     def draw(self, name: str, x: float, y: float, size: float, colour: str, stroke: float = 2.0) -> str:
         """SVG of an icon at a place, ``size`` pixels wide; ``stroke`` in units of the 24-unit grid."""
         inner = "".join(
@@ -112,6 +130,12 @@ class Icons:
                 fit = max(fit, 1.05 if name == ideas[word] else 0.0)
             score += weight * fit
         return score * 0.9 ** min(extra, 3)
+
+
+def akin(first: str, second: str) -> bool:
+    """Whether two icons show the same thing, as ``house`` and ``house-plus`` do."""
+    one, two = ({part for part in name.split("-") if part not in VARIANT} for name in (first, second))
+    return bool(one & two)
 
 
 @lru_cache(maxsize=2)

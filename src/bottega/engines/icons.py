@@ -67,13 +67,13 @@ class Icons(Engine):
         setter = Typesetter({name: bench.weights(name) for name in FONTS})
         palette = derive(params.palette, request.seed or 0)
         matches: list[iconography.Match] = []
-        for words, _ in entries:
+        for words, _, told in entries:
             bench.check_cancelled()
-            matches.append(library.find(words, {match.name for match in matches if match.name}))
+            matches.append(library.other(words, told, {match.name for match in matches if match.name}))
         pairs = _pairs(palette, params.style, len(entries), request.seed or 0)
-        sheet = _Sheet(palette, setter, [label for _, label in entries])
+        sheet = _Sheet(palette, setter, [label for _, label, _ in entries])
         facts: list[JsonObject] = []
-        for index, ((words, label), match, (ground, front)) in enumerate(
+        for index, ((words, label, _), match, (ground, front)) in enumerate(
             zip(entries, matches, pairs, strict=True)
         ):
             bench.check_cancelled()
@@ -159,8 +159,8 @@ class _Sheet:
         return png, [text for text in self.scene.described() if text["role"] == "label"]
 
 
-def _entries(params: IconsParams, request: Request, bench: Bench) -> list[tuple[str, str]]:
-    """Words and label of each icon."""
+def _entries(params: IconsParams, request: Request, bench: Bench) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Words and label of each icon, and what else the copy says about it."""
     found: Any = list(params.words)
     for part in parts_at(request, "copy"):
         try:
@@ -171,15 +171,18 @@ def _entries(params: IconsParams, request: Request, bench: Bench) -> list[tuple[
         raise EngineFailed(
             "the copy is not a list", where=f"copy{params.pointer}", remedy="set `pointer` to a list"
         )
-    entries: list[tuple[str, str]] = []
+    entries: list[tuple[str, str, tuple[str, ...]]] = []
     for item in cast(list[Any], found):
         fields = cast(JsonObject, item) if isinstance(item, dict) else {"icon": item}
         words = str(fields.get("icon") or fields.get("title") or "").strip()
         label = str(fields.get("label") or fields.get("title") or words).strip()
-        entries.append((words, label[:1].upper() + label[1:]))
+        told = tuple(str(fields[name]) for name in ("title", "text") if fields.get(name))
+        entries.append((words, label[:1].upper() + label[1:], told))
     entries = [entry for entry in entries if entry[0]]
     if params.labels:
-        entries = [(words, label) for (words, _), label in zip(entries, params.labels, strict=False)]
+        entries = [
+            (words, label, told) for (words, _, told), label in zip(entries, params.labels, strict=False)
+        ]
     count = params.count or len(params.words) or 3
     if len(entries) < count:
         raise EngineFailed(

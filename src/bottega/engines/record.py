@@ -70,6 +70,7 @@ class Record(Engine):
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield the record; ``details.origins`` says where each field came from."""
+        bench.check_cancelled()
         params = RecordParams.model_validate(request.params)
         drafts = parts_at(request, "draft")
         if len(drafts) != 1:
