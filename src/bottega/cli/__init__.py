@@ -50,9 +50,8 @@ def root() -> None:
 def main() -> None:
     """Run the command line; an error ends with the exit code of its kind."""
     try:
-        root(standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
+        code: object = root(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)  # Click gives the code of `Exit` back as the result
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""The options that say what is wanted, shared by `make` and `plan`."""
+"""Options that several commands share: what is wanted, and what a release is judged and signed by."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +25,23 @@ def brief_options(function: F) -> F:
             click.option("--max-seconds", type=float, help="Time limit."),
             click.option("--max-cost", type=float, help="Cost limit, US dollars."),
             click.option("--seed", type=int, help="Same brief and seed, same artifacts."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def release_options(function: F) -> F:
+    """What a release is judged and signed by; a run that goes on later needs the same."""
+    for option in reversed(
+        (
+            click.option("--signing-key", type=click.Path(path_type=Path), help="PEM key to sign with."),
+            click.option("--certificate", type=click.Path(path_type=Path), help="PEM chain of that key."),
+            click.option(
+                "--policy",
+                type=click.Path(path_type=Path),
+                help="TOML policy instead of the one that ships.",
+            ),
         )
     ):
         function = option(function)

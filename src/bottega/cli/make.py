@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bottega.cli.brief import brief_options, read_brief
+from bottega.cli.brief import brief_options, read_brief, release_options
 
 
 @click.command()
@@ -18,9 +18,7 @@ from bottega.cli.brief import brief_options, read_brief
 @click.option("--run-id", default="", help="Name the run; the same id and brief goes on where it stopped.")
 @click.option("--plan-only", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before the plan runs.")
-@click.option("--signing-key", type=click.Path(path_type=Path), help="PEM key to sign with.")
-@click.option("--certificate", type=click.Path(path_type=Path), help="PEM chain of that key.")
-@click.option("--policy", type=click.Path(path_type=Path), help="TOML policy instead of the one that ships.")
+@release_options
 @click.option("--json", "machine", is_flag=True, help="Print the result as JSON.")
 def command(
     plan_file: Path | None,

@@ -1,9 +1,12 @@
 """`bottega review`."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+
+from bottega.cli.brief import release_options
 
 if TYPE_CHECKING:
     from bottega.pipelines.review import Waiting
@@ -71,11 +74,20 @@ def show(review: str, machine: bool) -> None:
         click.echo(f"decided {waiting.decision.outcome} by {waiting.decision.who}: {waiting.decision.why}")
 
 
-def _decide(review: str, outcome: Literal["approve", "reject"], who: str, why: str, resume: bool) -> None:
+def _decide(
+    review: str,
+    outcome: Literal["approve", "reject"],
+    who: str,
+    why: str,
+    resume: bool,
+    release: dict[str, Path | None],
+) -> None:
     from bottega.bootstrap import build
     from bottega.cli.progress import Watcher
 
-    service = build()
+    service = build(
+        signing_key=release["signing_key"], certificate=release["certificate"], policy=release["policy"]
+    )
     waiting, decision = service.reviews().decide(review, outcome, who, why)
     done = "approved" if outcome == "approve" else "rejected"
     click.echo(f"{done} by {decision.who}: {waiting.ticket.step}.{waiting.ticket.port}")
@@ -96,9 +108,10 @@ def _decide(review: str, outcome: Literal["approve", "reject"], who: str, why: s
 @click.option("--who", prompt="Your name", help="Who approves.")
 @click.option("--why", default="", help="A reason for the record.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with the run.")
-def approve(review: str, who: str, why: str, resume: bool) -> None:
+@release_options
+def approve(review: str, who: str, why: str, resume: bool, **release: Path | None) -> None:
     """Let exactly these bytes leave."""
-    _decide(review, "approve", who, why, resume)
+    _decide(review, "approve", who, why, resume, release)
 
 
 @command.command()
@@ -106,6 +119,7 @@ def approve(review: str, who: str, why: str, resume: bool) -> None:
 @click.option("--who", prompt="Your name", help="Who rejects.")
 @click.option("--why", prompt="Reason", help="What is wrong.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with the run.")
-def reject(review: str, who: str, why: str, resume: bool) -> None:
+@release_options
+def reject(review: str, who: str, why: str, resume: bool, **release: Path | None) -> None:
     """Keep it from leaving; the step fails with your reason."""
-    _decide(review, "reject", who, why, resume)
+    _decide(review, "reject", who, why, resume, release)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from bottega.core.errors import NotFound
+from bottega.core.errors import NotFound, PolicyDenied
 from bottega.core.plan import Plan
 from bottega.core.run import Made, Run, StepResult
 from bottega.governance.review import Decision, Ticket, approved, decide
@@ -86,8 +86,15 @@ class Reviews:
         Raises:
             NotFound: no such open ticket.
             InvalidValue: nobody named, or a rejection without a reason.
+            PolicyDenied: it was opened under another policy, for which a decision here would not count.
         """
         waiting = self.get(ticket_id)
+        if waiting.ticket.policy != self._shop.policy.digest:
+            raise PolicyDenied(
+                f"it was opened under another policy than '{self._shop.policy.name}'",
+                where=f"review '{waiting.id[:12]}'",
+                remedy="give the policy of its run with --policy, or run the plan again",
+            )
         decision = decide(waiting.ticket, outcome, who, why, at=datetime.fromisoformat(self._shop.now()))
         self._shop.runs.decide_ticket(waiting.id, decision.canonical().decode())
         self._note(
