@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from bottega.core.brief import LANGUAGE_NAMES, Brief, Wanted
 from bottega.core.canonical import digest
-from bottega.core.errors import InvalidBrief
+from bottega.core.errors import InvalidBrief, InvalidPlan
 from bottega.core.plan import Deliverable, Plan, SourceRef, Step
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Card
@@ -15,6 +17,7 @@ from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fi
 from bottega.pipelines.drawable import DRAWABLE
 from bottega.pipelines.graph import split
 from bottega.pipelines.intent import Intent
+from bottega.pipelines.validate import first_fault
 from bottega.pipelines.workshop import Workshop
 
 TABULAR = ("text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
@@ -296,8 +299,13 @@ class Builder:
 
     def _estimated(self, step: Step) -> Step:
         engine = self.shop.engine(step.engine)
+        try:
+            params = engine.params.model_validate(step.params)
+        except ValidationError as error:
+            place, words = first_fault(error)
+            raise InvalidPlan(words, where=f"step '{step.id}', field 'params.{place}'") from error
         size = sum(source.size for source in self.sources) if "sources" in step.inputs else 4000
-        estimate = engine.estimate(engine.params.model_validate(step.params), size)
+        estimate = engine.estimate(params, size)
         return step.model_copy(update={"seconds": estimate.seconds, "cost": estimate.cost})
 
 
