@@ -81,6 +81,24 @@ async def test_every_template_holds_words_values_and_picture(
     assert (160, 64, 32) in [colour for _, colour in colours]
 
 
+@pytest.mark.parametrize("template", ["one_pager", "page"])
+async def test_a_banner_is_shown_whole(
+    bench: Bench, store_file: Callable[[bytes, str], Artifact], template: str
+) -> None:
+    drawn = Image.new("RGB", (700, 200), "#ff00ff")
+    drawn.paste("#00ff00", (0, 20, 700, 180))
+    out = io.BytesIO()
+    drawn.save(out, "PNG")
+    banner = Part(port="images", name="banner.png", artifact=store_file(out.getvalue(), "image/png"))
+    made = await make(bench, TEXT, banner, template=template, title="Tarnwick kettles")
+    pdf: Any = pypdfium2.PdfDocument(made["pdf"].data or b"")
+    shown: Any = pdf[0].render(scale=1).to_pil().convert("RGB")
+    pdf.close()
+    column = [shown.getpixel((shown.width // 2, y)) for y in range(shown.height)]
+    edge, middle = column.count((255, 0, 255)), column.count((0, 255, 0))
+    assert middle > 100 and abs(edge - middle / 4) <= 3  # 40 rows of the edge colour to 160
+
+
 async def test_same_request_same_bytes(bench: Bench) -> None:
     first, second = await make(bench, TEXT, title="T"), await make(bench, TEXT, title="T")
     assert first["pdf"].data == second["pdf"].data

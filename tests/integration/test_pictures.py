@@ -82,6 +82,25 @@ async def test_every_composition_is_readable_and_inside(bench: Bench, style: str
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if overlap(a, b)]
 
 
+@pytest.mark.parametrize("style", sorted(STYLES))
+async def test_a_banner_is_art_without_words(bench: Bench, store_file: Any, style: str) -> None:
+    made = await make(Layout(), bench, kind="banner", style=style, icon="coffee")
+    assert made["png"].details["texts"] == [] and made["png"].details["icon"] == "coffee"
+    assert Image.open(io.BytesIO(made["png"].data or b"")).size == (2100, 600)
+    assert await judge(made["png"], bench, store_file) == []
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+@pytest.mark.parametrize("kind", ["title_card", "slide", "closing"])
+async def test_the_foot_stays_free_for_captions(bench: Bench, style: str, kind: str) -> None:
+    params: dict[str, Any] = {**COPY, "kicker": "02", "kind": kind, "style": style, "brand": "Lumen Works"}
+    texts = (await make(Layout(), bench, foot=0.22, **params))["png"].details["texts"]
+    assert {text["role"] for text in texts} == {"kicker", "title", "subtitle", "brand"}
+    assert all(text["box"][3] <= 720 * 0.78 and text["contrast"] >= 4.5 for text in texts)
+    boxes = [text["box"] for text in texts]
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if overlap(a, b)]
+
+
 def overlap(a: list[int], b: list[int]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 

@@ -14,10 +14,10 @@ from bottega.engines.pdfium import pdfium
 
 # (type size in points, height of the hero in mm) for one page, best first. Smaller type than this is not read.
 FITS = (
-    (10.6, 112), (10.2, 104), (9.9, 98), (9.6, 92), (9.4, 84), (9.2, 76), (8.9, 70), (8.6, 64), (8.3, 58), (8.0, 52),
-    (7.7, 46),
+    (11.2, 112), (10.6, 112), (10.2, 104), (9.9, 98), (9.6, 92), (9.4, 84), (9.2, 76), (8.9, 70), (8.6, 64),
+    (8.3, 58), (8.0, 52), (7.7, 46),
 )  # fmt: skip
-FITS_WITHOUT_HERO = ((12.6, 0), (12.0, 0), (11.5, 0), (11.0, 0), *FITS)
+FITS_WITHOUT_HERO = ((12.6, 0), (12.0, 0), (11.6, 0), *FITS)
 FLOWING = ((10.4, 0), (10.1, 0), (9.8, 0))
 
 

@@ -28,6 +28,7 @@ ICONS = "lucide-icons"
 STYLES = {"editorial": editorial.compose, "geometric": geometric.compose, "gradient": gradient.compose}
 SIZES: dict[str, tuple[int, int]] = {
     "hero": (1600, 900),
+    "banner": (2100, 600),
     "social": (1080, 1080),
     "slide": (1280, 720),
     "title_card": (1280, 720),
@@ -38,7 +39,9 @@ SIZES: dict[str, tuple[int, int]] = {
 class LayoutParams(Params, frozen=True):
     """What to set. Texts in the ``copy`` input win over the texts given here."""
 
-    kind: Kind = Field(default="hero", description="what the picture is for")
+    kind: Kind = Field(
+        default="hero", description="what the picture is for; a banner is art without words, save the brand"
+    )
     style: Literal["auto", "editorial", "geometric", "gradient"] = Field(
         default="auto", description="the composition; auto picks by the seed"
     )
@@ -47,6 +50,12 @@ class LayoutParams(Params, frozen=True):
     title: str = Field(default="", max_length=200, description="the headline")
     subtitle: str = Field(default="", max_length=400, description="one or two sentences")
     kicker: str = Field(default="", max_length=80, description="a short line above the headline")
+    foot: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.4,
+        description="share of the height, at the foot, that slides and cards keep free for captions",
+    )
     bullets: tuple[str, ...] = Field(default=(), max_length=6, description="points of a slide")
     icon: str = Field(
         default="", max_length=120, description="English words that the icon should fit, or its name"
@@ -101,7 +110,7 @@ class Layout(Engine):
 def compose(params: LayoutParams, request: Request, bench: Bench) -> tuple[str, JsonObject]:
     """The SVG and what is known about it."""
     seed = request.seed or 0
-    rng = random.Random(f"layout {seed} {params.kind}")
+    rng = random.Random(f"layout {seed} {params.kind}{params.pointer}")
     usual = SIZES[params.kind]
     width, height = params.width or usual[0], params.height or usual[1]
     icons = iconography.load(bench.weights(ICONS))
@@ -113,13 +122,14 @@ def compose(params: LayoutParams, request: Request, bench: Bench) -> tuple[str, 
     palette = derive(params.palette, seed)
     folders = {name: bench.weights(name) for name in FONTS}
     scene = Scene(width, height)
-    STYLES[style](Studio(scene, copy, palette, Typesetter(folders), icons, rng), params.kind)
+    STYLES[style](Studio(scene, copy, palette, Typesetter(folders), icons, rng, params.foot), params.kind)
     bench.check_cancelled()
     texts = scene.described()
     for text, ground in zip(texts, grounds(rasterise(scene.svg(), width, height), texts), strict=True):
         text["ground"] = ground
         text["contrast"] = round(contrast(text["colour"], ground), 2)
-    svg = scene.svg(scene.text_layer(tuple(folders.values())), copy.title)
+    layer = scene.text_layer(tuple(folders.values())) if texts else ""
+    svg = scene.svg(layer, copy.title or copy.brand)
     return svg, {
         "width": width,
         "height": height,
@@ -156,7 +166,7 @@ def _copy(
         [str(item) for item in cast(list[Any], listed)] if isinstance(listed, list) else list(params.bullets)
     )
     title = text("title")
-    if not title.strip():
+    if not title.strip() and params.kind != "banner":
         raise EngineFailed(
             "there is no title",
             where=f"copy{params.pointer}",
@@ -167,7 +177,7 @@ def _copy(
     return Copy(
         title=title,
         subtitle=text("subtitle"),
-        kicker=text("kicker"),
+        kicker=text("kicker") if text("kicker").casefold() != params.brand.casefold() else "",
         bullets=tuple(bullet for bullet in bullets if bullet.strip())[:6],
         brand=params.brand,
         icon=match.name,

@@ -8,7 +8,11 @@ from bottega.engines.layout.typography import FRAUNCES, FRAUNCES_ITALIC, KICKER,
 
 def compose(studio: Studio, kind: Kind) -> None:
     """Fill the scene."""
-    if kind == "slide":
+    if kind == "banner":
+        _banner(studio)
+    elif kind == "slide" and studio.wide and not studio.copy.bullets:
+        _scene(studio)
+    elif kind == "slide":
         _slide(studio)
     elif kind in ("title_card", "closing"):
         _cover(studio, closing=kind == "closing")
@@ -54,6 +58,34 @@ def _spread(s: Studio) -> None:
         s.draw(_rule(margin, h - margin, margin + 96 * u, 3 * u, accent))
     else:
         _brand(s, margin, h - margin - 22 * u, column.w, p.ink)
+
+
+def _banner(s: Studio) -> None:
+    _panel(s, s.whole, calm=bool(s.copy.icon))
+    _seal(s, s.scene.width / 2, s.scene.height / 2, s.scene.height * 0.24)
+
+
+def _scene(s: Studio) -> None:
+    """A headline beside a landscape, the icon large on a disc over it."""
+    p, u, w = s.palette, s.unit, s.scene.width
+    s.draw(s.whole.fill(p.paper))
+    margin = 88 * u
+    panel = Region(w * 0.57, 0, w * 0.43, s.live)
+    _panel(s, panel, calm=bool(s.copy.icon))
+    _seal(s, panel.x + panel.w / 2, s.live / 2, s.live * 0.29)
+    accent = readable(p.accent, p.paper)
+    _brand(s, margin, margin * 0.8, panel.x - 2 * margin, p.ink)
+    s.stack(
+        [
+            s.kicker(
+                Line("kicker", s.copy.kicker, KICKER, 20 * u, accent, lines=1, capitals=True), FRAUNCES_ITALIC
+            ),
+            Line("title", s.copy.title, FRAUNCES, s.headline(108) * u, p.ink, lines=4, space=24 * u),
+            Line("subtitle", s.copy.subtitle, TEXT, 31 * u, p.muted, lines=4, space=28 * u),
+        ],
+        Region(margin, margin * 0.8 + 80 * u, panel.x - margin * 1.7, s.live - margin * 1.2 - 80 * u),
+        at="middle",
+    )
 
 
 def _slide(s: Studio) -> None:
@@ -114,13 +146,21 @@ def _cover(s: Studio, *, closing: bool) -> None:
         f'stroke="{light}" stroke-opacity="0.55" stroke-width="{1.6 * u:.2f}"/>'
     )
     accent = readable(p.accent, p.deep)
-    region = Region(w * 0.13, h * 0.3, w * 0.74, h * 0.5)
-    s.icon(w / 2, h * 0.2, 84 * u, accent, 1.3)
+    low = s.live if s.foot else h * 0.93
+    signed = 84 * u if s.copy.brand else 30 * u
+    region = Region(w * 0.13, h * 0.27, w * 0.74, low - h * 0.27 - signed)
+    s.icon(w / 2, h * 0.17, 96 * u, accent, 1.3)
     s.stack(
         [
             Line("kicker", s.copy.kicker, KICKER, 21 * u, accent, lines=1, capitals=True),
             Line(
-                "title", s.copy.title, FRAUNCES, (96 if closing else 112) * u, p.paper, lines=3, space=34 * u
+                "title",
+                s.copy.title,
+                FRAUNCES,
+                s.headline(108 if closing else 120) * u,
+                p.paper,
+                lines=3,
+                space=34 * u,
             ),
             Line(
                 "subtitle",
@@ -137,17 +177,18 @@ def _cover(s: Studio, *, closing: bool) -> None:
         centred=True,
     )
     s.stack(
-        [Line("brand", s.copy.brand, LABEL, 25 * u, p.paper, lines=1)],
-        Region(w * 0.2, h * 0.845, w * 0.6, 40 * u),
+        [Line("brand", s.copy.brand, LABEL, (44 if closing else 27) * u, p.paper, lines=1)],
+        Region(w * 0.2, low - 66 * u, w * 0.6, 56 * u),
         at="middle",
         centred=True,
     )
 
 
-def _panel(s: Studio, panel: Region) -> None:
+def _panel(s: Studio, panel: Region, *, calm: bool = False) -> None:
+    """The picture, a landscape, or contours; the calm one has no sun beside the icon's disc."""
     if s.picture(panel):
         return
-    if s.rng.random() < 0.6:
+    if s.rng.random() < 0.6 and not calm:
         s.draw(strata(panel, s.palette, s.rng))
     else:
         line = mix(s.palette.second, s.palette.paper, 0.2)

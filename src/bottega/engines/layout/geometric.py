@@ -9,7 +9,11 @@ from bottega.engines.layout.typography import GROTESK, KICKER, LABEL, TEXT, TEXT
 
 def compose(studio: Studio, kind: Kind) -> None:
     """Fill the scene."""
-    if kind == "slide":
+    if kind == "banner":
+        _banner(studio)
+    elif kind == "slide" and studio.wide and not studio.copy.bullets:
+        _scene(studio)
+    elif kind == "slide":
         _slide(studio)
     elif kind in ("title_card", "closing"):
         _cover(studio, closing=kind == "closing")
@@ -56,6 +60,33 @@ def _poster(s: Studio) -> None:
     )
 
 
+def _banner(s: Studio) -> None:
+    rows = 2 if s.wide else 4
+    columns = max(2, round(s.scene.width * rows / s.scene.height))
+    _grid(s, s.whole, columns, -(-s.scene.height * columns // s.scene.width))
+
+
+def _scene(s: Studio) -> None:
+    """A headline beside a square of tiles, the icon on four of them."""
+    p, u, w = s.palette, s.unit, s.scene.width
+    s.draw(s.whole.fill(p.paper))
+    text, quiet, accent = _inks(s, p.paper)
+    margin = 84 * u
+    side = s.live / (3 if s.foot else 4)
+    grid = Region(w - 3 * side, 0, 3 * side, s.live)
+    _grid(s, grid, 3, 3 if s.foot else 4, block=2)
+    _brand(s, margin, margin * 0.8, grid.x - 2 * margin, text)
+    s.stack(
+        [
+            s.kicker(Line("kicker", s.copy.kicker, KICKER, 20 * u, accent, lines=1, capitals=True), GROTESK),
+            Line("title", s.copy.title, GROTESK, s.headline(112) * u, text, lines=4, space=22 * u),
+            Line("subtitle", s.copy.subtitle, TEXT, 31 * u, quiet, lines=4, space=28 * u),
+        ],
+        Region(margin, margin * 0.8 + 80 * u, grid.x - margin * 1.6, s.live - margin * 0.8 - 100 * u),
+        at="middle" if s.foot else "bottom",
+    )
+
+
 def _slide(s: Studio) -> None:
     p, u, w, h = s.palette, s.unit, s.scene.width, s.scene.height
     s.draw(s.whole.fill(p.paper))
@@ -99,36 +130,64 @@ def _cover(s: Studio, *, closing: bool) -> None:
     s.draw(s.whole.fill(ground))
     text, quiet, accent = _inks(s, ground)
     margin = 88 * u
-    columns = 8 if s.wide else 5
-    side = w / columns
-    rows = 2 if h > 2.8 * side * 2 else 1
-    grid = Region(0, h - rows * side, w, rows * side)
-    _grid(s, grid, columns, rows)
-    _brand(s, margin, margin * 0.9, w - 2 * margin, text)
+    low = s.live
+    if s.wide:  # a frieze at the head, or at the foot: never where captions stand
+        side = w / 8
+        grid = Region(0, 0 if s.foot or closing else h - side, w, side)
+        top, end = (side, low) if grid.y == 0 else (0.0, grid.y)
+        _grid(s, grid, 8, 1)
+    else:
+        side = w / 5
+        grid = Region(0, h - 2 * side, w, 2 * side)
+        top, end = 0.0, min(low, grid.y)
+        _grid(s, grid, 5, 2)
+    room = Region(margin, top + margin * 0.7, w - 2 * margin, end - top - margin * 1.2)
+    if closing and s.copy.brand:
+        _brand(s, room.x, room.y, room.w, text, scale=1.9)
+        taken = 80 * u
+    else:
+        _brand(s, room.x, room.y, room.w, text)
+        taken = 56 * u
     s.stack(
         [
             Line("kicker", s.copy.kicker, KICKER, 21 * u, accent, lines=1, capitals=True),
-            Line("title", s.copy.title, GROTESK, 108 * u, text, lines=3, space=26 * u),
-            Line("subtitle", s.copy.subtitle, TEXT, 34 * u, quiet, lines=2, space=32 * u),
+            Line(
+                "title",
+                s.copy.title,
+                GROTESK,
+                s.headline(108 if closing else 128) * u,
+                text,
+                lines=3,
+                space=22 * u,
+            ),
+            Line("subtitle", s.copy.subtitle, TEXT, 34 * u, quiet, lines=2, space=28 * u),
         ],
-        Region(margin, margin + 80 * u, (w - 2 * margin) * 0.9, grid.y - margin * 1.7 - 80 * u),
-        at="bottom",
+        Region(room.x, room.y + taken, room.w * 0.92, room.h - taken),
+        at="middle" if s.foot else "bottom",
     )
 
 
-def _grid(s: Studio, grid: Region, columns: int, rows: int) -> None:
-    """The tiles, with the icon on a flat one near the middle; or the picture."""
+def _grid(s: Studio, grid: Region, columns: int, rows: int, block: int = 1) -> None:
+    """The tiles, with the icon on ``block`` by ``block`` flat ones near the middle; or the picture."""
     if s.picture(grid):
         return
     p = s.palette
-    row, column = (rows - 1) // 2, (columns - 1) // 2 + (columns > 2)
+    row, column = (rows - block) // 2, (columns - block) // 2 + (columns > 2 and block == 1)
     column = min(column, columns - 1)
     s.draw(tiles(grid, p, s.rng, columns, rows, (row * columns + column,) if s.copy.icon else ()))
     if s.copy.icon:
         side = grid.w / columns
-        cell = Region(grid.x + column * side, grid.y + row * side, side + 0.6, side + 0.6)
-        s.draw(cell.fill(p.paper))
-        s.icon(cell.x + side / 2, cell.y + side / 2, side * 0.52, readable(p.primary, p.paper), 1.5)
+        cell = Region(grid.x + column * side, grid.y + row * side, side * block + 0.6, side * block + 0.6)
+        ground = p.paper if block == 1 else readable(p.primary, "#ffffff", 5.5)
+        s.draw(cell.fill(ground))
+        middle = side * block / 2
+        s.icon(
+            cell.x + middle,
+            cell.y + middle,
+            side * block * 0.54,
+            readable(p.primary, p.paper) if block == 1 else "#ffffff",
+            1.5,
+        )
 
 
 def _inks(s: Studio, ground: str) -> tuple[str, str, str]:
@@ -151,10 +210,10 @@ def _mark(index: int, cx: float, cy: float, r: float, colour: str) -> str:
     )
 
 
-def _brand(s: Studio, x: float, top: float, width: float, colour: str) -> None:
+def _brand(s: Studio, x: float, top: float, width: float, colour: str, scale: float = 1.0) -> None:
     if not s.copy.brand:
         return
-    u = s.unit
+    u = s.unit * scale
     s.draw(
         f'<rect x="{x:.1f}" y="{top + 2 * u:.1f}" width="{22 * u:.1f}" height="{22 * u:.1f}" fill="{s.palette.accent}"/>'
         f'<path d="M{x:.1f} {top + 24 * u:.1f}A{22 * u:.1f} {22 * u:.1f} 0 0 1 {x + 22 * u:.1f} {top + 2 * u:.1f}V{top + 24 * u:.1f}Z" '

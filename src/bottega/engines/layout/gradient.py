@@ -10,11 +10,13 @@ WHITE = "#ffffff"
 
 def compose(studio: Studio, kind: Kind) -> None:
     """Fill the scene."""
-    _light(studio, quiet=kind == "slide")
-    if kind == "slide":
+    _light(studio, quiet=kind == "slide" and bool(studio.copy.bullets), shaded=kind != "banner")
+    if kind == "banner":
+        _glass(studio, studio.scene.width / 2, studio.scene.height / 2, studio.scene.height * 0.5)
+    elif kind == "slide":
         _slide(studio)
     elif kind in ("title_card", "closing"):
-        _cover(studio)
+        _cover(studio, closing=kind == "closing")
     else:
         _glow(studio)
 
@@ -68,21 +70,41 @@ def _slide(s: Studio) -> None:
     p, u, w, h = s.palette, s.unit, s.scene.width, s.scene.height
     margin = 92 * u
     _brand(s, margin, margin * 0.9, w * 0.5)
-    if s.copy.icon:
+    if s.copy.icon and s.copy.bullets:
         _glass(s, w - margin - 62 * u, margin * 0.9 + 62 * u, 124 * u)
     head = [
-        Line(
-            "kicker", s.copy.kicker, KICKER, 20 * u, readable(p.accent, p.deep, 5.5), lines=1, capitals=True
+        s.kicker(
+            Line(
+                "kicker",
+                s.copy.kicker,
+                KICKER,
+                20 * u,
+                readable(p.accent, p.deep, 5.5),
+                lines=1,
+                capitals=True,
+            ),
+            BRICOLAGE,
         ),
         Line(
-            "title", s.copy.title, BRICOLAGE, (72 if s.copy.bullets else 96) * u, WHITE, lines=3, space=20 * u
+            "title",
+            s.copy.title,
+            BRICOLAGE,
+            72 * u if s.copy.bullets else s.headline(110) * u,
+            WHITE,
+            lines=3,
+            space=20 * u,
         ),
         Line("subtitle", s.copy.subtitle, TEXT, 31 * u, readable(p.tint, p.deep, 8), lines=4, space=26 * u),
     ]
-    body = Region(margin, margin * 0.9 + 120 * u, w - 2 * margin, h - margin * 1.7 - 120 * u)
+    low = s.live if s.foot else h - margin * 0.8
     if not s.copy.bullets:
-        s.stack(head, Region(body.x, body.y, body.w * 0.74, body.h), at="middle")
+        if s.wide:
+            _glass(s, w * 0.785, low * 0.52, low * 0.6)
+        share = 0.5 if s.wide and s.copy.icon else 0.74
+        top = margin * 0.9 + 70 * u
+        s.stack(head, Region(margin, top, w * share, low - top - 10 * u), at="bottom" if s.foot else "middle")
         return
+    body = Region(margin, margin * 0.9 + 120 * u, w - 2 * margin, low - margin * 0.9 - 120 * u)
     covered = s.stack(head, Region(body.x, body.y, body.w - 170 * u, body.h * 0.46), at="top")
     start = covered.y + covered.h + 44 * u
     columns = 2 if s.wide and len(s.copy.bullets) > 3 else 1
@@ -108,15 +130,16 @@ def _slide(s: Studio) -> None:
         s.stack([Line("bullet", bullet, TEXT_MEDIUM, size, WHITE, lines=2)], words, at="middle")
 
 
-def _cover(s: Studio) -> None:
+def _cover(s: Studio, *, closing: bool) -> None:
     p, u, w, h = s.palette, s.unit, s.scene.width, s.scene.height
+    low = s.live if s.foot else h * 0.94
     s.draw(
         f'<radialGradient id="calm" cx="0.5" cy="0.52" r="0.6"><stop offset="0.2" stop-color="{p.night}" stop-opacity="0.9"/>'
         f'<stop offset="1" stop-color="{p.night}" stop-opacity="0.1"/></radialGradient>',
         s.whole.fill("url(#calm)"),
     )
     if s.copy.icon:
-        _glass(s, w / 2, h * 0.2, 150 * u)
+        _glass(s, w / 2, h * 0.18, 170 * u)
     s.stack(
         [
             Line(
@@ -128,24 +151,24 @@ def _cover(s: Studio) -> None:
                 lines=1,
                 capitals=True,
             ),
-            Line("title", s.copy.title, BRICOLAGE, 116 * u, WHITE, lines=3, space=30 * u),
+            Line("title", s.copy.title, BRICOLAGE, s.headline(116) * u, WHITE, lines=3, space=30 * u),
             Line(
                 "subtitle", s.copy.subtitle, TEXT, 35 * u, readable(p.tint, p.deep, 8), lines=3, space=36 * u
             ),
         ],
-        Region(w * 0.12, h * 0.31, w * 0.76, h * 0.5),
+        Region(w * 0.12, h * 0.31, w * 0.76, low - h * 0.31 - 80 * u),
         at="middle",
         centred=True,
     )
     s.stack(
-        [Line("brand", s.copy.brand, LABEL, 26 * u, WHITE, lines=1)],
-        Region(w * 0.2, h * 0.87, w * 0.6, 40 * u),
+        [Line("brand", s.copy.brand, LABEL, (46 if closing else 28) * u, WHITE, lines=1)],
+        Region(w * 0.2, low - 62 * u, w * 0.6, 56 * u),
         at="middle",
         centred=True,
     )
 
 
-def _light(s: Studio, *, quiet: bool) -> None:
+def _light(s: Studio, *, quiet: bool, shaded: bool = True) -> None:
     """The ground: a picture or a mesh with its ribbon, and shade under the reading side."""
     p, w, h = s.palette, s.scene.width, s.scene.height
     if not s.picture(s.whole):
@@ -153,6 +176,8 @@ def _light(s: Studio, *, quiet: bool) -> None:
         s.draw(
             ribbon(Region(w * 0.3, h * 0.05, w * 0.72, h * 0.9), mix(p.second, WHITE, 0.5), p.accent, s.rng)
         )
+    if not shaded:
+        return
     upright = not s.wide
     ends = 'x1="0" y1="1" x2="0" y2="0"' if upright else 'x1="0" y1="0" x2="1" y2="0"'
     far = 0.8 if quiet else 0.0

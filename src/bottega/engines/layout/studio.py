@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bottega.core.errors import EngineFailed
@@ -13,7 +13,7 @@ from bottega.engines.layout.scene import Placed, Scene
 from bottega.engines.layout.typography import Block, Face, Typesetter
 
 SMALLEST = 0.3  # of the wanted sizes
-Kind = Literal["hero", "social", "slide", "title_card", "closing"]
+Kind = Literal["hero", "banner", "social", "slide", "title_card", "closing"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Line:
 
 @dataclass
 class Studio:
-    """Draws into a scene. ``unit`` is a pixel of a 1600 by 900 picture, scaled to this one's area."""
+    """Draws into a scene. ``unit`` is a pixel of a 1600 by 900 picture, scaled to this one's area.
+
+    ``foot`` is the share of the height, at the foot, that stays free for captions.
+    """
 
     scene: Scene
     copy: Copy
@@ -53,6 +56,7 @@ class Studio:
     typesetter: Typesetter
     icons: Icons
     rng: random.Random
+    foot: float = 0.0
     unit: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +67,11 @@ class Studio:
     def wide(self) -> bool:
         """Whether text and art stand side by side."""
         return self.scene.width >= 1.25 * self.scene.height
+
+    @property
+    def live(self) -> float:
+        """The height that texts and icons may use."""
+        return self.scene.height * (1 - self.foot)
 
     @property
     def whole(self) -> Region:
@@ -114,6 +123,12 @@ class Studio:
             self.scene.texts.append(Placed(line.role, block, x, top, line.colour, centred))
             top += block.height
         return Region(region.x, start, region.w, height)
+
+    def kicker(self, small: Line, numeral: Face) -> Line:
+        """The line above the headline; a bare number is set large, in the headline's face."""
+        if not small.text.isdigit():
+            return small
+        return replace(small, face=numeral, size=3 * small.size)
 
     def headline(self, size: float) -> float:
         """A headline's size: short ones are set larger."""
