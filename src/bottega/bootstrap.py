@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bottega.catalog.catalog import Catalog
+from bottega.core.errors import InvalidValue
 from bottega.governance.authority import Authority
 from bottega.governance.policy import Policy
 from bottega.pipelines.workshop import Workshop
@@ -33,6 +34,12 @@ def build(
         StorageFailed: the state folder cannot be used.
         InvalidValue: the signing key and certificate do not fit, or only one is given.
     """
+    if (signing_key is None) != (certificate is None):
+        raise InvalidValue(
+            "a signing key and its certificate belong together, and only one is given",
+            where="certificate" if signing_key else "signing-key",
+            remedy="give both, or neither to sign with this machine's own key",
+        )
     settings = settings or Settings()
     database = Database(settings.state / "bottega.sqlite")
     secrets = {"openai_api_key": settings.openai_api_key}

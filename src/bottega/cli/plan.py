@@ -27,14 +27,31 @@ def command(out: Path, machine: bool, **wanted: Any) -> None:
     with Watcher(quiet=machine) as watcher:
         plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note))
     service.close()
-    fresh = out.with_name(f".{out.name}.part")
-    fresh.write_text(json.dumps(plan.document(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    fresh.replace(out)
+    _write(out, json.dumps(plan.document(), ensure_ascii=False, indent=2) + "\n")
     if machine:
         as_json(plan.document())
         return
     show_plan(plan)
     click.echo(f"Written to {out}. Edit it and run:  bottega make --plan {out}")
+
+
+def _write(out: Path, text: str) -> None:
+    """The whole file or nothing."""
+    from bottega.core.errors import StorageFailed
+
+    fresh = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(out)
+    except OSError as error:
+        if fresh.is_file():
+            fresh.unlink()
+        raise StorageFailed(
+            f"the plan cannot be written: {error.strerror or error}",
+            where=str(out),
+            remedy="free some space or choose another --out",
+        ) from error
 
 
 def show_plan(plan: "Plan") -> None:

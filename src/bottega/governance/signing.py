@@ -103,7 +103,9 @@ class Signer:
                 return self._sign_into(Path(made), source, target, provenance, parents)
         except OSError as error:
             raise StorageFailed(
-                f"the signed file cannot be written: {error.strerror or error}", where=str(target)
+                f"the signed file cannot be written: {error.strerror or error}",
+                where=str(target),
+                remedy="free some space or choose another --out",
             ) from error
 
     def _sign_into(

@@ -35,6 +35,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
@@ -44,11 +45,7 @@ class Database:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(SCHEMA)
         except (sqlite3.Error, OSError) as error:
-            raise StorageFailed(
-                f"cannot open the state database: {error}",
-                where=str(path),
-                remedy="check the disk, or set BOTTEGA_STATE to another folder",
-            ) from error
+            raise self._failed("cannot be opened", error) from error
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -67,14 +64,28 @@ class Database:
                     raise
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
-                raise StorageFailed(f"the state database refused a change: {error}") from error
+                raise self._failed("refused a change", error) from error
 
     def rows(self, query: str, *values: str) -> list[tuple[str, ...]]:
-        """All rows of a query."""
+        """All rows of a query.
+
+        Raises:
+            StorageFailed: when SQLite cannot read.
+        """
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._failed("cannot be read", error) from error
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _failed(self, what: str, error: Exception) -> StorageFailed:
+        return StorageFailed(
+            f"the state database {what}: {error}",
+            where=str(self._path),
+            remedy="check the disk, or set BOTTEGA_STATE to another folder",
+        )

@@ -22,6 +22,7 @@ class Cli:
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    within: tuple[str, ...] = ()  # a command that runs the rest of its arguments
 
     @property
     def state(self) -> Path:
@@ -38,7 +39,7 @@ class Cli:
 
     def start(self, *words: str | Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "bottega", *map(str, words)],
+            [*self.within, sys.executable, "-m", "bottega", *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, cwd=self.root, env=self.variables,
         )  # fmt: skip

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.unit.cli.conftest import Cli, write_plan
-from tests.unit.pipelines.conftest import echo
+from tests.unit.pipelines.conftest import POLICY, echo
+
+KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def make(cli: Cli, *more: str | Path, expect: int = 0, out: str = "out") -> Any:
@@ -166,3 +170,44 @@ def test_ctrl_c_stops_the_run_and_says_so(cli: Cli) -> None:
     assert process.returncode == 130, (out, err)
     assert "Traceback" not in out + err
     assert cli("runs", "--json").json[0]["state"] == "cancelled"
+
+
+def test_paths_that_are_something_else(cli: Cli) -> None:
+    (cli.root / "plan.json").mkdir()
+    assert "Is a directory" in make(cli, expect=2).err
+    (cli.root / "plan.json").rmdir()
+    write_plan(cli.root / "plan.json")
+    (cli.root / "out").write_text("a file")
+    said = make(cli, expect=2)
+    assert str(cli.root / "out") in said.err and "what to do" in said.err
+    assert (cli.root / "out").read_text() == "a file"
+    cli("verify", cli.root, expect=2)
+
+
+def test_a_damaged_state_database(cli: Cli) -> None:
+    write_plan(cli.root / "plan.json")
+    make(cli)
+    database = cli.state / "bottega.sqlite"
+    for path in cli.state.glob("bottega.sqlite-*"):
+        path.unlink()
+    database.write_bytes(database.read_bytes()[:4096] + b"x" * 8192)
+    said = cli("runs", expect=8)
+    assert "state database" in said.err and "BOTTEGA_STATE" in said.err
+
+
+def test_a_wrong_policy_and_a_wrong_key(cli: Cli) -> None:
+    write_plan(cli.root / "plan.json")
+    (cli.root / "policy.toml").write_text("format = 1")
+    assert "policy.toml" in make(cli, expect=2).err
+    (cli.root / "policy.toml").unlink()
+    assert "policy.toml" in make(cli, expect=2).err
+    key = ("make", "--plan", cli.root / "plan.json", "--yes", "--signing-key", cli.root / "key.pem")
+    assert "only one is given" in cli(*key, expect=2).err
+    (cli.root / "policy.toml").write_text(POLICY)
+    more = ("--policy", cli.root / "policy.toml", "--certificate", cli.root / "chain.pem")
+    for expected in ("key.pem", "chain.pem"):
+        said = cli(*key, *more, expect=2)
+        assert expected in said.err
+        assert "[1/2]" not in said.err  # no step has run
+        (cli.root / "key.pem").write_bytes(KEY)
+    assert cli("runs", "--json").json == []
