@@ -31,7 +31,6 @@ from bottega.pipelines.validate import validate
 from bottega.pipelines.workshop import Workshop
 
 Watch = Callable[[Event], None]
-NEEDS_FREE = 500 * 2**20  # bytes of disk for a run's artifacts and its folder
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,11 @@ class Bottega:
         try:
             plan = Plan.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
-            raise InvalidPlan("there is no such file", where=str(path)) from error
+            raise InvalidPlan("there is no such file", where=str(path), remedy="check the path") from error
+        except OSError as error:
+            raise InvalidPlan(
+                f"it cannot be read: {error.strerror or error}", where=str(path), remedy="give a plan file"
+            ) from error
         except ValidationError as error:
             raise _plan_fault(path, error) from error
         validate(plan, self.shop)
@@ -103,6 +106,8 @@ class Bottega:
             StorageFailed: the disk is full.
         """
         validate(plan, self.shop)
+        if out:
+            await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
         sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
         run = Run(
             id=run_id or f"run-{uuid.uuid4().hex[:12]}",
