@@ -1,11 +1,11 @@
 """Bottega: a brief becomes checked, signed, multimodal deliverables.
 
-    import bottega
+import bottega
 
-    made = bottega.make("a launch kit for our new kettle", sources=["docs/"], out="kit")
-    made = await bottega.make_async("...")          # the same inside a running event loop
-    plan = bottega.plan("...", sources=["docs/"])   # nothing runs; edit it, then bottega.make(plan)
-    bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
+made = bottega.make("a launch kit for our new kettle", sources=["docs/"], out="kit")
+made = await bottega.make_async("...")          # the same inside a running event loop
+plan = bottega.plan("...", sources=["docs/"])   # nothing runs; edit it, then bottega.make(plan)
+bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
 """
 
 from typing import TYPE_CHECKING, Any

@@ -7,14 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from bottega.core.brief import LANGUAGE_NAMES, Brief, Wanted
-from bottega.core.canonical import digest
 from bottega.core.errors import InvalidBrief, InvalidPlan
 from bottega.core.plan import Deliverable, Plan, SourceRef, Step
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Card
 from bottega.engines.markdown_table import title_of
 from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill
-from bottega.pipelines.drawable import DRAWABLE
 from bottega.pipelines.graph import split
 from bottega.pipelines.intent import Intent
 from bottega.pipelines.validate import first_fault
@@ -25,7 +22,7 @@ WORDS_A_SECOND = 2.4  # spoken
 REST = "À-ſ°²³½×–—‘’“”„…€£«»"
 SHAPES = {  # pieces of patterns that hold a small model to Latin script, whole words and whole sentences
     "cap": "[A-ZÀ-Þ0-9]",
-    "word": rf"[!#-\[\]-~{REST}]",
+    "word": rf"[#-,\-/->@-\[\]-~{REST}]",
     "inner": rf"([ #-,\-/->@-\[\]-~{REST}]|[0-9]\.[0-9])",
 }
 
@@ -94,6 +91,16 @@ class Builder:
                 raise InvalidBrief(reason, where="deliverables", remedy="add a table or leave it out")
             self._notes.append(reason)
             return
+        silent = [language for language in self._languages(plan, wanted) if not plan.speaks(language)]
+        if silent:
+            names = ", ".join(LANGUAGE_NAMES[language] for language in plan.languages)
+            reason = f"'{plan.title}' cannot be made in {LANGUAGE_NAMES[silent[0]]}: it speaks {names}"
+            if explicit:
+                raise InvalidBrief(
+                    reason, where="deliverables", remedy="ask for another language or leave it out"
+                )
+            self._notes.append(reason)
+            return
         for part in plan.parts:
             self._want(wanted.model_copy(update={"kind": part}), explicit=False)
         if not plan.steps:
@@ -150,7 +157,7 @@ class Builder:
         if step.translatable and instance.language != self.primary:
             engine, params, inputs, why = self._translation(plan, step, instance.language, params, wanted)
         card = self.shop.card(engine)
-        model, weights = self._weights(card, step.model)
+        model, weights = self.shop.weights(card, step.model)
         self._steps[step_id] = self._estimated(
             Step(
                 id=step_id,
@@ -167,15 +174,6 @@ class Builder:
                 why=why or f"{card.summary}; {card.locality}, {card.licence}",
             )
         )
-
-    def _weights(self, card: Card, asked: str) -> tuple[str, str]:
-        """The model of a step, and the digest over all weights and assets that it uses."""
-        if not card.models:
-            return asked, ""
-        model = asked or (card.models[0] if card.source_type == GENERATED else "")
-        used = [model] if model else list(card.models)
-        digests = [self.shop.catalog.get(name).digest for name in used]
-        return model, digests[0] if len(digests) == 1 else digest(digests)
 
     def _inputs(self, step: StepBlueprint, instance: Instance, wanted: Wanted) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
@@ -240,7 +238,6 @@ class Builder:
             "font": brand.font,
             "seed": self.brief.seed,
             **SHAPES,
-            "drawable": list(DRAWABLE),
         }
         if wanted.count:
             values["count"] = wanted.count

@@ -71,6 +71,8 @@ class Intent(Value, frozen=True):
 async def read_intent(brief: Brief, ask: Ask, source_names: Sequence[str] = ()) -> Intent:
     """Read the brief with the language engine. What the brief states in its own fields wins.
 
+    A brief that names its deliverables and its brand is not read by a model at all.
+
     Args:
         brief: the commission.
         ask: runs one request on the language engine.
@@ -80,6 +82,15 @@ async def read_intent(brief: Brief, ask: Ask, source_names: Sequence[str] = ()) 
         InvalidBrief: when its language is not supported, or it asks for nothing that can be made.
     """
     written_in = language_of(brief.goal)
+    if brief.deliverables and brief.brand.name:  # nothing is left to read
+        return Intent(
+            subject=brief.brand.name,
+            summary=brief.goal[:160],
+            audience=brief.audience,
+            tone=brief.brand.tone,
+            languages=brief.languages or (written_in,),
+            deliverables=brief.deliverables,
+        )
     made = await ask(request_for(brief, source_names))
     read = cast(JsonObject, json.loads(made[-1].data or b"{}"))
     languages = brief.languages or _languages(read, brief.goal, written_in)

@@ -13,9 +13,10 @@ from typing import Any
 from bottega import plugins
 from bottega.catalog.catalog import Catalog
 from bottega.checks.base import Check
+from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, EngineFailed
 from bottega.core.request import Finished, Output, Request, Usage
-from bottega.engines.base import Bench, Card, Engine
+from bottega.engines.base import GENERATED, Bench, Card, Engine
 from bottega.governance.policy import Policy
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.record import Record
@@ -56,6 +57,18 @@ class Workshop:
     def card(self, engine_id: str) -> Card:
         """What an engine declares about itself."""
         return self.engine(engine_id).card
+
+    def weights(self, card: Card, asked: str = "") -> tuple[str, str]:
+        """The model that an engine will use, and the digest over all weights and assets that it needs.
+
+        Raises:
+            NotFound: for an unknown model.
+        """
+        if not card.models:
+            return asked, ""
+        model = asked or (card.models[0] if card.source_type == GENERATED else "")
+        digests = [self.catalog.get(name).digest for name in ([model] if model else card.models)]
+        return model, digests[0] if len(digests) == 1 else digest(digests)
 
     def check(self, check_id: str) -> Check:
         """A check by id.

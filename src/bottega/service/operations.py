@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
 from bottega.core.errors import InvalidPlan, NotFound, StorageFailed
-from bottega.core.plan import Plan
+from bottega.core.plan import Plan, Step
+from bottega.core.request import Finished, Request
 from bottega.core.run import Made as MadeOutput
 from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver
@@ -27,6 +28,7 @@ from bottega.pipelines.intent import read_intent
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
+from bottega.pipelines.step import Order, run_step
 from bottega.pipelines.validate import validate
 from bottega.pipelines.workshop import Workshop
 
@@ -62,11 +64,33 @@ class Bottega:
         """
         sources = await take_in(brief, self.shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, self.shop.ask)
+        intent = await read_intent(brief, self._ask_once)
         table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
+
+    async def _ask_once(self, request: Request) -> Sequence[Finished]:
+        """Ask an engine as a step does: the same question about the same brief is answered once."""
+        card = self.shop.card(request.engine)
+        model, weights = self.shop.weights(card, request.model)
+        step = Step(
+            id="intent",
+            engine=card.id,
+            version=card.version,
+            model=model,
+            weights=weights,
+            params=request.params,
+            seed=request.seed,
+        )
+        result = await run_step(Order(step, (), "intent"), self.shop)
+        locate = self.shop.artifacts.locate
+        return [
+            Finished(
+                port=made.port, media_type=made.artifact.media_type, data=locate(made.artifact).read_bytes()
+            )
+            for made in result.outputs
+        ]
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.

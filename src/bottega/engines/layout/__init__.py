@@ -173,6 +173,8 @@ def _copy(
             remedy="give `title` in the copy or the parameters",
         )
     match = icons.find(text("icon")) if text("icon") else iconography.Match("", "", 0.0)
+    if text("icon") and not match.name:
+        match = icons.find(title)
     pictures = [_data_url(bench.read(part)) for part in parts_at(request, "picture")]
     return Copy(
         title=title,

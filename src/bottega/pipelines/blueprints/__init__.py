@@ -45,6 +45,7 @@ class Blueprint(BaseModel, frozen=True, extra="forbid"):
     References in ``inputs``: ``step.port`` inside the blueprint, ``@kind.step.port`` in another blueprint,
     ``sources:*``, ``documents:*`` and ``tables:*`` for the brief's sources. A blueprint with ``parts`` is a
     composition of others. ``needs = "table"``: makes sense only with a table among the sources.
+    ``languages``: the only ones it can be made in; empty means all.
     ``all_languages``: made in every language of the intent when none is asked for, else in the first.
     """
 
@@ -54,12 +55,17 @@ class Blueprint(BaseModel, frozen=True, extra="forbid"):
     hidden: bool = False
     per_language: bool = False
     all_languages: bool = False
+    languages: tuple[str, ...] = ()
     needs: str = ""
     parts: tuple[str, ...] = ()
     defaults: JsonObject = Field(default_factory=dict)
     strings: dict[str, dict[str, str]] = Field(default_factory=dict)
     steps: tuple[StepBlueprint, ...] = ()
     deliver: tuple[DeliverBlueprint, ...] = ()
+
+    def speaks(self, language: str) -> bool:
+        """Whether it can be made in this language."""
+        return not self.languages or language in self.languages
 
 
 @cache
