@@ -46,7 +46,7 @@ class Cli:
 
     def __call__(self, *words: str | Path, expect: int = 0) -> "Said":
         process = self.start(*words)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         said = Said(process.returncode, out, err)
         assert said.code == expect, said
         assert "Traceback" not in out + err, said
