@@ -26,7 +26,7 @@ class Chart(Engine):
 
     card: ClassVar[Card] = Card(
         id="chart",
-        version="1",
+        version="2",
         summary="Bar, line, point and area charts from a table, with a stated encoding",
         modality="image",
         inputs=(Port(name="table", media_types=("text/csv", "application/json")),),

@@ -45,7 +45,7 @@ class Icons(Engine):
 
     card: ClassVar[Card] = Card(
         id="icons",
-        version="1",
+        version="2",
         summary="A family of icons that fit words, as SVG tiles and a labelled sheet",
         modality="image",
         inputs=(Port(name="copy", media_types=("application/json",), required=False),),

@@ -74,7 +74,7 @@ class Layout(Engine):
 
     card: ClassVar[Card] = Card(
         id="layout",
-        version="1",
+        version="2",
         summary="Hero, social, slide and card pictures from type, palette, icons and generative grounds",
         modality="image",
         inputs=(
