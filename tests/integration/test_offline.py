@@ -39,13 +39,6 @@ checks = { speech_matches = {} }
 """
 SCRIPT = "The kettle heats water to the exact degree."
 CSV = "model,price\nSolo,79\nDuo,99\nTrio,129\n"
-    "smollm2-135m-instruct",
-    "kokoro-82m",
-    "whisper-base",
-    "lucide-icons",
-    "inter-fonts",
-    "display-fonts",
-)
 
 
 def step(
