@@ -93,11 +93,11 @@ class Builder:
             return
         silent = [language for language in self._languages(plan, wanted) if not plan.speaks(language)]
         if silent:
-            names = ", ".join(LANGUAGE_NAMES[language] for language in plan.languages)
-            reason = f"'{plan.title}' cannot be made in {LANGUAGE_NAMES[silent[0]]}: it speaks {names}"
+            names = " or ".join(LANGUAGE_NAMES[language] for language in plan.languages)
+            reason = f"'{plan.title}' cannot be made in {LANGUAGE_NAMES[silent[0]]}: no voice speaks it"
             if explicit:
                 raise InvalidBrief(
-                    reason, where="deliverables", remedy="ask for another language or leave it out"
+                    reason, where="deliverables", remedy=f"ask for it in {names}, or leave it out"
                 )
             self._notes.append(reason)
             return
