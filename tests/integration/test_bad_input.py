@@ -130,11 +130,17 @@ def test_a_brief_file_with_a_slip(cli: Cli, text: str, what: str, where: str) ->
 
 
 def test_a_language_that_is_not_supported(cli: Cli) -> None:
-    said = make(
-        cli, "新しい電気ケトルの製品ページとアイコンを三つ作ってください。家族向けの優しい口調で。", expect=2
-    )
+    (cli.root / "notes.md").write_text("Halo is a lamp of 12 W.")
+    goal = "新しい電気ケトルの製品ページとアイコンを三つ作ってください。家族向けの優しい口調で。"
+    said = make(cli, goal, "--source", cli.root / "notes.md", expect=2)
     refused(said, what="'ja', which is not supported", where="goal")
     assert "English" in said.err
+
+
+def test_nothing_to_write_from(cli: Cli) -> None:
+    said = make(cli, "A product page for Halo", expect=2)
+    refused(said, what="there is no source", where="sources")
+    assert "--source" in said.err
 
 
 def test_bad_sources_are_named_before_the_brief_is_read(cli: Cli) -> None:

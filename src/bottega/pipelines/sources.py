@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bottega.core.artifact import Artifact
 from bottega.core.brief import Brief
-from bottega.core.errors import InvalidPlan
+from bottega.core.errors import InvalidBrief, InvalidPlan
 from bottega.core.plan import SourceRef
 from bottega.engines.tabular import Column, profile, table_name
 from bottega.pipelines.build import TABULAR, TableFacts
@@ -23,12 +23,17 @@ async def take_in(brief: Brief, shop: Workshop, note: Callable[[str], None]) -> 
     """Store and convert every source of a brief.
 
     Raises:
+        InvalidBrief: there is none; everything is written from sources.
         UnreadableSource: naming the file, what is wrong and what to do.
     """
+    if not brief.sources:
+        raise InvalidBrief(
+            "there is no source to write from, and nothing is invented",
+            where="sources",
+            remedy="name files or a folder: bottega make ... --source docs/",
+        )
     found: list[SourceRef] = []
-    paths = (
-        await asyncio.to_thread(expand, [Path(source) for source in brief.sources]) if brief.sources else []
-    )
+    paths = await asyncio.to_thread(expand, [Path(source) for source in brief.sources])
     for path, name in names(paths).items():
         note(f"reading {name}")
         document = await convert(path, name=name, ask=shop.ask, store=shop.artifacts.put)

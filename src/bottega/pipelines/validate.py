@@ -69,6 +69,8 @@ def _check_engine(step: Step, shop: Workshop, plan: Plan) -> dict[str, Port]:
             shop.catalog.get(step.model)
         except BottegaError as error:
             raise fault(step, "model", error.message, error.remedy) from error
+    if step.weights and step.weights != shop.weights(card, step.model)[1]:
+        raise fault(step, "weights", "asks for other weights than those of the catalog here", "plan again")
     return {port.name: port for port in engine.outputs_for(params)}
 
 

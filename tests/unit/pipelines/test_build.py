@@ -11,7 +11,7 @@ import pytest
 
 from bottega.bootstrap import build
 from bottega.core.brief import LANGUAGE_NAMES, Brief, Language, Wanted
-from bottega.core.errors import InvalidBrief
+from bottega.core.errors import InvalidBrief, InvalidPlan
 from bottega.core.plan import Plan, SourceRef
 from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder, TableFacts
@@ -135,6 +135,17 @@ def test_a_language_that_is_not_spoken_is_one_clear_error(desk: Desk, kind: str,
         desk.plan("faq", kind, languages=(language,), explicit=True)
     assert LANGUAGE_NAMES[language] in str(caught.value)
     assert "English" in caught.value.remedy and "French" in caught.value.remedy
+
+
+def test_a_plan_for_other_weights_is_refused(desk: Desk) -> None:
+    plan = desk.plan("hero_image")
+    step = next(step for step in plan.steps if step.weights)
+    steps = tuple(
+        each.model_copy(update={"weights": "0" * 64}) if each is step else each for each in plan.steps
+    )
+    with pytest.raises(InvalidPlan, match="other weights") as caught:
+        validate(plan.model_copy(update={"steps": steps}), desk.shop)
+    assert caught.value.where == f"step '{step.id}', field 'weights'"
 
 
 def test_french_is_spoken(desk: Desk) -> None:
