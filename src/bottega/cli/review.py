@@ -101,6 +101,8 @@ def _decide(
         click.echo(f"run {made.run.id}: {made.run.state.replace('_', ' ')} {made.run.reason}")
         if made.out:
             click.echo(f"see {made.out / 'index.html'}")
+        if outcome == "approve" and made.run.state == "failed":
+            raise click.exceptions.Exit(6)
 
 
 @command.command()

@@ -5,7 +5,7 @@ from typing import cast
 
 from pydantic import BaseModel, ValidationError
 
-from bottega.core.errors import BottegaError, BudgetExceeded, InvalidPlan, PolicyDenied
+from bottega.core.errors import BottegaError, BudgetExceeded, InvalidPlan, PolicyDenied, WeightsMissing
 from bottega.core.plan import Plan, SourceRef, Step
 from bottega.engines.base import Port
 from bottega.pipelines.graph import is_source, ordered, split
@@ -30,6 +30,28 @@ def validate(plan: Plan, shop: Workshop) -> None:
         _check_checks(step, shop, outputs[step.id].values())
     _check_deliverables(plan, shop, outputs)
     _check_limits(plan)
+
+
+def ready(plan: Plan, shop: Workshop) -> None:
+    """Say before the first step what would stop a later one.
+
+    Raises:
+        WeightsMissing: naming every model that the plan needs and that is not here.
+    """
+    missing: dict[str, str] = {}
+    for step in plan.steps:
+        card = shop.card(step.engine)
+        model, _ = shop.weights(card, step.model)
+        for name in ([model] if model else card.models) if card.models else ():
+            if not shop.catalog.pulled(shop.catalog.get(name)):
+                missing.setdefault(shop.catalog.get(name).id, step.id)
+    if missing:
+        names = ", ".join(f"'{name}'" for name in missing)
+        raise WeightsMissing(
+            f"the weights of {names} are not on this machine",
+            where=f"step '{next(iter(missing.values()))}'",
+            remedy=f"bottega pull {' '.join(missing)}",
+        )
 
 
 def fault(step: Step, field: str, message: str, remedy: str = "") -> InvalidPlan:

@@ -29,7 +29,7 @@ from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.step import Order, run_step
-from bottega.pipelines.validate import validate
+from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
 
 Watch = Callable[[Event], None]
@@ -127,9 +127,11 @@ class Bottega:
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
+            WeightsMissing: a model of the plan is not here; raised before any step runs.
             StorageFailed: the disk is full.
         """
         validate(plan, self.shop)
+        ready(plan, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
         sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
