@@ -143,6 +143,13 @@ def test_nothing_to_write_from(cli: Cli) -> None:
     assert "--source" in said.err
 
 
+def test_a_kind_that_cannot_be_made(cli: Cli) -> None:
+    (cli.root / "brief.toml").write_text('goal = "A poster for Halo"\n[[deliverables]]\nkind = "poster"\n')
+    said = make(cli, cli.root / "brief.toml", expect=2)
+    refused(said, what="unknown kind of deliverable 'poster'", where="")
+    assert "one_pager" in said.err
+
+
 def test_bad_sources_are_named_before_the_brief_is_read(cli: Cli) -> None:
     (cli.root / "empty.md").write_bytes(b"")
     said = make(

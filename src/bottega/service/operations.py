@@ -22,6 +22,7 @@ from bottega.governance.authority import Authority
 from bottega.governance.review import Ticket
 from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
+from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder
 from bottega.pipelines.graph import ancestors, is_source, split
 from bottega.pipelines.intent import read_intent
@@ -60,8 +61,10 @@ class Bottega:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
 
         Raises:
-            InvalidBrief, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
+            InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
         """
+        for wanted in brief.deliverables:
+            blueprint(wanted.kind)  # an unknown kind shows before any work
         sources = await take_in(brief, self.shop, note)
         note("reading the brief")
         intent = await read_intent(brief, self._ask_once)
