@@ -28,7 +28,7 @@ setup: $(VENV)/.dev  ## set up .venv for the demo and the tests
 
 demo: $(VENV)/.base  ## fetch the default weights and make examples/launch-kit
 	$(BIN)/bottega pull --default
-	$(BIN)/bottega make examples/launch-kit/brief.toml --out out/launch-kit --run-id demo --yes
+	$(BIN)/bottega make examples/launch-kit/brief.toml --out out/launch-kit --yes
 	@echo
 	@echo "Open out/launch-kit/index.html in a browser."
 	@echo "Check any file:  $(BIN)/bottega verify out/launch-kit/hero.png"

@@ -74,7 +74,7 @@ def messages(request: Request, params: ChatParams, bench: Bench) -> list[dict[st
     blocks: list[str] = []
     passages = [passage for part in parts_at(request, "evidence") for passage in _passages(bench.text(part))]
     if passages:
-        lines = "\n".join(f"[{passage.id}] {' '.join(passage.text.split())}" for passage in passages)
+        lines = "\n".join(f"[{passage.id}] {_on_one_line(passage)}" for passage in passages)
         blocks.append(f"<sources>\n{_untagged(lines)}\n</sources>")
     for part in parts_at(request, "text"):
         blocks.append(f"<text>\n{_untagged(bench.text(part).strip())}\n</text>")
@@ -85,6 +85,13 @@ def messages(request: Request, params: ChatParams, bench: Bench) -> list[dict[st
         blocks.append(f"Your last answer was refused: {' '.join(request.feedback.split())}")
     user = {"role": "user", "content": "\n\n".join(blocks)}
     return [{"role": "system", "content": params.system}, user] if params.system else [user]
+
+
+def _on_one_line(passage: Passage) -> str:
+    """The passage's words; a heading that it begins with is parted from its first sentence."""
+    words = " ".join(passage.text.split())
+    heading = passage.heading.rpartition(" > ")[2]
+    return f"{heading}: {words[len(heading) + 1 :]}" if heading and words.startswith(f"{heading} ") else words
 
 
 def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObject) -> Finished:

@@ -32,7 +32,9 @@ class LlamaServer:
         settings.n_parallel = 1
         for cpu in (settings.cpuparams, settings.cpuparams_batch):
             cpu.n_threads = threads
-            cpu.poll = 0  # waiting threads sleep: as fast alone, and far faster when others use the machine too
+            cpu.poll = (
+                0  # waiting threads sleep: as fast alone, and far faster when others use the machine too
+            )
         settings.warmup = False
         settings.verbosity = -1
         # The library always listens. A socket file in a private folder that is removed at once keeps

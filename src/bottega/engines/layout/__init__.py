@@ -36,6 +36,9 @@ SIZES: dict[str, tuple[int, int]] = {
 }
 
 
+SURELY = 0.4  # score from which a title's words may choose the icon
+
+
 class LayoutParams(Params, frozen=True):
     """What to set. Texts in the ``copy`` input win over the texts given here."""
 
@@ -174,7 +177,8 @@ def _copy(
         )
     match = icons.find(text("icon")) if text("icon") else iconography.Match("", "", 0.0)
     if text("icon") and not match.name:
-        match = icons.find(title)
+        told = icons.find(title)
+        match = told if told.score >= SURELY else match
     pictures = [_data_url(bench.read(part)) for part in parts_at(request, "picture")]
     return Copy(
         title=title,
