@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bottega.core.errors import InvalidValue
+
 environment = os.environ  # noqa: TID251 - the one place
 
 
@@ -17,6 +19,17 @@ def _folder(variable: str, xdg: str, fallback: str) -> Callable[[], Path]:
         return (Path(base) if base else Path.home() / fallback) / "bottega"
 
     return default
+
+
+def _threads() -> int:
+    given = environment.get("BOTTEGA_THREADS", "")
+    if not given:
+        return os.cpu_count() or 2
+    if not given.isdecimal() or not 1 <= int(given) <= 1024:
+        raise InvalidValue(
+            f"'{given}' is not a number of threads", where="BOTTEGA_THREADS", remedy="set 1 to 1024"
+        )
+    return int(given)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,30 @@
+"""Settings from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from bottega.core.errors import InvalidValue
+from bottega.settings import Settings
+
+
+def test_folders_follow_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BOTTEGA_HOME", str(tmp_path / "weights"))
+    monkeypatch.delenv("BOTTEGA_STATE", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    settings = Settings()
+    assert settings.home == tmp_path / "weights"
+    assert settings.state == tmp_path / "data" / "bottega"
+
+
+@pytest.mark.parametrize("given", ["x", "0", "-1", "2.5", "99999"])
+def test_a_wrong_number_of_threads_names_the_variable(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("BOTTEGA_THREADS", given)
+    with pytest.raises(InvalidValue) as caught:
+        Settings()
+    assert caught.value.where == "BOTTEGA_THREADS"
+
+
+def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOTTEGA_OPENAI_API_KEY", "sk-secret")
+    assert "sk-secret" not in repr(Settings())
