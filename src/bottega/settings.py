@@ -42,9 +42,7 @@ class Settings:
     state: Path = field(default_factory=_folder("BOTTEGA_STATE", "XDG_DATA_HOME", ".local/share"))
     """``BOTTEGA_STATE``: runs, artifacts, the record, keys; back it up."""
 
-    threads: int = field(
-        default_factory=lambda: int(environment.get("BOTTEGA_THREADS") or os.cpu_count() or 2)
-    )
+    threads: int = field(default_factory=_threads)
     """``BOTTEGA_THREADS``: threads that one engine may use."""
 
     openai_base_url: str = field(default_factory=lambda: environment.get("BOTTEGA_OPENAI_BASE_URL", ""))
