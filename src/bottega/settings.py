@@ -45,11 +45,7 @@ class Settings:
     threads: int = field(default_factory=_threads)
     """``BOTTEGA_THREADS``: threads that one engine may use."""
 
-    openai_base_url: str = field(default_factory=lambda: environment.get("BOTTEGA_OPENAI_BASE_URL", ""))
-    """``BOTTEGA_OPENAI_BASE_URL``: an OpenAI-compatible server for the `openai_chat` engine, for example
-    ``http://localhost:8000/v1``."""
-
     openai_api_key: str = field(
         default_factory=lambda: environment.get("BOTTEGA_OPENAI_API_KEY", ""), repr=False
     )
-    """``BOTTEGA_OPENAI_API_KEY``: sent to that server, never written to a log or record."""
+    """``BOTTEGA_OPENAI_API_KEY``: sent to the server of a step by `openai_chat`, never written to a log or record."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bottega.core.value import Value
+from bottega.core.value import JsonObject, Value
 
 Language = Literal["en", "fr", "de", "es", "it", "pt", "nl"]
 LANGUAGE_NAMES: dict[str, str] = {
@@ -45,15 +45,36 @@ class Wanted(Value, frozen=True):
     seconds: int | None = Field(default=None, ge=5, le=300, description="length of sound or video")
 
 
+class FreeStep(Value, frozen=True):
+    """A step that no blueprint holds.
+
+    ``inputs`` refer to ``source:NAME``, ``document:NAME``, ``sources:*``, ``documents:*``, ``tables:*``, an output
+    ``@kind.step.port`` of a blueprint, or ``step.port`` of an earlier free step. With a ``path`` its output
+    ``port`` is delivered under that name, after the checks that the policy asks for.
+    """
+
+    id: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,39}$")
+    engine: str
+    model: str = ""
+    params: JsonObject = Field(default_factory=dict)
+    inputs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    checks: dict[str, JsonObject] = Field(default_factory=dict)
+    port: str = Field(default="text", description="the output that is delivered")
+    path: str = Field(default="", description="file name in the output folder; empty: not delivered")
+    title: str = ""
+    language: Language | None = None
+
+
 class Brief(Value, frozen=True):
     """A commission: plain words, sources, constraints.
 
-    ``deliverables`` empty means: read them from ``goal``. ``sources`` are paths as given by the caller.
+    ``deliverables`` empty means: read them from ``goal``, unless there are ``steps``. ``sources`` are paths as given by the caller.
     """
 
     goal: str = Field(min_length=3, max_length=8000)
     sources: tuple[str, ...] = ()
     deliverables: tuple[Wanted, ...] = ()
+    steps: tuple[FreeStep, ...] = ()
     audience: str = ""
     languages: tuple[Language, ...] = ()
     brand: Brand = Brand()

@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bottega.core.brief import LANGUAGE_NAMES, Brief, Wanted
+from bottega.core.brief import LANGUAGE_NAMES, Brief, FreeStep, Wanted
 from bottega.core.errors import InvalidBrief, InvalidPlan
 from bottega.core.plan import Deliverable, Plan, SourceRef, Step
 from bottega.core.value import JsonObject
 from bottega.engines.markdown_table import title_of
 from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill
-from bottega.pipelines.graph import split
+from bottega.pipelines.graph import is_source, split
 from bottega.pipelines.intent import Intent
 from bottega.pipelines.validate import first_fault
 from bottega.pipelines.workshop import Workshop
@@ -71,6 +71,8 @@ class Builder:
         explicit = bool(self.brief.deliverables)
         for wanted in sorted(self.intent.deliverables, key=lambda wanted: _place_on_page(wanted.kind)):
             self._want(wanted, explicit=explicit)
+        for step in self.brief.steps:
+            self._free(step)
         if not self._deliverables:
             raise InvalidBrief("; ".join(self._notes) or "nothing to make", remedy="name a deliverable")
         intent: JsonObject = {**self.intent.document(), "notes": self._notes}
@@ -82,6 +84,23 @@ class Builder:
             deliverables=tuple(self._deliverables.values()),
             policy=self.shop.policy.digest,
         )
+
+    def _free(self, free: FreeStep) -> None:
+        """A step of the brief's own; the validator judges it like any other."""
+        known = {step.id: [f"free.{step.id}"] for step in self.brief.steps}
+        instance = Instance("free", free.language or self.primary, known)
+        fields = free.model_dump(include={"id", "engine", "model", "inputs"})
+        step = StepBlueprint(**fields, why="asked for in the brief")
+        inputs = self._inputs(step, instance, Wanted(kind="free"))
+        self._put(f"free.{free.id}", step, free.params, inputs, free.checks, free.language or "")
+        if free.path:
+            title = free.title or free.id.replace("-", " ").capitalize()
+            output = f"free.{free.id}.{free.port}"
+            self._policy(
+                Deliverable(
+                    output=output, path=free.path, title=title, kind="free", language=free.language or ""
+                )
+            )
 
     def _want(self, wanted: Wanted, *, explicit: bool) -> None:
         plan = blueprint(wanted.kind)
@@ -156,22 +175,38 @@ class Builder:
         engine, inputs, why = step.engine, self._inputs(step, instance, wanted), step.why
         if step.translatable and instance.language != self.primary:
             engine, params, inputs, why = self._translation(plan, step, instance.language, params, wanted)
-        card = self.shop.card(engine)
+        language = instance.language if plan.per_language or step.translatable else ""
+        checks = fill(step.checks, values, where)
+        self._put(
+            step_id, step.model_copy(update={"engine": engine, "why": why}), params, inputs, checks, language
+        )
+
+    def _put(
+        self,
+        step_id: str,
+        step: StepBlueprint,
+        params: JsonObject,
+        inputs: dict[str, tuple[str, ...]],
+        checks: dict[str, JsonObject],
+        language: str,
+    ) -> None:
+        """Put a step into the plan, with all that its engine decides."""
+        card = self.shop.card(step.engine)
         model, weights = self.shop.weights(card, step.model)
         self._steps[step_id] = self._estimated(
             Step(
                 id=step_id,
-                engine=engine,
+                engine=card.id,
                 version=card.version,
                 model=model,
                 weights=weights,
                 params=params,
                 inputs=inputs,
-                checks=fill(step.checks, values, where),
+                checks=checks,
                 seed=None if card.determinism == "exact" else self.brief.seed,
-                language=instance.language if plan.per_language or step.translatable else "",
+                language=language,
                 locality=card.locality,
-                why=why or f"{card.summary}; {card.locality}, {card.licence}",
+                why=step.why or f"{card.summary}; {card.locality}, {card.licence}",
             )
         )
 
@@ -201,7 +236,15 @@ class Builder:
             if other.needs == "table" and self.table is None:
                 return []
             instance, reference = self._place(other, instance.language, wanted), rest
+        elif is_source(reference):
+            return [reference]
         step, port = split(reference)
+        if step not in instance.steps:
+            raise InvalidPlan(
+                f"'{reference}' names no step",
+                where="inputs",
+                remedy=f"steps are: {', '.join(instance.steps)}",
+            )
         return [f"{step_id}.{port}" for step_id in instance.steps[step]]
 
     def _translation(
@@ -284,6 +327,12 @@ class Builder:
         step = self._steps[split(item.output)[0]]
         engine = self.shop.engine(step.engine)
         ports = {port.name: port for port in engine.outputs_for(engine.params.model_validate(step.params))}
+        if split(item.output)[1] not in ports:
+            raise InvalidPlan(
+                f"there is no output '{item.output}'",
+                where=f"deliverable '{item.path}'",
+                remedy=", ".join(ports),
+            )
         checks = dict(step.checks)
         for media_type in ports[split(item.output)[1]].media_types:
             for check, options in self.shop.policy.checks_for(

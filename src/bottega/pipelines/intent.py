@@ -71,7 +71,7 @@ class Intent(Value, frozen=True):
 async def read_intent(brief: Brief, ask: Ask, source_names: Sequence[str] = ()) -> Intent:
     """Read the brief with the language engine. What the brief states in its own fields wins.
 
-    A brief that names its deliverables and its brand is not read by a model at all.
+    A brief that lists steps of its own, or deliverables and a brand, is not read by a model at all.
 
     Args:
         brief: the commission.
@@ -82,9 +82,9 @@ async def read_intent(brief: Brief, ask: Ask, source_names: Sequence[str] = ()) 
         InvalidBrief: when its language is not supported, or it asks for nothing that can be made.
     """
     written_in = language_of(brief.goal)
-    if brief.deliverables and brief.brand.name:  # nothing is left to read
+    if brief.steps or (brief.deliverables and brief.brand.name):  # nothing is left to read
         return Intent(
-            subject=brief.brand.name,
+            subject=brief.brand.name or brief.goal[:60],
             summary=brief.goal[:160],
             audience=brief.audience,
             tone=brief.brand.tone,

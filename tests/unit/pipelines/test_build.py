@@ -11,7 +11,7 @@ import pytest
 
 from bottega.bootstrap import build
 from bottega.core.brief import LANGUAGE_NAMES, Brief, Language, Wanted
-from bottega.core.errors import InvalidBrief, InvalidPlan
+from bottega.core.errors import BottegaError, InvalidBrief, InvalidPlan
 from bottega.core.plan import Plan, SourceRef
 from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder, TableFacts
@@ -198,3 +198,45 @@ def test_what_the_measured_briefs_ask_for_can_be_planned(desk: Desk, entry: dict
     assert made(plan) == wanted - silent
     assert len(plan.intent["notes"]) == len(silent)
     assert all(LANGUAGE_NAMES[languages[0]] in note for note in plan.intent["notes"])
+
+
+def free_brief(**change: Any) -> Brief:
+    step = {
+        "id": "cheapest",
+        "engine": "table",
+        "inputs": {"tables": ["tables:*"]},
+        "params": {"sql": "SELECT model, price_eur FROM t1 ORDER BY price_eur LIMIT 1"},
+        "port": "table",
+        "path": "cheapest.csv",
+    }
+    note = {
+        "id": "note",
+        "engine": "compose",
+        "inputs": {"data": ["cheapest.rows"]},
+        "params": {"template": "{{ cheapest.rows }}", "media_type": "text/plain"},
+    }
+    return Brief.model_validate(
+        {"goal": "The cheapest kettle", "sources": [str(SOURCES)], "steps": [step | change, note]}
+    )
+
+
+async def test_a_brief_may_hold_steps_of_its_own(desk: Desk) -> None:
+    plan = await desk.service.plan(free_brief())
+    assert [step.id for step in plan.steps] == ["free.cheapest", "free.note"]
+    assert plan.step("free.note").inputs == {"data": ("free.cheapest.rows",)}
+    assert plan.deliverables[0].path == "cheapest.csv"
+    assert "numbers_grounded" in plan.step("free.cheapest").checks  # by policy, like any other table
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"engine": "tabel"}, "unknown engine 'tabel'"),
+        ({"params": {"sqll": ""}}, "sqll"),
+        ({"inputs": {"tables": ["ghost.rows"]}}, "names no step"),
+        ({"port": "tables"}, "no output"),
+    ],
+)
+async def test_a_wrong_step_in_a_brief_is_said(desk: Desk, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(BottegaError, match=words):
+        await desk.service.plan(free_brief(**change))
