@@ -65,6 +65,5 @@ def command(
         for line in summary(made.plan, made.run, made.out):
             click.echo(line)
     if made.run.state != "released":
-        raise click.exceptions.Exit(
-            {"awaiting_review": 4, "failed": 6, "cancelled": 130}.get(made.run.state, 1)
-        )
+        codes = {"awaiting_review": 4, "failed": 3 if made.run.error else 6, "cancelled": 130}
+        raise click.exceptions.Exit(codes.get(made.run.state, 1))

@@ -50,3 +50,4 @@ class Run(Value, frozen=True):
     created_at: str = ""
     finished_at: str = ""
     reason: str = Field(default="", description="why it is blocked, failed or waiting")
+    error: str = Field(default="", description="name of the error that ended it as a whole, if one did")

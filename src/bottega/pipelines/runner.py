@@ -62,7 +62,7 @@ class Runner:
         """Run every step that can run, and say what came of it; progress is saved after each step."""
         limit = self.plan.brief.constraints.max_seconds
         state: RunState = "running"
-        reason = ""
+        reason = error = ""
         self._save("running", "")
         try:
             async with asyncio.timeout(limit):
@@ -71,12 +71,13 @@ class Runner:
             if self.cancelled.is_set():
                 state, reason = "cancelled", "stopped on request"
         except TimeoutError:
-            state, reason = "failed", str(BudgetExceeded(f"the time limit of {limit:.0f} s is reached"))
+            over = BudgetExceeded(f"the time limit of {limit:.0f} s is reached")
+            state, reason, error = "failed", str(over), type(over).__name__
         except (asyncio.CancelledError, KeyboardInterrupt):
             state, reason = "cancelled", "stopped on request"
         finally:
             self.cancelled.set()
-        self._save(state, reason)
+        self._save(state, reason, error)
         self._record(f"run_{state}", self.run.id, {"reason": reason, "steps": len(self._results)})
         return self.run
 
@@ -201,13 +202,14 @@ class Runner:
             return "awaiting_review", f"a person must look at: {', '.join(waiting)}"
         return "released", ""
 
-    def _save(self, state: RunState, reason: str) -> None:
+    def _save(self, state: RunState, reason: str, error: str = "") -> None:
         order = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
         ended = state not in ("running", "planned")
         self.run = self.run.model_copy(
             update={
                 "state": state,
                 "reason": reason,
+                "error": error,
                 "results": tuple(order),
                 "finished_at": self.shop.now() if ended else "",
             }

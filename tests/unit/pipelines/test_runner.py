@@ -121,6 +121,7 @@ async def test_the_time_limit_ends_the_run(runner: Work) -> None:
     run = await runner(plan_of(step, constraints=Constraints(max_seconds=0.3))).work()
     assert run.state == "failed"
     assert "time limit" in run.reason
+    assert run.error == "BudgetExceeded"
 
 
 async def test_a_run_id_belongs_to_its_brief(runner: Work) -> None:
