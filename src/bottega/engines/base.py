@@ -42,9 +42,9 @@ class Card(Value, frozen=True):
     """What an engine declares about itself; the validator, the CLI and the provenance all read it.
 
     ``determinism``: ``exact`` (same request, same bytes), ``seeded`` (same request and seed, same bytes on the
-    same machine and build), ``none``. ``models`` are the catalog models it needs; with ``alternatives`` one of
-    them is enough and `Request.model` says which, the first by default. ``source_type`` is the IPTC digital
-    source type of what it makes.
+    same machine and build), ``none``. ``models`` are the catalog models it needs; an engine that generates with a
+    model takes one of them, `Request.model` or the first. ``source_type`` is the IPTC digital source type of what
+    it makes.
     """
 
     id: str
@@ -59,7 +59,6 @@ class Card(Value, frozen=True):
     determinism: Determinism = "exact"
     extra: str = ""
     models: tuple[str, ...] = ()
-    alternatives: bool = False
     source_type: str = ALGORITHMIC
     not_covered: str = ""
 

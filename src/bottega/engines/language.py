@@ -49,7 +49,6 @@ class Language(Engine):
         licence="Apache-2.0",
         determinism="seeded",
         models=("qwen2.5-coder-1.5b-instruct", "smollm2-135m-instruct"),
-        alternatives=True,
         source_type=GENERATED,
         not_covered="It can be wrong and invents numbers: checks compare its text with the sources. "
         "Marking sources as data does not stop every injected instruction.",

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
-from bottega.core.errors import InvalidPlan, NotFound, StorageFailed
+from bottega.core.errors import InvalidPlan, NotFound
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Finished, Request
 from bottega.core.run import Made as MadeOutput
@@ -19,7 +19,6 @@ from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver
 from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
-from bottega.governance.review import Ticket
 from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
 from bottega.pipelines.blueprints import blueprint
@@ -290,6 +289,3 @@ def _plan_fault(path: Path, error: ValidationError) -> InvalidPlan:
         where, place = f"step '{name}'", place[2:]
     field = ".".join(str(part) for part in place) or "file"
     return InvalidPlan(first["msg"], where=f"{where}, field '{field}'")
-
-
-__all__ = ["Bottega", "Made", "StorageFailed", "Ticket", "Watch"]
