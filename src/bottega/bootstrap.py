@@ -11,9 +11,7 @@ from bottega.pipelines.workshop import Workshop
 from bottega.service import Bottega
 from bottega.settings import Settings
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.database import Database
-from bottega.storage.record import Record
-from bottega.storage.runs import RunStore
+from bottega.storage.state import open_state
 
 
 def now() -> str:
@@ -41,12 +39,14 @@ def build(
             remedy="give both, or neither to sign with this machine's own key",
         )
     settings = settings or Settings()
-    database = Database(settings.state / "bottega.sqlite")
+    state = open_state(settings.state, now, url=settings.database)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
         artifacts=ArtifactStore(settings.state / "artifacts"),
-        runs=RunStore(database),
-        record=Record(database),
+        runs=state.runs,
+        journal=state.journal,
+        tickets=state.tickets,
+        workers=state.workers,
         catalog=Catalog(settings.home),
         policy=Policy.load(policy),
         scratch=settings.state / "scratch",
@@ -60,4 +60,4 @@ def build(
             return Authority.given(signing_key, certificate)
         return Authority.local(settings.state / "keys")
 
-    return Bottega(shop, authority)
+    return Bottega(shop, authority, state, actor=settings.actor)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from getpass import getuser
 from pathlib import Path
 
 from bottega.core.errors import InvalidValue
@@ -41,6 +42,12 @@ class Settings:
 
     state: Path = field(default_factory=_folder("BOTTEGA_STATE", "XDG_DATA_HOME", ".local/share"))
     """``BOTTEGA_STATE``: runs, artifacts, the record, keys; back it up."""
+
+    database: str = field(default_factory=lambda: environment.get("BOTTEGA_DATABASE", ""), repr=False)
+    """``BOTTEGA_DATABASE``: a PostgreSQL address for several hosts (``postgresql://...``); empty for SQLite under the state."""
+
+    actor: str = field(default_factory=lambda: environment.get("BOTTEGA_ACTOR", "") or f"user:{getuser()}")
+    """``BOTTEGA_ACTOR``: who acts, for the record; the login name by default."""
 
     threads: int = field(default_factory=_threads)
     """``BOTTEGA_THREADS``: threads that one engine may use."""

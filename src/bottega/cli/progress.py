@@ -11,7 +11,16 @@ from bottega.core.plan import Plan
 from bottega.core.request import Delta, Progress
 from bottega.pipelines.runner import Event
 
-MARKS = {"done": "✓", "reused": "↺", "failed": "✗", "awaiting_review": "?", "skipped": "-"}
+MARKS = {
+    "done": "✓",
+    "reused": "↺",
+    "failed": "✗",
+    "awaiting_review": "?",
+    "skipped": "-",
+    "stopped": "-",
+    "delayed": "…",
+    "parked": "✗",
+}
 
 
 class Watcher:

@@ -50,14 +50,3 @@ class Provenance(Value, frozen=True):
     seconds: float = 0.0
     cost: float = Field(default=0.0, description="US dollars")
     source_type: str = Field(default="", description="IPTC digital source type URI")
-
-
-class AuditEvent(Value, frozen=True):
-    """One line of the append-only record. ``act`` follows ``source:act``, for example ``pipeline:released``."""
-
-    at: str
-    actor: str
-    act: str
-    subject: str
-    detail: JsonObject = Field(default_factory=dict)
-    previous: str

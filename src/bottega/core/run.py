@@ -11,7 +11,18 @@ from bottega.core.verdict import Verdict
 RunState = Literal[
     "planned", "awaiting_review", "running", "checking", "released", "blocked", "failed", "cancelled"
 ]
-StepState = Literal["waiting", "running", "done", "reused", "awaiting_review", "failed", "skipped"]
+StepState = Literal[
+    "waiting",
+    "running",
+    "done",
+    "reused",
+    "awaiting_review",
+    "failed",
+    "skipped",
+    "stopped",
+    "delayed",
+    "parked",
+]
 
 
 class Made(Value, frozen=True):
@@ -37,6 +48,11 @@ class StepResult(Value, frozen=True):
     approved_by: str = ""
     error: str = ""
 
+    @property
+    def blocked(self) -> bool:
+        """Whether a check said that an output must not leave."""
+        return any(verdict.outcome == "block" for made in self.outputs for verdict in made.verdicts)
+
 
 class Run(Value, frozen=True):
     """One plan's progress and result."""
@@ -51,3 +67,10 @@ class Run(Value, frozen=True):
     finished_at: str = ""
     reason: str = Field(default="", description="why it is blocked, failed or waiting")
     error: str = Field(default="", description="name of the error that ended it as a whole, if one did")
+    round: int = Field(
+        default=0, description="number of the journal entry that began the present round of work"
+    )
+    requested_by: str = ""
+    holder: str = Field(default="", description="pseudonym of the data subject whose key keeps its content")
+    reuse: bool = Field(default=True, description="whether results of other runs may be taken over")
+    charge: tuple[str, ...] = Field(default=(), description="budget accounts that pay")

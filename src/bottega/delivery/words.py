@@ -37,6 +37,9 @@ _STEP: dict[StepState, StateWords] = {
     "awaiting_review": StateWords("waiting for review", "", "wait"),
     "failed": StateWords("failed", "", "bad"),
     "skipped": StateWords("skipped", "", "quiet"),
+    "stopped": StateWords("stopped", "on request", "quiet"),
+    "delayed": StateWords("delayed", "its engine asked for time", "wait"),
+    "parked": StateWords("parked", "it ended its worker too often", "bad"),
 }
 LIMITS: dict[str, str] = {
     "audio_level": "measures loudness, clipping and silence; it does not judge how the voice sounds.",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bottega.core.errors import InvalidValue, NotFound, PolicyDenied
 from bottega.core.value import JsonObject, Value
+from bottega.governance.redaction import Recording
 from bottega.plugins import load
 
 OptionsOf = Callable[[str], type[BaseModel]]
@@ -48,6 +49,9 @@ class Policy(Value, frozen=True):
 
     format: Literal["bottega.policy/1"] = "bottega.policy/1"
     name: str
+    record: Recording = Field(
+        default="redacted", description="what the journal keeps of prompts and parameters"
+    )
     rules: tuple[Rule, ...]
 
     @cached_property

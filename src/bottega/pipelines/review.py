@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Literal, cast
 
 from bottega.core.errors import NotFound, PolicyDenied
-from bottega.core.plan import Plan
+from bottega.core.plan import Plan, Step
 from bottega.core.run import Made, Run, StepResult
 from bottega.governance.review import Decision, Ticket, approved, decide
+from bottega.pipelines.graph import split
 from bottega.pipelines.workshop import Workshop
 
 
@@ -40,8 +41,9 @@ class Reviews:
         for ticket in tickets:
             waiting = known.get(ticket.identity)
             if waiting is None:
-                self._shop.runs.keep_ticket(ticket.identity, run.id, ticket.canonical().decode())
-                self._note("bottega", "review:opened", ticket)
+                self._shop.tickets.open(
+                    ticket.identity, run.id, result.step, ticket.canonical(), holder=run.holder
+                )
             elif approved(waiting.decision, ticket):
                 approvals.append(cast(Decision, waiting.decision))
             elif waiting.decision is not None:
@@ -61,7 +63,7 @@ class Reviews:
                 ticket=Ticket.model_validate_json(row[2]),
                 decision=Decision.model_validate_json(row[3]) if row[3] else None,
             )
-            for row in self._shop.runs.tickets(run_id)
+            for row in self._shop.tickets.all(run_id)
         ]
 
     def get(self, ticket_id: str) -> Waiting:
@@ -96,11 +98,20 @@ class Reviews:
                 remedy="give the policy of its run with --policy, or run the plan again",
             )
         decision = decide(waiting.ticket, outcome, who, why, at=datetime.fromisoformat(self._shop.now()))
-        self._shop.runs.decide_ticket(waiting.id, decision.canonical().decode())
-        self._note(
-            decision.who, f"review:{outcome}d" if outcome == "approve" else "review:rejected", waiting.ticket
-        )
+        self._shop.tickets.decide(waiting.id, outcome, decision.who, decision.canonical())
         return waiting, decision
+
+    def wanted(self, plan: Plan, step: Step) -> bool:
+        """Whether the policy asks for a person on an output of this step."""
+        return any(
+            split(item.output)[0] == step.id
+            and any(
+                self._shop.policy.review_for(media_type, item.kind, step.engine, item.language)
+                for port in self._shop.card(step.engine).outputs
+                for media_type in port.media_types
+            )
+            for item in plan.deliverables
+        )
 
     def _tickets(self, run: Run, plan: Plan, result: StepResult) -> list[Ticket]:
         found: list[Ticket] = []
@@ -131,7 +142,3 @@ class Reviews:
                 if rule:
                     return f"the policy's rule '{rule}' asks for a person"
         return ""
-
-    def _note(self, actor: str, act: str, ticket: Ticket) -> None:
-        detail = {"artifact": ticket.artifact, "port": ticket.port, "ticket": ticket.identity}
-        self._shop.record.append(self._shop.now(), actor, act, f"{ticket.run}/{ticket.step}", detail)

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bottega.core.artifact import Artifact
-from bottega.core.errors import BottegaError, BudgetExceeded, Cancelled, EngineFailed
+from bottega.core.errors import BudgetExceeded, EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Made, Run, RunState, StepResult
 from bottega.pipelines.graph import ancestors, is_source, needs, ordered, split
+from bottega.pipelines.leased import REMOTE_AT_ONCE, settled
 from bottega.pipelines.review import Reviews
-from bottega.pipelines.step import Arrived, Order, run_step
-from bottega.pipelines.workshop import Workshop, facts
+from bottega.pipelines.step import Arrived, Order
+from bottega.pipelines.workshop import Workshop
 
-REMOTE_AT_ONCE = (
-    4  # local steps go one by one: each engine uses all threads, and two at once hinder each other
-)
+HEED = 0.2  # seconds between two looks whether somebody asked for a stop
 
 Happening = Literal["started", "output", "ended"]
 
@@ -45,7 +44,7 @@ class Sources:
 
 @dataclass
 class Runner:
-    """Works through one plan."""
+    """Works through one plan, alone or beside other workers on the same run."""
 
     plan: Plan
     run: Run
@@ -55,15 +54,12 @@ class Runner:
     cancelled: threading.Event = field(default_factory=threading.Event)
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
 
-    def __post_init__(self) -> None:
-        self._before = self.run.results
-
     async def work(self) -> Run:
-        """Run every step that can run, and say what came of it; progress is saved after each step."""
+        """Run every step that can run, and say what came of it; each step's end is durable before the next begins."""
         limit = self.plan.brief.constraints.max_seconds
         state: RunState = "running"
         reason = error = ""
-        self._save("running", "")
+        heeding = asyncio.create_task(self._heed())
         try:
             async with asyncio.timeout(limit):
                 await self._drive_all()
@@ -76,10 +72,26 @@ class Runner:
         except (asyncio.CancelledError, KeyboardInterrupt):
             state, reason = "cancelled", "stopped on request"
         finally:
+            heeding.cancel()
             self.cancelled.set()
-        self._save(state, reason, error)
-        self._record(f"run_{state}", self.run.id, {"reason": reason, "steps": len(self._results)})
+        ended = self.shop.runs.close(
+            self.run.id, self.run.round, state, reason, error, actor=self.shop.workers.id
+        )
+        skipped = [result for result in self._results.values() if result.state == "skipped"]
+        results = {result.step: result for result in [*skipped, *ended.results]}
+        ordered_ = [results[step.id] for step in self.plan.steps if step.id in results]
+        self.run = ended.model_copy(update={"results": tuple(ordered_)})
         return self.run
+
+    async def _heed(self) -> None:
+        """Stop when somebody asks for it, from whatever process."""
+        with self.shop.runs.wakes.listen() as bell:
+            while True:
+                await bell.wait()
+                await asyncio.sleep(HEED)  # a busy run rings often; once in a while is soon enough
+                bell.clear()
+                if await asyncio.to_thread(self.shop.runs.stop_asked, self.run.id):
+                    return self.cancelled.set()
 
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
@@ -99,54 +111,14 @@ class Runner:
             result = StepResult(step=step.id, key="", state="skipped", error=f"waits for {', '.join(stuck)}")
         else:
             async with at_once:
-                result = await self._attempt(step)
+                self.watch(Event("started", step.id))
+                result = await settled(self._order(step), self.shop, self._settle)
         self._results[step.id] = result
-        self._save("running", "")
         self.watch(Event("ended", step.id, result=result))
         return result
 
-    async def _attempt(self, step: Step) -> StepResult:
-        """One step, its failure named and recorded once."""
-        self.watch(Event("started", step.id))
-        order = self._order(step)
-        self._record("step_started", step.id, {"key": order.key, "engine": step.engine})
-        try:
-            result = self._left_waiting(order) or await run_step(order, self.shop)
-        except asyncio.CancelledError:
-            self._record("step_stopped", step.id)
-            raise
-        except Cancelled as stop:
-            self._record("step_stopped", step.id)
-            return StepResult(step=step.id, key=order.key, state="skipped", error=str(stop))
-        except BottegaError as error:
-            self._record("step_failed", step.id, facts(error))
-            return StepResult(step=step.id, key=order.key, state="failed", error=str(error))
-        except Exception as error:  # noqa: BLE001 - a failure of one step must not take the run with it
-            failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{step.id}'")
-            self._record("step_failed", step.id, facts(failure))
-            return StepResult(step=step.id, key=order.key, state="failed", error=str(failure))
-        result = Reviews(self.shop).settle(self.run, self.plan, result)
-        self._record(
-            f"step_{result.state}",
-            step.id,
-            {
-                "key": result.key,
-                "attempts": result.attempts,
-                "cost": result.cost,
-                "outputs": {made.port: made.artifact.sha256 for made in result.outputs},
-                "blocked_by": sorted(
-                    {v.check for m in result.outputs for v in m.verdicts if v.outcome == "block"}
-                ),
-            },
-        )
-        return result
-
-    def _left_waiting(self, order: Order) -> StepResult | None:
-        """The blocked result that a person is looking at: it is not made again."""
-        for result in self._before:
-            if result.step == order.step.id and result.key == order.key and result.state == "awaiting_review":
-                return result
-        return None
+    def _settle(self, result: StepResult) -> StepResult:
+        return Reviews(self.shop).settle(self.run, self.plan, result)
 
     def _order(self, step: Step) -> Order:
         brief = self.plan.brief
@@ -159,6 +131,11 @@ class Runner:
             step=step,
             arrived=self._arrived(step),
             run_id=self.run.id,
+            round=self.run.round,
+            reuse=self.run.reuse,
+            shown=Reviews(self.shop).wanted(self.plan, step),
+            behalf=self.run.requested_by,
+            holder=self.run.holder,
             goal=brief.goal,
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
@@ -195,30 +172,15 @@ class Runner:
     def _verdict(self) -> tuple[RunState, str]:
         results = self._results.values()
         failed = [f"{r.step}: {r.error}" for r in results if r.state == "failed"]
+        parked = [f"{r.step}: {r.error}" for r in results if r.state == "parked"]
         waiting = [r.step for r in results if r.state == "awaiting_review"]
-        if failed:
-            return "failed", "; ".join(failed)
+        if failed or parked:
+            return "failed", "; ".join(failed + parked)
+        if any(result.state == "stopped" for result in results):
+            return "cancelled", "stopped on request"
         if waiting:
             return "awaiting_review", f"a person must look at: {', '.join(waiting)}"
         return "released", ""
-
-    def _save(self, state: RunState, reason: str, error: str = "") -> None:
-        order = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
-        ended = state not in ("running", "planned")
-        self.run = self.run.model_copy(
-            update={
-                "state": state,
-                "reason": reason,
-                "error": error,
-                "results": tuple(order),
-                "finished_at": self.shop.now() if ended else "",
-            }
-        )
-        self.shop.runs.save(self.run)
-
-    def _record(self, act: str, subject: str, detail: Mapping[str, object] | None = None) -> None:
-        about = subject if subject == self.run.id else f"{self.run.id}/{subject}"
-        self.shop.record.append(self.shop.now(), "bottega", f"pipeline:{act}", about, dict(detail or {}))
 
 
 async def _all(tasks: Sequence[asyncio.Task[StepResult]]) -> Sequence[asyncio.Task[StepResult]]:

@@ -1,15 +1,16 @@
-"""One step: admit, generate, check, repair or escalate, store, record."""
+"""One step: admit, generate, check, repair or escalate, store."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 
 from bottega.checks.base import InputFile, Subject
 from bottega.core.artifact import Artifact
-from bottega.core.canonical import digest
 from bottega.core.errors import BudgetExceeded, Cancelled, EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Step
@@ -18,6 +19,7 @@ from bottega.core.run import Made, StepResult
 from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.database import Transaction
 
 ATTEMPTS = 3  # the first, and at most two repairs
 
@@ -38,15 +40,21 @@ class Order:
     step: Step
     arrived: Sequence[Arrived]
     run_id: str
+    round: int = 0
+    reuse: bool = True
+    shown: bool = False  # a person must see what it makes
+    behalf: str = ""
+    holder: str = ""
     goal: str = ""
     language: str = ""
     passages: Sequence[Passage] = ()
     computed: Sequence[str] = ()
     budget: float | None = None  # US dollars left
+    reserve: Callable[[Transaction, int], None] | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     listen: Callable[[Output], None] | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What will have made the result."""
         ports: dict[str, tuple[str, ...]] = {}
@@ -55,17 +63,17 @@ class Order:
         return self.step.key(ports)
 
 
-async def run_step(order: Order, shop: Workshop) -> StepResult:
-    """Do one step of a plan, or one call of the API: they are the same.
+async def make(order: Order, shop: Workshop) -> StepResult:
+    """Make what one step of a plan, or one call of the API, asks for: they are the same.
+
+    The result is `done`, or `awaiting_review` when a check still blocks it after the last repair.
 
     Raises:
         BudgetExceeded: the step would cost more than is left.
         BottegaError: as the engine raised it.
         Cancelled: when asked to stop.
     """
-    step, checks = order.step, digest(order.step.checks)
-    if known := shop.runs.result(order.run_id, order.key, checks):
-        return known.model_copy(update={"step": step.id, "state": "reused", "seconds": 0.0, "cost": 0.0})
+    step = order.step
     if order.budget is not None and step.cost > order.budget:
         raise BudgetExceeded(f"step '{step.id}' costs about ${step.cost:.4f}, ${order.budget:.4f} is left")
 
@@ -75,7 +83,7 @@ async def run_step(order: Order, shop: Workshop) -> StepResult:
         attempt += 1
         async with shop.bench(order.cancelled) as bench:
             files, used = await shop.generate(request, bench, order.listen)
-            made = keep(files, step, bench, shop)
+            made = await keep(files, step, bench, shop)
         cost += used.cost
         made = [await judged(order, each, made, shop) for each in made]
         blocking = [verdict for each in made for verdict in each.verdicts if verdict.outcome == "block"]
@@ -83,7 +91,7 @@ async def run_step(order: Order, shop: Workshop) -> StepResult:
             break
         request = repaired(request, blocking, attempt)
 
-    result = StepResult(
+    return StepResult(
         step=step.id,
         key=order.key,
         state="awaiting_review" if blocking else "done",
@@ -93,9 +101,6 @@ async def run_step(order: Order, shop: Workshop) -> StepResult:
         cost=cost,
         usage=used.document() if used != Usage() else {},
     )
-    if not blocking:
-        shop.runs.keep_result(order.run_id, result, checks, reusable=reusable(step, shop))
-    return result
 
 
 def admit(order: Order) -> Request:
@@ -110,8 +115,12 @@ def admit(order: Order) -> Request:
     )
 
 
-def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
-    """Store what an engine finished."""
+async def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
+    """Store what an engine finished; off the event loop, because it waits for the disk."""
+    return await asyncio.to_thread(_keep, files, step, bench, shop)
+
+
+def _keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
     made: list[Made] = []
     for file in files:
         if file.path is not None:

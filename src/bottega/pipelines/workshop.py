@@ -4,11 +4,10 @@ import asyncio
 import shutil
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bottega import plugins
 from bottega.catalog.catalog import Catalog
@@ -19,8 +18,10 @@ from bottega.core.request import Finished, Output, Request, Usage
 from bottega.engines.base import GENERATED, Bench, Card, Engine
 from bottega.governance.policy import Policy
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.record import Record
+from bottega.storage.journal import Journal
 from bottega.storage.runs import RunStore
+from bottega.storage.tickets import Tickets
+from bottega.storage.workers import Workers
 
 Listen = Callable[[Output], None]
 
@@ -29,17 +30,21 @@ Listen = Callable[[Output], None]
 class Workshop:
     """Stores, catalog, policy and engines, joined by `bottega.bootstrap`.
 
-    ``now`` gives the time as RFC 3339 text in UTC; ``secret`` looks up a credential by name.
+    ``now`` gives the time as RFC 3339 text in UTC; ``secret`` looks up a credential by name; ``limits`` says how many
+    steps of an engine, and how many local steps of this host (``local``), may run at once.
     """
 
     artifacts: ArtifactStore
     runs: RunStore
-    record: Record
+    journal: Journal
+    tickets: Tickets
+    workers: Workers
     catalog: Catalog
     policy: Policy
     scratch: Path
     now: Callable[[], str]
     threads: int = 2
+    limits: Mapping[str, int] = field(default_factory=dict[str, int])
     secret: Callable[[str], str] = lambda name: ""
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
@@ -143,8 +148,3 @@ class Workshop:
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()
-
-
-def facts(error: BaseException) -> dict[str, Any]:
-    """What the record keeps of a failure."""
-    return {"error": type(error).__name__, "reason": str(error)[:500]}

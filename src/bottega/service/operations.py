@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
-from bottega.core.errors import InvalidPlan, NotFound
+from bottega.core.entry import Act
+from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Finished, Request
 from bottega.core.run import Made as MadeOutput
@@ -25,12 +27,14 @@ from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder
 from bottega.pipelines.graph import ancestors, is_source, split
 from bottega.pipelines.intent import read_intent
+from bottega.pipelines.leased import settled
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
-from bottega.pipelines.step import Order, run_step
+from bottega.pipelines.step import Order
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.state import State
 
 Watch = Callable[[Event], None]
 
@@ -52,8 +56,12 @@ class Made:
 class Bottega:
     """The service. Built by `bottega.bootstrap`; all operations are coroutines."""
 
-    def __init__(self, shop: Workshop, authority: Callable[[], Authority]) -> None:
+    def __init__(
+        self, shop: Workshop, authority: Callable[[], Authority], state: State, *, actor: str
+    ) -> None:
         self.shop = shop
+        self.state = state
+        self.actor = actor
         self._authority = authority
 
     async def plan(self, brief: Brief, note: Callable[[str], None] = lambda text: None) -> Plan:
@@ -85,7 +93,10 @@ class Bottega:
             params=request.params,
             seed=request.seed,
         )
-        result = await run_step(Order(step, (), "intent"), self.shop)
+        order = Order(step, (), "intent", round=self.shop.journal.size(), behalf=self.actor)
+        result = await settled(order, self.shop)
+        if result.state not in ("done", "reused"):
+            raise EngineFailed(result.error, where="reading the brief")
         locate = self.shop.artifacts.locate
         return [
             Finished(
@@ -121,11 +132,16 @@ class Bottega:
         run_id: str = "",
         watch: Watch = lambda event: None,
         cancelled: threading.Event | None = None,
+        reuse: bool = True,
+        charge: Sequence[str] = (),
+        release_parked: bool = False,
+        why: str = "",
     ) -> Made:
         """Run a plan and deliver what it makes.
 
         An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
-        even when a step waits for a person; the run says so.
+        even when a step waits for a person; the run says so. ``reuse`` takes equal results of other runs over;
+        ``release_parked`` tries steps again that were parked because they ended their worker.
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
@@ -136,29 +152,44 @@ class Bottega:
         ready(plan, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
-        sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
+        run = await asyncio.to_thread(
+            self._submit, plan, run_id, out, begin=True, reuse=reuse, charge=charge, release_parked=release_parked,
+            why=why,
+        )  # fmt: skip
+        return await self._work(run, plan, watch, cancelled)
+
+    def _submit(self, plan: Plan, run_id: str, out: Path | None, **how: Any) -> Run:
         run = Run(
             id=run_id or f"run-{uuid.uuid4().hex[:12]}",
             state="planned",
             plan=plan.identity,
             brief=plan.brief.identity,
             out=str(out.absolute()) if out else "",
-            created_at=self.shop.now(),
         )
-        run = self.shop.runs.start(run, plan)
+        files = [source.sha256 for source in plan.sources]
+        return self.shop.runs.submit(run, plan, actor=self.actor, files=files, **how)
+
+    async def _work(
+        self, run: Run, plan: Plan, watch: Watch, cancelled: threading.Event | None = None
+    ) -> Made:
+        sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
         runner = Runner(plan, run, sources, self.shop, watch, cancelled or threading.Event())
         run = await runner.work()
+        out = Path(run.out) if run.out else None
         delivery = await asyncio.to_thread(self._deliver, plan, run, sources, out) if out else None
         return Made(run, plan, delivery)
 
-    async def resume(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
-        """Go on with a run, for example after a review.
+    async def resume(
+        self, run_id: str, *, out: Path | None = None, watch: Watch = lambda event: None, **how: Any
+    ) -> Made:
+        """Go on with a run: after a kill, a stop, a failure or a review.
 
         Raises:
             NotFound: for an unknown run.
         """
         run, plan = self.shop.runs.get(run_id)
-        return await self.make(plan, Path(run.out) if run.out else None, run_id=run_id, watch=watch)
+        target = out or (Path(run.out) if run.out else None)
+        return await self.make(plan, target, run_id=run_id, watch=watch, **how)
 
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
@@ -173,8 +204,9 @@ class Bottega:
         return verify(path, self.trusted_roots())
 
     def close(self) -> None:
-        """Give back the memory of every engine; finished work is safe in the store."""
+        """Give back the memory of every engine and close the state; finished work is safe in the store."""
         self.shop.close()
+        self.state.close()
 
     def trusted_roots(self) -> list[str]:
         """Certificates that this machine trusts."""
@@ -203,8 +235,11 @@ class Bottega:
         )
         for item in ready:
             provenance = provenances[item.output]
-            detail = {"path": item.path, "sha256": provenance.artifact.sha256, "run": run.id}
-            self.shop.record.append(self.shop.now(), "bottega", "delivery:released", item.output, detail)
+            detail = {"path": item.path, "sha256": provenance.artifact.sha256, "output": item.output}
+            self.shop.journal.write(
+                Act.FILE_DELIVERED, f"run/{run.id}/file/{item.path}", actor=self.shop.workers.id, detail=detail,
+                behalf=run.requested_by, holder=run.holder,
+            )  # fmt: skip
         return delivery
 
     def _provenance(self, plan: Plan, run: Run, results: dict[str, StepResult], output: str) -> Provenance:

@@ -1,91 +1,199 @@
-"""The SQLite file under the state folder: its schema and its connection."""
+"""The seam under all state: atomic changes, committed in groups."""
 
-import sqlite3
+import asyncio
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from bottega.core.errors import StorageFailed
+from bottega.storage.wakes import Wakes
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, brief TEXT NOT NULL, plan TEXT NOT NULL, run TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS results (
-    key TEXT NOT NULL, checks TEXT NOT NULL, run_id TEXT NOT NULL, reusable INTEGER NOT NULL,
-    result TEXT NOT NULL, PRIMARY KEY (key, checks, run_id)
-) STRICT;
-CREATE TABLE IF NOT EXISTS documents (
-    source TEXT NOT NULL, name TEXT NOT NULL, converter TEXT NOT NULL, document TEXT NOT NULL,
-    PRIMARY KEY (source, name, converter)
-) STRICT;
-CREATE TABLE IF NOT EXISTS tickets (
-    id TEXT PRIMARY KEY, run_id TEXT NOT NULL, ticket TEXT NOT NULL, decision TEXT
-) STRICT;
-CREATE TABLE IF NOT EXISTS record (
-    sequence INTEGER PRIMARY KEY, event TEXT NOT NULL, hash TEXT NOT NULL
-) STRICT;
-PRAGMA user_version = 1;
-"""
+T = TypeVar("T")
 
 
-class Database:
-    """One connection, shared by threads under a lock. Write-ahead log, ``FULL`` durability."""
+class Cursor(Protocol):
+    """What a statement gives back."""
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                path, check_same_thread=False, timeout=30, isolation_level=None
-            )
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(SCHEMA)
-        except (sqlite3.Error, OSError) as error:
-            raise self._failed("cannot be opened", error) from error
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
 
-    @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection]:
-        """One atomic change; other processes wait, a failure changes nothing.
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All rows."""
+        ...
+
+
+class Transaction(Protocol):
+    """One atomic change. Statements use ``?`` for values on every database."""
+
+    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
+        """Run one statement."""
+        ...
+
+
+Work = Callable[[Transaction], T]
+
+
+@dataclass(frozen=True)
+class _Pending(Generic[T]):
+    work: Work[T]
+    durable: bool
+    future: "Future[T]"
+
+    def run(self, transaction: Transaction) -> Callable[[], None]:
+        """Do it, and give back what tells its caller once the group is committed."""
+        value = self.work(transaction)
+        return lambda: self.future.set_result(value)
+
+
+class Database(ABC):
+    """Changes wait for their turn; whoever gets it commits all that wait as one group.
+
+    So one caller pays for one commit, and sixty-four at once pay for one together. A change that is refused (its
+    work raises) takes nothing else with it. ``durable`` changes survive a power cut when the call returns;
+    the others survive the end of the process, and a power cut may take the last of them.
+    """
+
+    def __init__(self, wakes: Wakes) -> None:
+        self.wakes = wakes
+        self.rings = False  # set by a change that others wait for
+        self._turn = threading.Lock()
+        self._waiting: deque[_Pending[Any]] = deque()
+        self._flusher: ThreadPoolExecutor | None = None
+
+    def write(self, work: Work[T], *, durable: bool = False) -> T:
+        """Do an atomic change and wait until it is committed.
 
         Raises:
-            StorageFailed: when SQLite cannot write.
+            StorageFailed: the database cannot write; nothing has changed.
+            BottegaError: as ``work`` raised it; nothing of it has changed.
         """
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                except BaseException:
-                    self._connection.execute("ROLLBACK")
-                    raise
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise self._failed("refused a change", error) from error
+        pending = _Pending(work, durable, Future[T]())
+        self._waiting.append(pending)
+        with self._turn:
+            if not pending.future.done():
+                self._commit()
+        return pending.future.result()
 
-    def rows(self, query: str, *values: str) -> list[tuple[str, ...]]:
-        """All rows of a query.
+    async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
+        """As `write`, off the event loop."""
+        pending = _Pending(work, durable, Future[T]())
+        self._waiting.append(pending)
+        if self._flusher is None:
+            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
+        self._flusher.submit(self._flush)
+        return await asyncio.wrap_future(pending.future)
+
+    @abstractmethod
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """All rows of a query, as committed.
 
         Raises:
-            StorageFailed: when SQLite cannot read.
+            StorageFailed: the database cannot be read.
         """
-        with self._lock:
-            try:
-                return self._connection.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise self._failed("cannot be read", error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+        """Finish what waits and close."""
+        if self._flusher is not None:
+            self._flusher.shutdown(wait=True)
+        with self._turn:
+            self._close()
 
-    def _failed(self, what: str, error: Exception) -> StorageFailed:
-        return StorageFailed(
-            f"the state database {what}: {error}",
-            where=str(self._path),
-            remedy="check the disk, or set BOTTEGA_STATE to another folder",
-        )
+    def _flush(self) -> None:
+        with self._turn:
+            if self._waiting:
+                self._commit()
+
+    def _commit(self) -> None:
+        """Commit all that waits, in the order in which it came; called with the turn."""
+        group: list[_Pending[Any]] = []
+        while self._waiting:
+            pending = self._waiting.popleft()
+            if pending.future.set_running_or_notify_cancel():
+                group.append(pending)
+        if not group:
+            return
+        try:
+            tell = self._commit_group(group, durable=any(pending.durable for pending in group))
+        except Exception as error:  # noqa: BLE001 - goes to everyone in the group
+            for pending in group:
+                pending.future.set_exception(error)
+            return
+        except (
+            BaseException
+        ):  # Ctrl-C in the thread whose turn it is: the others hear that nothing was written
+            for pending in group:
+                pending.future.set_exception(StorageFailed("interrupted before it was written"))
+            raise
+        for each in tell:
+            each()
+        if self.rings:
+            self.rings = False
+            self._ring()
+
+    def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], None]]:
+        """One transaction over the group; what is refused is undone alone."""
+        transaction = self._begin(durable)
+        tell: list[Callable[[], None]] = []
+        try:
+            for pending in group:
+                if len(group) == 1:
+                    tell.append(pending.run(transaction))
+                    continue
+                transaction.execute("SAVEPOINT one")
+                try:
+                    tell.append(pending.run(transaction))
+                except StorageFailed:
+                    raise
+                except Exception as refusal:  # noqa: BLE001 - goes to the one who asked
+                    transaction.execute("ROLLBACK TO SAVEPOINT one")
+                    tell.append(
+                        lambda pending=pending, refusal=refusal: pending.future.set_exception(refusal)
+                    )
+                transaction.execute("RELEASE SAVEPOINT one")
+            self._end()
+        except BaseException:
+            self._undo()
+            raise
+        return tell
+
+    @abstractmethod
+    def version(self, transaction: Transaction | None = None) -> int:
+        """The version of the tables: 0 when there are none yet."""
+
+    @abstractmethod
+    def set_version(self, transaction: Transaction, version: int) -> None:
+        """Note the version of the tables."""
+
+    @abstractmethod
+    def statements(self, text: str) -> list[str]:
+        """The statements of a schema in this database's words."""
+
+    @abstractmethod
+    def _begin(self, durable: bool) -> Transaction:
+        """Begin; nobody else changes anything until `_end` or `_undo`."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """Commit."""
+
+    @abstractmethod
+    def _undo(self) -> None:
+        """Roll back, whatever state it is in; never raises."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close connections."""
+
+    def _ring(self) -> None:
+        """Wake those who wait for a change, in this process and in others."""
+        self.wakes.ring()

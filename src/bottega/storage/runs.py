@@ -1,93 +1,362 @@
-"""Runs, finished step results and review tickets."""
+"""Runs and their steps: leased, fenced, finished once. Every change is an entry of the journal."""
 
-from bottega.core.errors import InvalidBrief, NotFound
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bottega.core.canonical import digest_bytes
+from bottega.core.entry import Act
+from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
 from bottega.core.plan import Plan
-from bottega.core.run import Run, StepResult
-from bottega.storage.database import Database
+from bottega.core.run import Made, Run, RunState, StepResult, StepState
+from bottega.core.value import JsonObject
+from bottega.storage.contents import Contents
+from bottega.storage.database import Transaction
+from bottega.storage.fold import ENDED
+from bottega.storage.journal import Journal
+from bottega.storage.wakes import Wakes
+from bottega.storage.workers import Workers
+
+POISON = 3  # deaths of a step's worker after which it is parked
+ENDED_BY = {state: act for act, state in ENDED.items()}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A wish to run one step, or to learn that it need not run.
+
+    ``shown`` says that a person must see what it makes: a finished result is then given along with a lease, to be
+    settled, in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts; ``here_at_once`` how many local
+    steps run on this host. ``reserve`` takes what the step may cost from its budgets, in the same transaction.
+    """
+
+    run: str
+    round: int
+    step: str
+    key: str
+    checks: str
+    engine: str
+    local: bool = True
+    reuse: bool = True
+    shown: bool = False
+    at_once: int = 1
+    here_at_once: int = 1
+    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    behalf: str = ""
+    holder: str = ""
+    reserve: "Callable[[Transaction, int], None] | None" = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to run one step. ``token`` is its fencing token: the number of its entry in the journal."""
+
+    claim: Claim
+    token: int
+    attempt: int = 1
+    delays: int = 0  # times that its engine has asked to come back later
+    before: StepResult | None = None  # what a person was looking at, when the key is the same
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Not now: another worker has the step, too many of its kind are running, or its engine asked for time."""
+
+    why: str
+    worker: str = ""
+    until: str = ""
 
 
 class RunStore:
-    """The state of runs. A finished step result is kept under its key, for this run and others."""
+    """The state of runs, as the journal tells it."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, journal: Journal, workers: Workers, contents: Contents) -> None:
+        self._journal = journal
+        self._database = journal.database
+        self._workers = workers
+        self._contents = contents
 
-    def start(self, run: Run, plan: Plan) -> Run:
-        """Register a run, or give back the one that already has this id.
+    @property
+    def wakes(self) -> Wakes:
+        """Rings after each change."""
+        return self._database.wakes
+
+    def submit(
+        self,
+        run: Run,
+        plan: Plan,
+        *,
+        actor: str,
+        begin: bool = True,
+        reuse: bool = True,
+        charge: Sequence[str] = (),
+        files: Sequence[str] = (),
+        release_parked: bool = False,
+        why: str = "",
+    ) -> Run:
+        """Make a run known, or go on with the one that has this id; with ``begin`` a round of work begins at once.
 
         Raises:
-            InvalidBrief: when the id belongs to a run of another brief.
+            InvalidBrief: the id belongs to a run of another brief.
         """
-        with self._database.transaction() as connection:
-            row = connection.execute("SELECT brief, run FROM runs WHERE id = ?", (run.id,)).fetchone()
-            if row is None:
-                connection.execute(
-                    "INSERT INTO runs (id, brief, plan, run) VALUES (?, ?, ?, ?)",
-                    (run.id, run.brief, plan.canonical().decode(), run.canonical().decode()),
-                )
-                return run
-            if row[0] != run.brief:
+        text = plan.canonical()
+
+        def work(transaction: Transaction) -> int:
+            known = transaction.execute("SELECT brief FROM runs WHERE id = ?", (run.id,)).fetchone()
+            if known is not None and known[0] != run.brief:
                 raise InvalidBrief(
                     f"run '{run.id}' was made for another brief",
                     where="run-id",
                     remedy="choose another run id",
                 )
-            known = Run.model_validate_json(row[1])
-            renewed = known.model_copy(update={"plan": run.plan, "state": run.state, "out": run.out})
-            connection.execute(
-                "UPDATE runs SET plan = ?, run = ? WHERE id = ?",
-                (plan.canonical().decode(), renewed.canonical().decode(), run.id),
-            )
-            return renewed
+            self._contents.keep(transaction, text, holder=run.holder)
+            about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
+            number = 0
+            if known is None:
+                detail = {**about, "brief": run.brief, "reuse": reuse, "charge": [*charge]}
+                number = self._journal.append(
+                    transaction, Act.RUN_SUBMITTED, f"run/{run.id}", actor=actor, detail=detail, why=why,
+                    holder=run.holder,
+                )  # fmt: skip
+            if begin or known is not None:
+                if release_parked:
+                    about["release_parked"] = True
+                number = self._journal.append(
+                    transaction, Act.RUN_BEGUN, f"run/{run.id}", actor=actor, detail=about, why=why,
+                    holder=run.holder,
+                )  # fmt: skip
+            return number
 
-    def save(self, run: Run) -> None:
-        """Replace a run's state."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE runs SET run = ? WHERE id = ?", (run.canonical().decode(), run.id))
+        self._database.write(work)
+        return self.get(run.id)[0]
+
+    def join(self, run_id: str, *, actor: str) -> Run:
+        """Work with others on a run in its present round; a run that waits to begin is begun."""
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.execute(
+                "SELECT state, plan, out, holder FROM runs WHERE id = ?", (run_id,)
+            ).fetchone()
+            if row is not None and row[0] == "planned":
+                self._journal.append(
+                    transaction, Act.RUN_BEGUN, f"run/{run_id}", actor=actor, holder=row[3],
+                    detail={"plan": row[1], "out": row[2]},
+                )  # fmt: skip
+
+        self._database.write(work)
+        return self.get(run_id)[0]
+
+    async def claim(self, claim: Claim, *, worker: str, host: str) -> Lease | StepResult | Busy:
+        """Lease a step, or give the result that makes running it needless, or say who is in the way.
+
+        A result of the same key and checks is taken over, from this run or, unless ``reuse`` is off, from any. A lease
+        whose worker is gone is taken over with a new token. A step that ended its worker `POISON` times is parked.
+        """
+
+        def work(transaction: Transaction) -> Lease | StepResult | Busy:
+            subject = f"run/{claim.run}/step/{claim.step}"
+            row = transaction.execute(
+                "SELECT round, state, key, result, error, deaths, delays, wake_at FROM steps WHERE run_id = ? AND step_id = ?",
+                (claim.run, claim.step),
+            ).fetchone()
+            deaths, delays, before = 0, 0, None
+            if row is not None and row[2] in ("", claim.key):
+                round_, state, key, digest, error, deaths, delays, wake_at = row
+                body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
+                if state == "delayed" and wake_at > self._journal.now():
+                    return Busy(error, until=wake_at)
+                if round_ == claim.round and state != "delayed":
+                    return _step_result(claim.step, state, key, error, body)
+                delays = delays if round_ == claim.round else 0
+                if state == "awaiting_review":
+                    before = _step_result(claim.step, state, key, error, body)
+            if found := self._finished(transaction, claim):
+                n, digest, result = found
+                if not claim.shown and not result.blocked:
+                    return self._reuse(transaction, claim, n, digest, result, worker)
+                before = result
+            for lease in transaction.execute(
+                "SELECT run_id, step_id, token, worker, engine, host FROM leases"
+            ).fetchall():
+                mine = lease[0] == claim.run and lease[1] == claim.step
+                if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
+                    continue
+                if gone := self._workers.gone(lease[3]):
+                    counts = self._lost(transaction, lease, gone, worker)
+                    deaths += counts if mine else 0
+                elif mine:
+                    return Busy("another worker has it", lease[3])
+            if busy := self._crowded(transaction, claim, host):
+                return busy
+            if deaths >= POISON:
+                return self._park(transaction, claim, deaths, worker)
+            detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
+            token = self._journal.append(
+                transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
+                detail={**detail, "host": host if claim.local else "", **claim.detail},
+            )  # fmt: skip
+            if claim.reserve is not None:
+                claim.reserve(transaction, token)
+            return Lease(claim, token, deaths + 1, delays, before)
+
+        return await self._database.write_async(work)
+
+    async def finish(
+        self, lease: Lease, result: StepResult, *, worker: str, reusable: bool = False, until: str = ""
+    ) -> None:
+        """Write down how a leased step ended: done, awaiting_review, failed, stopped or delayed.
+
+        Raises:
+            LeaseLost: another worker has taken the step over; nothing is written.
+        """
+        claim = lease.claim
+        act = _ACTS[result.state]
+        body = result.canonical()
+        detail = {**ended_detail(result), "round": claim.round, "token": lease.token}
+        if until:
+            detail |= {"until": until, "delays": lease.delays + 1}
+        if result.outputs:
+            detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease)
+            if result.outputs:
+                self._contents.keep(transaction, body, holder=claim.holder)
+            self._journal.append(
+                transaction, act, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
+            )  # fmt: skip
+
+        await self._database.write_async(work, durable=bool(result.approved_by))
+
+    async def died(self, lease: Lease, evidence: Mapping[str, Any], *, worker: str) -> None:
+        """Write down that the process of the step's engine ended under it; the lease is given back.
+
+        Raises:
+            LeaseLost: another worker has taken the step over.
+        """
+        claim = lease.claim
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease)
+            self._journal.append(
+                transaction, Act.STEP_DIED, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail={"key": claim.key, "token": lease.token, "evidence": dict(evidence)}, holder=claim.holder,
+            )  # fmt: skip
+
+        await self._database.write_async(work)
+
+    def close(self, run_id: str, round_: int, state: RunState, reason: str, error: str, *, actor: str) -> Run:
+        """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.execute(
+                "SELECT round, state, holder FROM runs WHERE id = ?", (run_id,)
+            ).fetchone()
+            if row is None or row[0] != round_ or row[1] != "running":
+                return
+            detail = {
+                "round": round_,
+                **({"reason": reason} if reason else {}),
+                **({"error": error} if error else {}),
+            }
+            self._journal.append(
+                transaction, ENDED_BY[state], f"run/{run_id}", actor=actor, detail=detail, holder=row[2]
+            )
+
+        self._database.write(work, durable=state == "released")
+        return self.get(run_id)[0]
+
+    def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
+        """Tell whoever works on a run to stop it.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        run, _ = self.get(run_id)
+        if run.state in ("planned", "running"):
+            self._journal.write(Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=run.holder)
+
+    def stop_asked(self, run_id: str) -> bool:
+        """Whether somebody wants the run to stop."""
+        rows = self._database.rows("SELECT stop_asked FROM runs WHERE id = ?", run_id)
+        return bool(rows and rows[0][0])
 
     def get(self, run_id: str) -> tuple[Run, Plan]:
         """A run and its plan.
 
         Raises:
-            NotFound: when there is no such run.
+            NotFound: there is no such run, or its data subject was erased.
         """
-        rows = self._database.rows("SELECT run, plan FROM runs WHERE id = ?", run_id)
+        rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
         if not rows:
             raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
-        return Run.model_validate_json(rows[0][0]), Plan.model_validate_json(rows[0][1])
+        run = _run(rows[0])
+        plan = Plan.model_validate_json(self._contents.get(run.plan, holder=run.holder))
+        results = {result.step: result for result in self.results(run)}
+        ordered = [results[step.id] for step in plan.steps if step.id in results]
+        return run.model_copy(update={"results": tuple(ordered)}), plan
+
+    def results(self, run: Run) -> list[StepResult]:
+        """What came of the run's steps so far."""
+        rows = self._database.rows(
+            "SELECT s.step_id, s.state, s.key, s.error, c.body FROM steps s LEFT JOIN contents c "
+            "ON c.digest = s.result AND c.holder = ? WHERE s.run_id = ?",
+            run.holder,
+            run.id,
+        )
+        return [
+            _step_result(
+                step, state, key, error, self._contents.read(body, holder=run.holder) if body else None
+            )
+            for step, state, key, error, body in rows
+            if state != "waiting"
+        ]
 
     def all(self) -> list[Run]:
-        """Every run, oldest first."""
-        rows = self._database.rows("SELECT run FROM runs ORDER BY rowid")
-        return [Run.model_validate_json(text) for (text,) in rows]
+        """Every run, oldest first, without its results."""
+        return [_run(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM runs ORDER BY n")]
 
-    def keep_result(self, run_id: str, result: StepResult, checks: str, *, reusable: bool) -> None:
-        """Keep a finished step; ``reusable`` lets other runs have it."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO results (key, checks, run_id, reusable, result) VALUES (?, ?, ?, ?, ?)",
-                (result.key, checks, run_id, int(reusable), result.canonical().decode()),
-            )
+    def unfinished(self) -> list[str]:
+        """Ids of runs that a worker may begin or join."""
+        rows = self._database.rows("SELECT id FROM runs WHERE state IN ('planned', 'running') ORDER BY n")
+        return [run_id for (run_id,) in rows]
 
-    def result(self, run_id: str, key: str, checks: str) -> StepResult | None:
-        """A finished result of this run, or a reusable one of any run, judged by the same checks."""
-        rows = self._database.rows(
-            "SELECT result FROM results WHERE key = ? AND checks = ? AND (run_id = ? OR reusable = 1) "
-            "ORDER BY run_id = ? DESC, rowid LIMIT 1",
-            key,
-            checks,
-            run_id,
-            run_id,
-        )
-        return StepResult.model_validate_json(rows[0][0]) if rows else None
+    def accept_call(self, key: str, request: str, run_id: str, *, actor: str) -> str:
+        """Bind an idempotency key to a request; give the run that answers it, an earlier one if the key is known.
+
+        Raises:
+            InvalidValue: the key was used for another request.
+        """
+
+        def work(transaction: Transaction) -> str:
+            known = transaction.execute("SELECT request, run_id FROM calls WHERE key = ?", (key,)).fetchone()
+            if known is None:
+                self._journal.append(
+                    transaction, Act.CALL_ACCEPTED, f"run/{run_id}", actor=actor,
+                    detail={"key": key, "request": request, "run": run_id},
+                )  # fmt: skip
+                return run_id
+            if known[0] != request:
+                raise InvalidValue(
+                    "this key was used for another request", where="idempotency-key", remedy="use a new key"
+                )
+            return known[1]
+
+        return self._database.write(work, durable=True)
 
     def keep_document(self, source: str, name: str, converter: str, document: str) -> None:
-        """Remember the converted form of a source, both as serialised artifacts' JSON."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO documents (source, name, converter, document) VALUES (?, ?, ?, ?)",
-                (source, name, converter, document),
+        """Remember the converted form of a source: work saved, not truth."""
+        self._database.write(
+            lambda transaction: (
+                transaction.execute(
+                    "INSERT INTO documents (source, name, converter, document) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (source, name, converter) DO UPDATE SET document = excluded.document",
+                    (source, name, converter, document),
+                ).rowcount
             )
+        )
 
     def document(self, source: str, name: str, converter: str) -> str | None:
         """The converted form of a source, if it was converted before by the same converter."""
@@ -99,26 +368,123 @@ class RunStore:
         )
         return rows[0][0] if rows else None
 
-    def keep_ticket(self, ticket_id: str, run_id: str, ticket: str) -> None:
-        """Open a review ticket; the same ticket again changes nothing."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO tickets (id, run_id, ticket) VALUES (?, ?, ?)",
-                (ticket_id, run_id, ticket),
+    def _fence(self, transaction: Transaction, lease: Lease) -> None:
+        row = transaction.execute(
+            "SELECT token FROM leases WHERE run_id = ? AND step_id = ?", (lease.claim.run, lease.claim.step)
+        ).fetchone()
+        if row is None or row[0] != lease.token:
+            raise LeaseLost(
+                f"another worker has taken over step '{lease.claim.step}'", where=f"run '{lease.claim.run}'"
             )
 
-    def decide_ticket(self, ticket_id: str, decision: str) -> None:
-        """Close a ticket, once."""
-        with self._database.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE tickets SET decision = ? WHERE id = ? AND decision IS NULL", (decision, ticket_id)
-            ).rowcount
-        if not changed:
-            raise NotFound(
-                f"no open review '{ticket_id}'", remedy="`bottega review list` shows the open ones"
-            )
+    def _finished(self, transaction: Transaction, claim: Claim) -> tuple[int, str, StepResult] | None:
+        """A finished result with this key, judged by these checks: its entry, its digest, itself."""
+        anywhere = "OR reusable = 1" if claim.reuse else ""
+        row = transaction.execute(
+            f"SELECT n, result FROM results WHERE key = ? AND checks = ? AND holder = ? AND (run_id = ? {anywhere}) "
+            "ORDER BY run_id = ? DESC, n LIMIT 1",
+            (claim.key, claim.checks, claim.holder, claim.run, claim.run),
+        ).fetchone()
+        body = self._contents.find(transaction, row[1], holder=claim.holder) if row else None
+        return (row[0], row[1], _step_result(claim.step, "reused", claim.key, "", body)) if body else None
 
-    def tickets(self, run_id: str = "") -> list[tuple[str, str, str, str | None]]:
-        """Tickets as (id, run id, ticket JSON, decision JSON or None), oldest first."""
-        rows = self._database.rows("SELECT id, run_id, ticket, decision FROM tickets ORDER BY rowid")
-        return [(row[0], row[1], row[2], row[3]) for row in rows if not run_id or row[1] == run_id]
+    def _reuse(
+        self, transaction: Transaction, claim: Claim, n: int, digest: str, result: StepResult, worker: str
+    ) -> StepResult:
+        self._journal.append(
+            transaction, Act.STEP_REUSED, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+            detail={
+                "round": claim.round, "key": claim.key, "from": n, "result": digest,
+                "outputs": [_brief(made) for made in result.outputs],
+            },
+            holder=claim.holder,
+        )  # fmt: skip
+        return result
+
+    def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> int:
+        """Take a dead worker's lease away; 1 if the death counts against the step."""
+        run, step, token, gone = lease[:4]
+        row = transaction.execute("SELECT holder FROM runs WHERE id = ?", (run,)).fetchone()
+        key = transaction.execute("SELECT entry FROM journal WHERE n = ?", (token,)).fetchone()
+        leased: JsonObject = json.loads(key[0]) if key else {}
+        self._journal.append(
+            transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
+            detail={"worker": gone, "token": token, "key": leased.get("detail", {}).get("key", "")},
+        )  # fmt: skip
+        return 1
+
+    def _crowded(self, transaction: Transaction, claim: Claim, host: str) -> Busy | None:
+        rows = transaction.execute("SELECT worker, engine, host FROM leases").fetchall()
+        same = [worker for worker, engine, _ in rows if engine == claim.engine]
+        if len(same) >= claim.at_once:
+            return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
+        here = [worker for worker, _, on in rows if claim.local and on == host]
+        if len(here) >= claim.here_at_once:
+            return Busy(f"{claim.here_at_once} at once on this host", here[0])
+        return None
+
+    def _park(self, transaction: Transaction, claim: Claim, deaths: int, worker: str) -> StepResult:
+        subject = f"run/{claim.run}/step/{claim.step}"
+        error = f"it ended its worker {deaths} times; see `bottega audit log {subject}`"
+        rows = transaction.execute(
+            "SELECT n FROM journal WHERE subject = ? ORDER BY n DESC LIMIT ?", (subject, 2 * deaths)
+        ).fetchall()
+        self._journal.append(
+            transaction, Act.STEP_PARKED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
+            detail={
+                "round": claim.round, "key": claim.key, "deaths": deaths, "error": error,
+                "evidence": sorted(n for (n,) in rows),
+            },
+        )  # fmt: skip
+        return StepResult(step=claim.step, key=claim.key, state="parked", error=error)
+
+
+_ACTS: dict[StepState, Act] = {
+    "done": Act.STEP_FINISHED,
+    "awaiting_review": Act.STEP_WAITING,
+    "failed": Act.STEP_FAILED,
+    "stopped": Act.STEP_STOPPED,
+    "delayed": Act.STEP_DELAYED,
+}
+_COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, holder, reuse, charge"
+
+
+def _run(row: Sequence[Any]) -> Run:
+    names = [name.strip() for name in _COLUMNS.split(",")]
+    facts = dict(zip(names, row, strict=True))
+    return Run.model_validate(facts | {"reuse": bool(facts["reuse"]), "charge": json.loads(facts["charge"])})
+
+
+def _step_result(step: str, state: Any, key: str, error: str, body: bytes | None) -> StepResult:
+    if body is None:
+        return StepResult(step=step, key=key, state=state, error=error)
+    result = StepResult.model_validate_json(body)
+    changed: JsonObject = {"step": step, "state": state}
+    if state == "reused":
+        changed |= {"seconds": 0.0, "cost": 0.0}
+    return result.model_copy(update=changed)
+
+
+def ended_detail(result: StepResult) -> JsonObject:
+    """What the journal tells of a step that has ended: references and measures."""
+    detail: JsonObject = {
+        "key": result.key,
+        "attempts": result.attempts,
+        "ms": round(result.seconds * 1000),
+        "outputs": [_brief(made) for made in result.outputs],
+    }
+    facts = (("usage", result.usage), ("error", result.error), ("approved_by", result.approved_by))
+    return detail | {name: value for name, value in facts if value}
+
+
+def _brief(made: Made) -> JsonObject:
+    """What the journal keeps of an output: a reference, and what each check said."""
+    artifact = made.artifact
+    verdicts = {verdict.check: verdict.outcome for verdict in made.verdicts}
+    return {
+        "port": made.port,
+        "sha256": artifact.sha256,
+        "media_type": artifact.media_type,
+        "size": artifact.size,
+        **({"checks": verdicts} if verdicts else {}),
+    }

@@ -160,7 +160,7 @@ def test_ctrl_c_stops_the_run_and_says_so(cli: Cli) -> None:
     process = cli.start("make", "--plan", cli.root / "plan.json", "--policy", cli.root / "policy.toml",
                         "--out", cli.root / "out", "--yes", "--run-id", "mine")  # fmt: skip
     database = cli.state / "bottega.sqlite"
-    while not (database.exists() and "step_started" in database.read_bytes().decode("latin-1")
+    while not (database.exists() and "pipeline:step:leased" in database.read_bytes().decode("latin-1")
                + (database.with_name(f"{database.name}-wal").read_bytes().decode("latin-1")
                   if database.with_name(f"{database.name}-wal").exists() else "")):  # fmt: skip
         assert process.poll() is None

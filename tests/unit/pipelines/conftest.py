@@ -14,9 +14,7 @@ from bottega.governance.policy import Policy
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.database import Database
-from bottega.storage.record import Record
-from bottega.storage.runs import RunStore
+from bottega.storage.state import open_state
 
 POLICY = """
 format = "bottega.policy/1"
@@ -36,17 +34,19 @@ review = true
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Workshop]:
     (tmp_path / "policy.toml").write_text(POLICY)
-    database = Database(tmp_path / "state.sqlite")
+    state = open_state(tmp_path / "state", now)
     yield Workshop(
         artifacts=ArtifactStore(tmp_path / "artifacts"),
-        runs=RunStore(database),
-        record=Record(database),
+        runs=state.runs,
+        journal=state.journal,
+        tickets=state.tickets,
+        workers=state.workers,
         catalog=Catalog(tmp_path / "home"),
         policy=Policy.load(tmp_path / "policy.toml"),
         scratch=tmp_path / "scratch",
         now=now,
     )
-    database.close()
+    state.close()
 
 
 def echo(step_id: str, text: str = "two words", after: tuple[str, ...] = (), **more: object) -> Step:
@@ -79,6 +79,6 @@ def runner(shop: Workshop) -> Work:
 
     def make(plan: Plan, run_id: str = "run", watch: Callable[[Event], None] = lambda event: None) -> Runner:
         run = Run(id=run_id, state="planned", plan=plan.identity, brief=plan.brief.identity)
-        return Runner(plan, shop.runs.start(run, plan), Sources({}, {}, ()), shop, watch)
+        return Runner(plan, shop.runs.submit(run, plan, actor="user:test"), Sources({}, {}, ()), shop, watch)
 
     return make

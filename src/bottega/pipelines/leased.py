@@ -1,0 +1,140 @@
+"""One step under a lease: claimed, made, settled and written down once, however many workers there are."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from bottega.core.canonical import digest
+from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied, EngineFailed, LeaseLost
+from bottega.core.run import StepResult
+from bottega.core.value import JsonObject
+from bottega.governance.redaction import masked, recorded
+from bottega.pipelines.step import Order, make, reusable
+from bottega.pipelines.workshop import Workshop
+from bottega.storage.runs import Claim, Lease
+from bottega.storage.workers import BEAT
+
+REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
+DELAYS = 5  # times that an engine may ask to come back later
+
+Settle = Callable[[StepResult], StepResult]
+
+
+async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: result) -> StepResult:
+    """What comes of a step: made here, taken over from an equal one, or made by another worker meanwhile.
+
+    ``settle`` has the last word on what was made, for example that a person must look at it.
+
+    Raises:
+        Cancelled: this task was stopped; what was used is written down.
+    """
+    worker = await asyncio.to_thread(shop.workers.register)
+    claim = claim_for(order, shop)
+    with shop.runs.wakes.listen() as bell:
+        while True:
+            bell.clear()
+            found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+            if isinstance(found, StepResult):
+                return found
+            if isinstance(found, Lease):
+                result = await _under(found, order, shop, settle)
+                if result is not None and result.state != "delayed":
+                    return result
+                continue
+            shop.workers.watch(found.worker, bell.ring)
+            await bell.wait(min(BEAT, _seconds_until(found.until, shop.now())))
+            if order.cancelled.is_set():
+                return _ended(order, "skipped", "stopped on request")
+
+
+def claim_for(order: Order, shop: Workshop) -> Claim:
+    """The claim on a step; it tells the journal with what the step is made."""
+    step, card = order.step, shop.card(order.step.engine)
+    local = card.locality == "local"
+    with_what = {
+        "engine_version": card.version,
+        "model": step.model,
+        "weights": step.weights,
+        "seed": step.seed,
+        "params": recorded(step.params, shop.policy.record),
+        "inputs": {item.name: item.artifact.sha256 for item in order.arrived},
+    }
+    return Claim(
+        run=order.run_id,
+        round=order.round,
+        step=step.id,
+        key=order.key,
+        checks=digest(step.checks),
+        engine=step.engine,
+        local=local,
+        reuse=order.reuse,
+        shown=order.shown,
+        at_once=shop.limits.get(step.engine, 1 if local else REMOTE_AT_ONCE),
+        here_at_once=shop.limits.get("local", 1),
+        detail={name: value for name, value in with_what.items() if value not in ("", None, {})},
+        behalf=order.behalf,
+        holder=order.holder,
+        reserve=order.reserve,
+    )
+
+
+async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> StepResult | None:
+    """Make and settle a leased step; None when somebody must try again."""
+    worker = shop.workers.id
+    until = ""
+    try:
+        result = lease.before or await make(order, shop)
+        result = settle(result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"}))
+    except EngineDied as death:
+        with suppress(LeaseLost):
+            await shop.runs.died(lease, _evidence(death), worker=worker)
+        return None
+    except asyncio.CancelledError:
+        stopped = _ended(order, "stopped", "stopped with its run")
+        with suppress(LeaseLost):
+            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker))
+        raise
+    except Cancelled as stop:
+        result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})
+    except EngineBusy as busy:
+        patient = lease.delays < DELAYS
+        result = _ended(order, "delayed" if patient else "failed", str(busy))
+        until = _after(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
+    except BottegaError as error:
+        result = _ended(order, "failed", str(error))
+    except Exception as error:  # noqa: BLE001 - a failure of one step must not take the run with it
+        failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
+        result = _ended(order, "failed", str(failure))
+    try:
+        await shop.runs.finish(
+            lease,
+            result,
+            worker=worker,
+            reusable=reusable(order.step, shop) and not result.blocked,
+            until=until,
+        )
+    except LeaseLost:
+        return None
+    return result
+
+
+def _ended(order: Order, state: str, error: str) -> StepResult:
+    return StepResult.model_validate(
+        {"step": order.step.id, "key": order.key, "state": state, "error": error[:2000]}
+    )
+
+
+def _evidence(death: EngineDied) -> JsonObject:
+    return {"ended": death.ended, "stderr": masked(death.stderr), "used": dict(death.used)}
+
+
+def _after(now: str, seconds: float) -> str:
+    later = datetime.fromisoformat(now) + timedelta(seconds=seconds)
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _seconds_until(until: str, now: str) -> float:
+    if not until:
+        return BEAT
+    return max((datetime.fromisoformat(until) - datetime.fromisoformat(now)).total_seconds(), 0.0)

@@ -1,0 +1,190 @@
+"""What each entry of the journal does to the tables that answer questions.
+
+Nothing else writes those tables, so they can be emptied and folded again from the journal with the same result.
+"""
+
+import json
+from collections.abc import Callable
+
+from bottega.core.entry import Act
+from bottega.storage import tickets
+from bottega.storage.database import Transaction
+from bottega.storage.journal import Line
+
+Step = tuple[str, str]  # run id, step id
+
+ENDED = {
+    Act.RUN_RELEASED: "released",
+    Act.RUN_WAITING: "awaiting_review",
+    Act.RUN_FAILED: "failed",
+    Act.RUN_CANCELLED: "cancelled",
+}
+STEP_STATES = {
+    Act.STEP_FINISHED: "done",
+    Act.STEP_REUSED: "reused",
+    Act.STEP_WAITING: "awaiting_review",
+    Act.STEP_FAILED: "failed",
+    Act.STEP_STOPPED: "stopped",
+    Act.STEP_DELAYED: "delayed",
+    Act.STEP_PARKED: "parked",
+}
+
+
+def fold(transaction: Transaction, line: Line) -> None:
+    """Carry one entry into the tables."""
+    if does := RULES.get(line.act):
+        does(transaction, line)
+
+
+def run_of(subject: str) -> str:
+    """The run's id in ``run/ID`` and ``run/ID/step/ID``."""
+    return subject.split("/")[1]
+
+
+def step_of(subject: str) -> Step:
+    """Run and step of ``run/ID/step/ID``."""
+    _, run, _, step = subject.split("/")
+    return run, step
+
+
+def _submitted(transaction: Transaction, line: Line) -> None:
+    run, detail = run_of(line.subject), line.detail
+    transaction.execute(
+        "INSERT INTO runs (id, n, round, state, brief, plan, out, created_at, finished_at, reason, error, requested_by, "
+        "holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, 0)",
+        (
+            run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
+            line.at, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
+        ),
+    )  # fmt: skip
+    _refer(transaction, run, detail.get("files", ()))
+
+
+def _begun(transaction: Transaction, line: Line) -> None:
+    run, detail = run_of(line.subject), line.detail
+    transaction.execute(
+        "UPDATE runs SET round = ?, state = 'running', plan = ?, out = ?, finished_at = '', reason = '', error = '', "
+        "stop_asked = 0 WHERE id = ?",
+        (line.n, detail.get("plan", ""), detail.get("out", ""), run),
+    )
+    _refer(transaction, run, detail.get("files", ()))
+    if detail.get("release_parked"):
+        transaction.execute("UPDATE steps SET deaths = 0 WHERE run_id = ?", (run,))
+
+
+def _stop_asked(transaction: Transaction, line: Line) -> None:
+    transaction.execute("UPDATE runs SET stop_asked = 1 WHERE id = ?", (run_of(line.subject),))
+
+
+def _ended(transaction: Transaction, line: Line) -> None:
+    transaction.execute(
+        "UPDATE runs SET state = ?, finished_at = ?, reason = ?, error = ?, stop_asked = 0 WHERE id = ?",
+        (
+            ENDED[line.act],
+            line.at,
+            line.detail.get("reason", ""),
+            line.detail.get("error", ""),
+            run_of(line.subject),
+        ),
+    )
+
+
+def _expired(transaction: Transaction, line: Line) -> None:
+    run = run_of(line.subject)
+    for table in ("steps", "leases", "results", "refs", "tickets"):
+        transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
+    transaction.execute("DELETE FROM runs WHERE id = ?", (run,))
+
+
+def _leased(transaction: Transaction, line: Line) -> None:
+    run, step = step_of(line.subject)
+    detail = line.detail
+    transaction.execute(
+        "INSERT INTO leases (run_id, step_id, token, worker, engine, host) VALUES (?, ?, ?, ?, ?, ?)",
+        (run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", "")),
+    )
+
+
+def _lost(transaction: Transaction, line: Line) -> None:
+    _release(transaction, line)
+    run, step = step_of(line.subject)
+    if line.detail.get("counts", True):
+        _die(transaction, run, step, line)
+
+
+def _died(transaction: Transaction, line: Line) -> None:
+    _release(transaction, line)
+    run, step = step_of(line.subject)
+    _die(transaction, run, step, line)
+
+
+def _die(transaction: Transaction, run: str, step: str, line: Line) -> None:
+    transaction.execute(
+        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
+        "VALUES (?, ?, -1, 'waiting', ?, '', '', 1, 0, '') "
+        "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, key = excluded.key, "
+        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + 1 ELSE 1 END",
+        (run, step, line.detail.get("key", "")),
+    )
+
+
+def _settled(transaction: Transaction, line: Line) -> None:
+    """A step has ended in this round, one way or another."""
+    run, step = step_of(line.subject)
+    detail, state = line.detail, STEP_STATES[line.act]
+    _release(transaction, line)
+    transaction.execute(
+        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
+        "state = excluded.state, key = excluded.key, result = excluded.result, error = excluded.error, "
+        "delays = excluded.delays, wake_at = excluded.wake_at"
+        + (", deaths = 0" if state in ("done", "reused") else ""),
+        (
+            run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("result", ""),
+            detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""),
+        ),
+    )  # fmt: skip
+    _refer(transaction, run, [made["sha256"] for made in detail.get("outputs", ())])
+    if line.act is Act.STEP_FINISHED:
+        transaction.execute(
+            "INSERT INTO results (key, checks, run_id, n, reusable, result, holder) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (key, checks, run_id) DO UPDATE SET result = excluded.result, n = excluded.n",
+            (
+                detail.get("key", ""), detail.get("checks", ""), run, line.n, int(detail.get("reusable", False)),
+                detail.get("result", ""), line.holder,
+            ),
+        )  # fmt: skip
+
+
+def _release(transaction: Transaction, line: Line) -> None:
+    run, step = step_of(line.subject)
+    transaction.execute("DELETE FROM leases WHERE run_id = ? AND step_id = ?", (run, step))
+
+
+def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ...]") -> None:
+    for sha256 in files:
+        transaction.execute(
+            "INSERT INTO refs (sha256, run_id) VALUES (?, ?) ON CONFLICT DO NOTHING", (sha256, run)
+        )
+
+
+def _called(transaction: Transaction, line: Line) -> None:
+    transaction.execute(
+        "INSERT INTO calls (key, request, run_id) VALUES (?, ?, ?)",
+        (line.detail.get("key", ""), line.detail.get("request", ""), line.detail.get("run", "")),
+    )
+
+
+RULES: dict[Act, Callable[[Transaction, Line], None]] = {
+    Act.RUN_SUBMITTED: _submitted,
+    Act.RUN_BEGUN: _begun,
+    Act.RUN_STOP_ASKED: _stop_asked,
+    Act.RUN_EXPIRED: _expired,
+    Act.STEP_LEASED: _leased,
+    Act.STEP_LOST: _lost,
+    Act.STEP_DIED: _died,
+    Act.CALL_ACCEPTED: _called,
+    **tickets.RULES,
+    **dict.fromkeys(ENDED, _ended),
+    **dict.fromkeys(STEP_STATES, _settled),
+}

@@ -1,0 +1,181 @@
+"""The journal: one append-only list of entries, the truth for runs and the record for auditors."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bottega.core.canonical import canonical_json
+from bottega.core.entry import Act, Entry
+from bottega.core.value import JsonObject
+from bottega.storage.database import Database, Transaction
+
+TILE = 256  # leaves under one stored hash
+PAGE = 1024  # entries read at once
+SALT = 32  # bytes before a sealed detail
+
+Detail = Mapping[str, Any]
+Fold = Callable[[Transaction, "Line"], None]
+
+
+class Seal(Protocol):
+    """Keeps content of a data subject under a key that can be destroyed."""
+
+    def close(self, holder: str, plain: bytes) -> bytes:
+        """Encrypt for a holder (the pseudonym of a data subject)."""
+        ...
+
+    def open(self, holder: str, sealed: bytes) -> bytes | None:
+        """Decrypt, or None once the key is destroyed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry as it is folded: ``detail`` is readable even when the journal holds only a seal over it."""
+
+    n: int
+    at: str
+    act: Act
+    actor: str
+    subject: str
+    detail: Detail
+    cost: Mapping[str, int]
+    holder: str = ""
+
+
+@dataclass
+class Journal:
+    """Appends entries inside a transaction and folds each into the tables that answer questions.
+
+    Source of the leaf hash and of the tree that `bottega.storage.merkle` builds over it: RFC 6962, section 2.1.
+    """
+
+    database: Database
+    now: Callable[[], str]
+    fold: Fold
+    seal: Seal | None = None
+
+    def append(
+        self,
+        transaction: Transaction,
+        act: Act,
+        subject: str,
+        *,
+        actor: str,
+        detail: Detail | None = None,
+        behalf: str = "",
+        why: str = "",
+        cost: Mapping[str, int] | None = None,
+        holder: str = "",
+    ) -> int:
+        """Write one entry and give its number. A holder's detail is sealed: only a salted hash of it is in the entry."""
+        last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
+        n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
+        entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
+        for name, value in (("behalf", behalf), ("why", why), ("cost", dict(cost or {}))):
+            if value:
+                entry[name] = value
+        if detail and holder and self.seal is not None:
+            salted = secrets.token_bytes(SALT) + canonical_json(detail)
+            entry["sealed"] = commitment(salted)
+            body = self.seal.close(holder, salted)
+            transaction.execute("INSERT INTO sealed (n, holder, body) VALUES (?, ?, ?)", (n, holder, body))
+        elif detail:
+            entry["detail"] = detail
+        text = canonical_json(entry)
+        transaction.execute(
+            "INSERT INTO journal (n, at, subject, entry, leaf) VALUES (?, ?, ?, ?, ?)",
+            (n, at, subject, text.decode(), hashlib.sha256(b"\x00" + text).digest()),
+        )
+        if n % TILE == TILE - 1:
+            self._tile(transaction, n // TILE)
+        self.database.rings = True
+        self.fold(transaction, Line(n, at, act, actor, subject, detail or {}, cost or {}, holder))
+        return n
+
+    def write(self, act: Act, subject: str, *, durable: bool = False, **more: Any) -> int:
+        """One entry in a transaction of its own."""
+        return self.database.write(
+            lambda transaction: self.append(transaction, act, subject, **more), durable=durable
+        )
+
+    def size(self) -> int:
+        """How many entries there are."""
+        return self.database.rows("SELECT COALESCE(MAX(n) + 1, 0) FROM journal")[0][0]
+
+    def entries(self, start: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Number, canonical JSON and stored leaf hash of the entries from ``start`` to before ``end``."""
+        for first in range(start, end, PAGE):
+            rows = self.database.rows(
+                "SELECT n, entry, leaf FROM journal WHERE n >= ? AND n < ? ORDER BY n",
+                first,
+                min(first + PAGE, end),
+            )
+            for n, text, leaf in rows:
+                yield n, text.encode(), bytes(leaf)
+
+    def leaves(self, start: int, end: int) -> list[bytes]:
+        """Leaf hashes of a range."""
+        rows = self.database.rows("SELECT leaf FROM journal WHERE n >= ? AND n < ? ORDER BY n", start, end)
+        return [bytes(leaf) for (leaf,) in rows]
+
+    def tile(self, index: int) -> bytes | None:
+        """The stored root over leaves ``index * 256`` to ``index * 256 + 255``, once they are complete."""
+        rows = self.database.rows("SELECT root FROM tiles WHERE i = ?", index)
+        return bytes(rows[0][0]) if rows else None
+
+    def about(self, subject: str = "") -> list[Entry]:
+        """Entries about a subject and what is under it (``run/ID`` and ``run/ID/...``), or all, oldest first."""
+        where, values = "", ()
+        if subject:
+            where, values = (
+                "WHERE subject = ? OR (subject >= ? AND subject < ?)",
+                (
+                    subject,
+                    f"{subject}/",
+                    f"{subject}0",  # the character after "/"
+                ),
+            )
+        rows = self.database.rows(f"SELECT entry FROM journal {where} ORDER BY n", *values)
+        return [Entry.model_validate_json(text) for (text,) in rows]
+
+    def detail(self, entry: Entry) -> tuple[Detail, str]:
+        """The detail of an entry, opened if it is sealed, and its holder. Empty once the holder's key is destroyed."""
+        if not entry.sealed:
+            return entry.detail, ""
+        salted, holder = self.unsealed(entry.n)
+        return (json.loads(salted[SALT:]) if salted else {}), holder
+
+    def unsealed(self, n: int) -> tuple[bytes | None, str]:
+        """The salted detail of a sealed entry, or None once the key is destroyed, and its holder."""
+        rows = self.database.rows("SELECT holder, body FROM sealed WHERE n = ?", n)
+        if not rows or self.seal is None:
+            return None, rows[0][0] if rows else ""
+        return self.seal.open(rows[0][0], bytes(rows[0][1])), rows[0][0]
+
+    def replay(self, transaction: Transaction) -> None:
+        """Fold every entry again; what can no longer be opened is left out, as its erasure left it."""
+        for _, text, _ in self.entries(0, self.size()):
+            entry = Entry.model_validate_json(text)
+            detail, holder = self.detail(entry)
+            if entry.sealed and not detail:
+                continue
+            line = Line(entry.n, entry.at, entry.act, entry.actor, entry.subject, detail, entry.cost, holder)
+            self.fold(transaction, line)
+
+    def _tile(self, transaction: Transaction, index: int) -> None:
+        from bottega.storage.merkle import root_of
+
+        rows = transaction.execute(
+            "SELECT leaf FROM journal WHERE n >= ? AND n < ? ORDER BY n", (index * TILE, (index + 1) * TILE)
+        ).fetchall()
+        root = root_of([bytes(leaf) for (leaf,) in rows])
+        transaction.execute("INSERT INTO tiles (i, root) VALUES (?, ?)", (index, root))
+
+
+def commitment(salted: bytes) -> str:
+    """What a sealed entry shows of its detail: SHA-256 over a secret salt and the detail's canonical JSON."""
+    return hashlib.sha256(salted).hexdigest()

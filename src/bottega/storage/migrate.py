@@ -1,0 +1,136 @@
+"""Makes the tables, or brings those of an earlier release up to date; all in one change."""
+
+import json
+from typing import Any
+
+from bottega.core.entry import Act
+from bottega.core.errors import StorageFailed
+from bottega.core.plan import Plan
+from bottega.core.run import Run, StepResult
+from bottega.storage import schema
+from bottega.storage.contents import Contents
+from bottega.storage.database import Database, Transaction
+from bottega.storage.journal import Journal
+from bottega.storage.runs import ENDED_BY, ended_detail
+from bottega.storage.schema import VERSION
+
+ACTOR = "bottega:migration"
+FIRST = ("runs", "results", "documents", "tickets", "record")  # tables of the first release
+
+
+def migrate(database: Database, journal: Journal, contents: Contents) -> None:
+    """Bring the tables to this release's version. A process that comes second finds the work done.
+
+    Raises:
+        StorageFailed: a newer release has written them.
+    """
+    if database.version() == VERSION:
+        return
+
+    def work(transaction: Transaction) -> None:
+        version = database.version(transaction)
+        if version > VERSION:
+            raise StorageFailed(
+                f"the state is of a newer release (version {version}, this one knows {VERSION})",
+                remedy="install that release, or set BOTTEGA_STATE to another folder",
+            )
+        if version == VERSION:
+            return
+        if version == 1:
+            for table in FIRST:
+                transaction.execute(f"ALTER TABLE {table} RENAME TO first_{table}")
+        for statement in database.statements(schema.TRUTH + schema.FOLDED + schema.PASSING):
+            transaction.execute(statement)
+        if version == 1:
+            _from_first(transaction, journal, contents)
+        database.set_version(transaction, VERSION)
+
+    database.write(work, durable=True)
+
+
+def _from_first(transaction: Transaction, journal: Journal, contents: Contents) -> None:
+    """Tell the first release's runs, results and reviews to the journal; its record stays readable beside it."""
+    count, head = transaction.execute(
+        "SELECT COUNT(*), COALESCE((SELECT hash FROM first_record ORDER BY sequence DESC LIMIT 1), '') FROM first_record"
+    ).fetchone()
+    journal.append(
+        transaction, Act.STATE_MIGRATED, "state/1", actor=ACTOR,
+        detail={"from": 1, "to": VERSION, "table": "first_record", "entries": count, "head": head},
+        why="the chained record of the first release ends here",
+    )  # fmt: skip
+    for run_text, plan_text in transaction.execute(
+        "SELECT run, plan FROM first_runs ORDER BY rowid"
+    ).fetchall():
+        _run(
+            transaction,
+            journal,
+            contents,
+            Run.model_validate_json(run_text),
+            Plan.model_validate_json(plan_text),
+        )
+    rows = transaction.execute(
+        "SELECT run_id, checks, reusable, result FROM first_results ORDER BY rowid"
+    ).fetchall()
+    for run_id, checks, reusable, text in rows:
+        result = StepResult.model_validate_json(text)
+        _result(transaction, journal, contents, run_id, checks, bool(reusable), result)
+    for row in transaction.execute(
+        "SELECT id, run_id, ticket, decision FROM first_tickets ORDER BY rowid"
+    ).fetchall():
+        _ticket(transaction, journal, contents, row)
+    transaction.execute(
+        "INSERT INTO documents (source, name, converter, document) "
+        "SELECT source, name, converter, document FROM first_documents"
+    )
+    for table in FIRST[:-1]:
+        transaction.execute(f"DROP TABLE first_{table}")
+
+
+def _run(transaction: Transaction, journal: Journal, contents: Contents, run: Run, plan: Plan) -> None:
+    subject = f"run/{run.id}"
+    contents.keep(transaction, plan.canonical())
+    about = {"plan": run.plan, "brief": run.brief, "out": run.out, "files": [s.sha256 for s in plan.sources]}
+    journal.append(transaction, Act.RUN_SUBMITTED, subject, actor=ACTOR, detail=about)
+    begun = journal.append(transaction, Act.RUN_BEGUN, subject, actor=ACTOR, detail=about)
+    for result in run.results:
+        if result.state == "awaiting_review":
+            digest = contents.keep(transaction, result.canonical())
+            journal.append(
+                transaction, Act.STEP_WAITING, f"{subject}/step/{result.step}", actor=ACTOR,
+                detail={**ended_detail(result), "round": begun, "result": digest},
+            )  # fmt: skip
+    if run.state in ENDED_BY:
+        journal.append(
+            transaction,
+            ENDED_BY[run.state],
+            subject,
+            actor=ACTOR,
+            detail={"reason": run.reason, "error": run.error},
+        )
+
+
+def _result(
+    transaction: Transaction, journal: Journal, contents: Contents, run_id: str, checks: str, reusable: bool,
+    result: StepResult,
+) -> None:  # fmt: skip
+    digest = contents.keep(transaction, result.canonical())
+    journal.append(
+        transaction, Act.STEP_FINISHED, f"run/{run_id}/step/{result.step}", actor=ACTOR,
+        detail={**ended_detail(result), "round": -1, "result": digest, "checks": checks, "reusable": reusable},
+    )  # fmt: skip
+
+
+def _ticket(transaction: Transaction, journal: Journal, contents: Contents, row: tuple[Any, ...]) -> None:
+    ticket_id, run_id, ticket, decision = row
+    digest = contents.keep(transaction, ticket.encode())
+    journal.append(
+        transaction, Act.TICKET_OPENED, f"ticket/{ticket_id}", actor=ACTOR,
+        detail={"run": run_id, "step": json.loads(ticket)["step"], "ticket": digest},
+    )  # fmt: skip
+    if decision:
+        said = json.loads(decision)
+        act = Act.TICKET_APPROVED if said["outcome"] == "approve" else Act.TICKET_REJECTED
+        journal.append(
+            transaction, act, f"ticket/{ticket_id}", actor=said["who"],
+            detail={"decision": contents.keep(transaction, decision.encode())},
+        )  # fmt: skip

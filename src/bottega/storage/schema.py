@@ -1,0 +1,74 @@
+"""The tables. The journal is the truth; what stands under "folded" can be made from it again at any time."""
+
+VERSION = 2  # of the tables; the first release had 1
+
+# {integer}, {bytes} and {strict} are the database's own words for them.
+TRUTH = """
+CREATE TABLE journal (
+    n {integer} PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, entry TEXT NOT NULL, leaf {bytes} NOT NULL
+) {strict};
+CREATE INDEX journal_subject ON journal (subject, n);
+CREATE TABLE tiles (i {integer} PRIMARY KEY, root {bytes} NOT NULL) {strict};
+CREATE TABLE checkpoints (size {integer} PRIMARY KEY, note TEXT NOT NULL) {strict};
+CREATE TABLE contents (digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} NOT NULL, PRIMARY KEY (digest, holder)) {strict};
+CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes} NOT NULL) {strict};
+"""
+
+FOLDED = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, n {integer} NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, brief TEXT NOT NULL,
+    plan TEXT NOT NULL, out TEXT NOT NULL, created_at TEXT NOT NULL, finished_at TEXT NOT NULL, reason TEXT NOT NULL,
+    error TEXT NOT NULL, requested_by TEXT NOT NULL, holder TEXT NOT NULL, reuse {integer} NOT NULL,
+    charge TEXT NOT NULL, stop_asked {integer} NOT NULL
+) {strict};
+CREATE TABLE steps (
+    run_id TEXT NOT NULL, step_id TEXT NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
+    result TEXT NOT NULL, error TEXT NOT NULL, deaths {integer} NOT NULL, delays {integer} NOT NULL,
+    wake_at TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
+) {strict};
+CREATE TABLE leases (
+    run_id TEXT NOT NULL, step_id TEXT NOT NULL, token {integer} NOT NULL, worker TEXT NOT NULL, engine TEXT NOT NULL,
+    host TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
+) {strict};
+CREATE TABLE results (
+    key TEXT NOT NULL, checks TEXT NOT NULL, run_id TEXT NOT NULL, n {integer} NOT NULL, reusable {integer} NOT NULL,
+    result TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (key, checks, run_id)
+) {strict};
+CREATE TABLE refs (sha256 TEXT NOT NULL, run_id TEXT NOT NULL, PRIMARY KEY (sha256, run_id)) {strict};
+CREATE TABLE tickets (
+    id TEXT PRIMARY KEY, n {integer} NOT NULL, run_id TEXT NOT NULL, step_id TEXT NOT NULL, ticket TEXT NOT NULL,
+    state TEXT NOT NULL, owner TEXT NOT NULL, due_at TEXT NOT NULL, expires_at TEXT NOT NULL, holder TEXT NOT NULL
+) {strict};
+CREATE INDEX tickets_run ON tickets (run_id, n);
+CREATE TABLE decisions (
+    n {integer} PRIMARY KEY, ticket_id TEXT NOT NULL, who TEXT NOT NULL, decision TEXT NOT NULL
+) {strict};
+CREATE TABLE accounts (
+    id TEXT NOT NULL, unit TEXT NOT NULL, amount {integer} NOT NULL, spent {integer} NOT NULL,
+    reserved {integer} NOT NULL, near {integer} NOT NULL, PRIMARY KEY (id, unit)
+) {strict};
+CREATE TABLE reservations (
+    token {integer} NOT NULL, account TEXT NOT NULL, unit TEXT NOT NULL, amount {integer} NOT NULL,
+    PRIMARY KEY (token, account, unit)
+) {strict};
+CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT NULL) {strict};
+"""
+
+# Neither truth nor folded: what is only true now, and what is only remembered to save work.
+PASSING = """
+CREATE TABLE workers (id TEXT PRIMARY KEY, host TEXT NOT NULL, beat {integer} NOT NULL) {strict};
+CREATE TABLE documents (
+    source TEXT NOT NULL, name TEXT NOT NULL, converter TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (source, name, converter)
+) {strict};
+"""
+
+FOLDED_TABLES = (
+    "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "calls",
+)  # fmt: skip
+
+
+def statements(text: str, *, integer: str, bytes_: str, strict: str) -> list[str]:
+    """The statements of a text in a database's own words."""
+    filled = text.format(integer=integer, bytes=bytes_, strict=strict)
+    return [statement.strip() for statement in filled.split(";") if statement.strip()]

@@ -1,0 +1,121 @@
+"""State in one SQLite file: write-ahead log, one writer, readers that never wait."""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bottega.core.errors import StorageFailed
+from bottega.storage.database import Cursor, Database, Transaction
+from bottega.storage.schema import statements
+from bottega.storage.wakes import Wakes
+
+BUSY = 30.0  # seconds that a change waits for another process's
+
+
+class SQLite(Database):
+    """A file for the processes of one machine.
+
+    Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            StorageFailed: it cannot be opened, or is damaged.
+        """
+        super().__init__(Wakes(path.parent / "wakes"))
+        self._path = path
+        self._reading = threading.Lock()
+        self._durable = True
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = _connect(path)
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute("PRAGMA secure_delete = ON")  # what is erased leaves no trace in free pages
+            self._reader = _connect(path)
+        except (sqlite3.Error, OSError) as error:
+            raise _failed(self._path, "cannot be opened", error) from error
+
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """All rows of a query, as committed."""
+        with self._reading:
+            try:
+                return self._reader.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise _failed(self._path, "cannot be read", error) from error
+
+    def version(self, transaction: Transaction | None = None) -> int:
+        """The file's ``user_version``."""
+        if transaction is not None:
+            return transaction.execute("PRAGMA user_version").fetchone()[0]
+        return self.rows("PRAGMA user_version")[0][0]
+
+    def set_version(self, transaction: Transaction, version: int) -> None:
+        """Note the version in the file."""
+        transaction.execute(f"PRAGMA user_version = {version:d}")
+
+    def statements(self, text: str) -> list[str]:
+        """Strict tables."""
+        return statements(text, integer="INTEGER", bytes_="BLOB", strict="STRICT")
+
+    def _begin(self, durable: bool) -> Transaction:
+        try:
+            if durable != self._durable:
+                self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _failed(self._path, "refused a change", error) from error
+        return _Guarded(self._path, self._writer)
+
+    def _end(self) -> None:
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _failed(self._path, "refused a change", error) from error
+
+    def _undo(self) -> None:
+        if self._writer.in_transaction:
+            with suppress(sqlite3.Error):  # a full disk has rolled it back already
+                self._writer.execute("ROLLBACK")
+
+    def _close(self) -> None:
+        self.wakes.close()
+        self._reader.close()
+        self._writer.close()
+
+
+class _Guarded:
+    """Statements of one transaction; SQLite's errors become ours."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
+        """Run one statement."""
+        try:
+            return self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise _failed(self._path, "refused a change", error) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, check_same_thread=False, timeout=BUSY, isolation_level=None)
+
+
+def _failed(path: Path, what: str, error: Exception) -> StorageFailed:
+    words = str(error)
+    remedy = "check the disk, or set BOTTEGA_STATE to another folder"
+    if "malformed" in words or "not a database" in words:
+        remedy = "restore a backup (docs/guides/operations.md), or set BOTTEGA_STATE to another folder"
+    elif "full" in words:
+        remedy = "free some space; finished work is safe, and the run goes on where it stopped"
+    elif "readonly" in words:
+        remedy = "make the folder writable, or set BOTTEGA_STATE to another folder"
+    return StorageFailed(f"the state database {what}: {words}", where=str(path), remedy=remedy)

@@ -1,0 +1,66 @@
+"""Opens the state: the tables are made, or brought up from an earlier release, and the stores joined over them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bottega.storage import schema
+from bottega.storage.contents import Contents
+from bottega.storage.database import Database, Transaction
+from bottega.storage.fold import fold
+from bottega.storage.journal import Journal, Seal
+from bottega.storage.migrate import migrate
+from bottega.storage.runs import RunStore
+from bottega.storage.sqlite import SQLite
+from bottega.storage.tickets import Tickets
+from bottega.storage.workers import Workers
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that is known, over one database."""
+
+    database: Database
+    journal: Journal
+    contents: Contents
+    runs: RunStore
+    tickets: Tickets
+    workers: Workers
+
+    def fold_again(self) -> None:
+        """Empty the folded tables and make them from the journal; they come out as they were."""
+
+        def work(transaction: Transaction) -> None:
+            for table in schema.FOLDED_TABLES:
+                transaction.execute(f"DELETE FROM {table}")
+            self.journal.replay(transaction)
+
+        self.database.write(work, durable=True)
+
+    def close(self) -> None:
+        """Sign this worker off and close the database."""
+        self.workers.close()
+        self.database.close()
+
+
+def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Seal | None = None) -> State:
+    """The state under a folder; ``url`` names a PostgreSQL database in place of the SQLite file.
+
+    Raises:
+        StorageFailed: it cannot be opened, is damaged, or was written by a newer release.
+        ExtraMissing: the driver of PostgreSQL is not installed.
+    """
+    database: Database
+    if url:
+        from bottega.storage.postgres import PostgreSQL
+
+        database = PostgreSQL(url)
+    else:
+        database = SQLite(folder / "bottega.sqlite")
+    journal = Journal(database, now, fold, seal)
+    contents = Contents(database, seal)
+    migrate(database, journal, contents)
+    workers = Workers(database, folder / "workers")
+    return State(
+        database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
+    )

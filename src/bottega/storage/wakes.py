@@ -1,0 +1,103 @@
+"""Sleep until something was committed, here or in another process of this host: by a signal, not by polling."""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class Bell:
+    """Rung after each commit that others may wait for. Clear it, look, and wait: no ring is missed."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def clear(self) -> None:
+        """Forget earlier rings."""
+        self._event.clear()
+
+    def ring(self) -> None:
+        """Wake the sleeper; from any thread."""
+        with suppress(RuntimeError):  # its loop is closed
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until the next ring, at most ``seconds``; False when the time ran out."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Wakes:
+    """Rings every bell of this process, and those of the other processes through named pipes in a folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._bells: set[Bell] = set()
+        self._pipe: tuple[Path, int] | None = None
+        self._starting = threading.Lock()
+
+    def ring(self) -> None:
+        """Wake all who sleep, in this process and in others."""
+        self._ring_here()
+        if self._folder is None or not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            if self._pipe is not None and path == self._pipe[0]:
+                continue
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads it: its process has ended
+                path.unlink(missing_ok=True)
+                continue
+            with suppress(BlockingIOError):  # full of rings that are not heard yet
+                os.write(handle, b"!")
+            os.close(handle)
+
+    @contextmanager
+    def listen(self) -> Generator[Bell]:
+        """A bell for one sleeper."""
+        self._open()
+        bell = Bell()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)
+
+    def close(self) -> None:
+        """Stop listening to other processes."""
+        if self._pipe is not None:
+            path, handle = self._pipe
+            self._pipe = None
+            path.unlink(missing_ok=True)
+            os.write(handle, b".")  # lets the listener end
+
+    def _ring_here(self) -> None:
+        for bell in [*self._bells]:
+            bell.ring()
+
+    def _open(self) -> None:
+        with self._starting:
+            if self._pipe is not None or self._folder is None:
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+            os.mkfifo(path, 0o600)
+            # Open for both ends, so that reading waits for a ring and never sees an end of file.
+            self._pipe = path, os.open(path, os.O_RDWR)
+            threading.Thread(
+                target=self._hear, args=(self._pipe[1],), name="bottega-wake", daemon=True
+            ).start()
+
+    def _hear(self, handle: int) -> None:
+        while b"." not in os.read(handle, 4096):
+            self._ring_here()
+        os.close(handle)
