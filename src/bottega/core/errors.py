@@ -18,10 +18,15 @@ BottegaError                     exit 1   HTTP 500
 ├── TransferFailed               exit 7   HTTP 502   a download did not finish (retryable)
 ├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
 ├── Tampered                     exit 9   HTTP 409   a signature or hash does not match
+│   └── RecordAltered            exit 9   HTTP 409   the record was changed: says how and where
 └── Cancelled                    exit 130 HTTP 499   stopped on request
 
 A failure is named for the boundary it crossed and recorded once.
 """
+
+from typing import Literal
+
+Finding = Literal["edited", "deleted", "inserted", "reordered", "truncated", "rewritten", "forged checkpoint"]
 
 
 class BottegaError(Exception):
@@ -151,6 +156,21 @@ class Tampered(BottegaError):
 
     exit_code = 9
     http_status = 409
+
+
+class RecordAltered(Tampered):
+    """The record was changed: ``finding`` says how, ``first`` and ``last`` (included) which entries, from 0.
+
+    For a forged checkpoint they count the checkpoints that were given.
+    """
+
+    def __init__(
+        self, message: str, *, finding: Finding, first: int, last: int, remedy: str = "", where: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.finding: Finding = finding
+        self.first = first
+        self.last = last
 
 
 class Cancelled(BottegaError):

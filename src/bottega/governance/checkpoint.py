@@ -104,7 +104,7 @@ class RecordKey:
                 _make(folder, name)
             pem = (folder / "record.pem").read_text(encoding="ascii")
             vkey = (folder / "record.vkey").read_text(encoding="utf-8").strip()
-            name, public = _opened(vkey)
+            name, public = read_key(vkey)
             if public != _loaded(pem).public_key().public_bytes_raw():
                 raise ValueError("record.vkey does not belong to record.pem")
         except (OSError, ValueError, TypeError, InvalidValue) as error:
@@ -124,7 +124,7 @@ class RecordKey:
         if checkpoint.origin != self.name:
             raise InvalidValue(f"the key of '{self.name}' does not sign for '{checkpoint.origin}'")
         text = checkpoint.text()
-        key_id = _key_id(*_opened(self.vkey))
+        key_id = _key_id(*read_key(self.vkey))
         signature = _loaded(self.private_key).sign(text.encode())
         seal = base64.b64encode(key_id + signature).decode()
         return f"{text}\n— {self.name} {seal}\n"
@@ -140,7 +140,7 @@ def verify(note: str, vkey: str) -> Checkpoint:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    name, public = _opened(vkey)
+    name, public = read_key(vkey)
     text, blank, signatures = note.rpartition("\n\n")
     if not (blank and _NOTE.fullmatch(note) and _SIGNATURES.fullmatch(signatures)):
         raise InvalidValue("this is no signed note: text, a blank line and signature lines are expected")
@@ -166,6 +166,22 @@ def verify(note: str, vkey: str) -> Checkpoint:
     if checkpoint.origin != name:
         raise Tampered(f"the checkpoint is of '{checkpoint.origin}', not of '{name}'")
     return checkpoint
+
+
+def read_key(vkey: str) -> tuple[str, bytes]:
+    """Name and raw public key (32 bytes) of a verifier key, ``name+hash+base64(type || key)``.
+
+    Raises:
+        InvalidValue: it is none, or not of an Ed25519 key.
+    """
+    name, _, rest = vkey.partition("+")
+    key_id, _, encoded = rest.partition("+")
+    raw = _decoded(encoded)
+    if len(raw) != 33 or raw[:1] != ED25519 or key_id != _key_id(name, raw[1:]).hex():
+        raise InvalidValue(
+            f"'{vkey}' is no Ed25519 verifier key", remedy="copy the whole line of record.vkey"
+        )
+    return name, raw[1:]
 
 
 def _make(folder: Path, name: str) -> None:
@@ -202,18 +218,6 @@ def _loaded(pem: str) -> "Ed25519PrivateKey":
     if not isinstance(secret, Ed25519PrivateKey):
         raise TypeError("record.pem holds no Ed25519 key")
     return secret
-
-
-def _opened(vkey: str) -> tuple[str, bytes]:
-    """Name and raw public key of a verifier key, ``name+hash+base64(type || key)``."""
-    name, _, rest = vkey.partition("+")
-    key_id, _, encoded = rest.partition("+")
-    raw = _decoded(encoded)
-    if len(raw) != 33 or raw[:1] != ED25519 or key_id != _key_id(name, raw[1:]).hex():
-        raise InvalidValue(
-            f"'{vkey}' is no Ed25519 verifier key", remedy="copy the whole line of record.vkey"
-        )
-    return name, raw[1:]
 
 
 def _key_id(name: str, public: bytes) -> bytes:
