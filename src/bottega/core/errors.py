@@ -20,6 +20,7 @@ BottegaError                     exit 1   HTTP 500
 ├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
 ├── LeaseLost                    exit 8   HTTP 409   another worker has taken the step over
 ├── Tampered                     exit 9   HTTP 409   a signature or hash does not match
+│   └── RecordAltered            exit 9   HTTP 409   the record was changed: says how and where
 └── Cancelled                    exit 130 HTTP 499   stopped on request
 
 A failure is named for the boundary it crossed and recorded once. The fields of an error are the keywords of its
@@ -27,7 +28,9 @@ constructor, all JSON types, so that an error can cross to another process and c
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+Finding = Literal["edited", "deleted", "inserted", "reordered", "truncated", "rewritten", "forged checkpoint"]
 
 
 class BottegaError(Exception):
@@ -203,6 +206,21 @@ class Tampered(BottegaError):
 
     exit_code = 9
     http_status = 409
+
+
+class RecordAltered(Tampered):
+    """The record was changed: ``finding`` says how, ``first`` and ``last`` (included) which entries, from 0.
+
+    For a forged checkpoint they count the checkpoints that were given.
+    """
+
+    def __init__(
+        self, message: str, *, finding: Finding, first: int, last: int, remedy: str = "", where: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where)
+        self.finding: Finding = finding
+        self.first = first
+        self.last = last
 
 
 class Cancelled(BottegaError):

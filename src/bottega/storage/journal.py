@@ -11,8 +11,8 @@ from bottega.core.canonical import canonical_json
 from bottega.core.entry import Act, Entry
 from bottega.core.value import JsonObject
 from bottega.storage.database import Database, Transaction
+from bottega.storage.merkle import TILE, leaf_hash, root_of
 
-TILE = 256  # leaves under one stored hash
 PAGE = 1024  # entries read at once
 SALT = 32  # bytes before a sealed detail
 
@@ -88,7 +88,7 @@ class Journal:
         text = canonical_json(entry)
         transaction.execute(
             "INSERT INTO journal (n, at, subject, entry, leaf) VALUES (?, ?, ?, ?, ?)",
-            (n, at, subject, text.decode(), hashlib.sha256(b"\x00" + text).digest()),
+            (n, at, subject, text.decode(), leaf_hash(text)),
         )
         if n % TILE == TILE - 1:
             self._tile(transaction, n // TILE)
@@ -167,8 +167,6 @@ class Journal:
             self.fold(transaction, line)
 
     def _tile(self, transaction: Transaction, index: int) -> None:
-        from bottega.storage.merkle import root_of
-
         rows = transaction.execute(
             "SELECT leaf FROM journal WHERE n >= ? AND n < ? ORDER BY n", (index * TILE, (index + 1) * TILE)
         ).fetchall()
