@@ -1,4 +1,8 @@
-"""LangGraph: a graph of five nodes in a row, SqliteSaver, ``durability="sync"``."""
+"""LangGraph: a graph of five nodes in a row, SqliteSaver, ``durability="sync"``.
+
+Its functional API (``entrypoint`` and ``task``) is left out: with 1.2.24, even under ``sync``, a task may start before
+the result of the one before is on the disk, and a run took no less CPU.
+"""
 
 import sqlite3
 from importlib import import_module
