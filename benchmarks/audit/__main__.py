@@ -8,7 +8,7 @@ leaf. ``groups of N``: one producer makes entries one after the other and writes
 of an entry counts from its making to the end of the commit that holds it. ``N threads`` and ``N coroutines``: closed
 loops; a caller hands in its next entry when its last one is durable. Lines are interleaved in rounds, every second
 round backwards. A further log that takes entries from many callers is one class in ``logs.py``, named in
-``SUBMIT_LOGS``.
+``SHARED_LOGS``.
 
 Columns: entries a second, median of the rounds (least to most); wait in milliseconds, median and 99th percentile over
 all rounds; CPU microseconds an entry, the making of the entry included.
@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.audit.logs import SUBMIT_LOGS, Lines, Log, Sqlite, SubmitLog, entry, leaf
+from benchmarks.audit.logs import SHARED_LOGS, Lines, Log, SharedLog, Sqlite, entry, leaf
 from benchmarks.machine import machine
 
 GROUPS = (1, 64, 1024)
@@ -60,14 +60,14 @@ def in_groups(size: int, log: Log, seconds: float) -> list[float]:
     return waits
 
 
-def from_threads(callers: int, log: SubmitLog, seconds: float) -> list[float]:
+def from_threads(callers: int, log: SharedLog, seconds: float) -> list[float]:
     """``callers`` threads, each waiting for its entry before the next: the waits."""
     end = time.perf_counter() + seconds
 
     def call(caller: int) -> list[float]:
         waits: list[float] = []
         while (start := time.perf_counter()) < end:
-            log.submit(entry(caller * 1_000_000 + len(waits))).result()
+            log.append(entry(caller * 1_000_000 + len(waits)))
             waits.append(time.perf_counter() - start)
         return waits
 
@@ -75,7 +75,7 @@ def from_threads(callers: int, log: SubmitLog, seconds: float) -> list[float]:
         return [wait for waits in pool.map(call, range(callers)) for wait in waits]
 
 
-def from_coroutines(callers: int, log: SubmitLog, seconds: float) -> list[float]:
+def from_coroutines(callers: int, log: SharedLog, seconds: float) -> list[float]:
     """``callers`` coroutines on one loop, each waiting for its entry before the next: the waits."""
     end = time.perf_counter() + seconds
     waits: list[float] = []
@@ -83,7 +83,7 @@ def from_coroutines(callers: int, log: SubmitLog, seconds: float) -> list[float]
     async def call(caller: int) -> None:
         number = 0
         while (start := time.perf_counter()) < end:
-            await asyncio.wrap_future(log.submit(entry(caller * 1_000_000 + number)))
+            await log.append_async(entry(caller * 1_000_000 + number))
             waits.append(time.perf_counter() - start)
             number += 1
 
@@ -95,7 +95,7 @@ def from_coroutines(callers: int, log: SubmitLog, seconds: float) -> list[float]
 
 
 Line = Callable[[Path, float], Tally]
-AnyLog = TypeVar("AnyLog", Log, SubmitLog)
+AnyLog = TypeVar("AnyLog", Log, SharedLog)
 
 
 def checked(open_log: Callable[[Path], AnyLog], drive: Callable[[AnyLog, float], list[float]]) -> Line:
@@ -129,7 +129,7 @@ def lines() -> dict[str, Line]:
     for name, open_log in plain.items():
         for size in GROUPS:
             found[f"{name}, groups of {size:,}"] = checked(open_log, partial(in_groups, size))
-    for name, open_shared in SUBMIT_LOGS.items():
+    for name, open_shared in SHARED_LOGS.items():
         for drive, kind in ((from_threads, "threads"), (from_coroutines, "coroutines")):
             for callers in CALLERS:
                 found[f"{name}, {callers} {kind}"] = checked(open_shared, partial(drive, callers))

@@ -1,5 +1,6 @@
 """The logs that are measured: plain ones that bound what is possible, and those that take entries from many callers."""
 
+import asyncio
 import hashlib
 import os
 import queue
@@ -85,10 +86,12 @@ class Lines:
         self.file.close()
 
 
-class SubmitLog(Protocol):
-    """A log that takes entries from many callers at once; the future of an entry is done when it is durable."""
+class SharedLog(Protocol):
+    """A log that takes entries from many callers at once; each call ends when its entry is durable."""
 
-    def submit(self, data: bytes) -> "Future[int]": ...
+    def append(self, data: bytes) -> None: ...
+
+    async def append_async(self, data: bytes) -> None: ...
 
     def read(self) -> Iterator[tuple[bytes, bytes]]: ...
 
@@ -100,17 +103,23 @@ class Grouped:
 
     def __init__(self, path: Path, largest: int = 1024) -> None:
         self.log, self.largest = Sqlite(path, "FULL"), largest
-        self.waiting: queue.SimpleQueue[tuple[bytes, Future[int]] | None] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
 
-    def submit(self, data: bytes) -> "Future[int]":
-        done: Future[int] = Future()
+    def append(self, data: bytes) -> None:
+        self._submit(data).result()
+
+    async def append_async(self, data: bytes) -> None:
+        await asyncio.wrap_future(self._submit(data))
+
+    def _submit(self, data: bytes) -> "Future[None]":
+        done: Future[None] = Future()
         self.waiting.put((data, done))
         return done
 
     def _work(self) -> None:
-        written, opened = 0, True
+        opened = True
         while opened:
             taken = [self.waiting.get()]
             while len(taken) < self.largest and not self.waiting.empty():
@@ -124,8 +133,7 @@ class Grouped:
                     done.set_exception(error)
                 continue
             for _, done in group:
-                done.set_result(written)
-                written += 1
+                done.set_result(None)
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:
         return self.log.read()
@@ -136,4 +144,4 @@ class Grouped:
         self.log.close()
 
 
-SUBMIT_LOGS: dict[str, Callable[[Path], SubmitLog]] = {"sqlite FULL, group commit": Grouped}
+SHARED_LOGS: dict[str, Callable[[Path], SharedLog]] = {"sqlite FULL, group commit": Grouped}
