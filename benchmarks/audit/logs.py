@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -101,8 +102,8 @@ class SharedLog(Protocol):
 class Grouped:
     """A thread that writes whatever has come in since its last commit: the floor of group commit."""
 
-    def __init__(self, path: Path, largest: int = 1024) -> None:
-        self.log, self.largest = Sqlite(path, "FULL"), largest
+    def __init__(self, level: str, path: Path, largest: int = 1024) -> None:
+        self.log, self.largest = Sqlite(path, level), largest
         self.waiting: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
@@ -144,4 +145,6 @@ class Grouped:
         self.log.close()
 
 
-SHARED_LOGS: dict[str, Callable[[Path], SharedLog]] = {"sqlite FULL, group commit": Grouped}
+SHARED_LOGS: dict[str, Callable[[Path], SharedLog]] = {
+    f"sqlite {level}, group commit": partial(Grouped, level) for level in ("FULL", "NORMAL")
+}
