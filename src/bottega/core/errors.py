@@ -14,28 +14,40 @@ BottegaError                     exit 1   HTTP 500
 │   ├── ExtraMissing             exit 5   HTTP 503   an optional package is missing
 │   └── WeightsMissing           exit 5   HTTP 503   weights are not pulled, or are damaged
 ├── EngineFailed                 exit 6   HTTP 502   an engine could not make its part
-│   └── EngineBusy               exit 6   HTTP 503   a remote engine asks to come back later (retryable)
+│   ├── EngineBusy               exit 6   HTTP 503   a remote engine asks to come back later (retryable)
+│   └── EngineDied               exit 6   HTTP 502   the process of an engine ended by itself (retryable)
 ├── TransferFailed               exit 7   HTTP 502   a download did not finish (retryable)
 ├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
 ├── Tampered                     exit 9   HTTP 409   a signature or hash does not match
 └── Cancelled                    exit 130 HTTP 499   stopped on request
 
-A failure is named for the boundary it crossed and recorded once.
+A failure is named for the boundary it crossed and recorded once. The fields of an error are the keywords of its
+constructor, all JSON types, so that an error can cross to another process and come out the same.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class BottegaError(Exception):
-    """The root. ``message`` says what went wrong and where, ``remedy`` what to do next."""
+    """The root. ``message`` says what went wrong and where, ``remedy`` what to do next.
+
+    ``used`` is what the work had cost when it ended, as far as it is known: an error that comes from an engine's
+    process has ``seconds``, ``cpu_seconds``, ``peak_bytes``, ``outputs`` (how many of each kind) and ``usage``.
+    """
 
     exit_code = 1
     http_status = 500
     retryable = False
 
-    def __init__(self, message: str, *, remedy: str = "", where: str = "") -> None:
+    def __init__(
+        self, message: str, *, remedy: str = "", where: str = "", used: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
         self.where = where
+        self.used: Mapping[str, Any] = used or {}
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -126,9 +138,41 @@ class EngineBusy(EngineFailed):
     http_status = 503
     retryable = True
 
-    def __init__(self, message: str, *, remedy: str = "", where: str = "", retry_after: float = 0.0) -> None:
-        super().__init__(message, remedy=remedy, where=where)
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        where: str = "",
+        used: Mapping[str, Any] | None = None,
+        retry_after: float = 0.0,
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where, used=used)
         self.retry_after = retry_after  # seconds
+
+
+class EngineDied(EngineFailed):
+    """The process of an engine ended by itself: it crashed, or somebody or the system killed it.
+
+    ``ended`` is ``exit code 3`` or the name of a signal such as ``SIGSEGV``; ``stderr`` the last 2 kB that the
+    process wrote to its standard error.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        where: str = "",
+        used: Mapping[str, Any] | None = None,
+        ended: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where, used=used)
+        self.ended = ended
+        self.stderr = stderr
 
 
 class TransferFailed(BottegaError):
