@@ -1,4 +1,4 @@
-"""Text by a local language model: llama.cpp on GGUF weights, in this process."""
+"""Text by a local language model: llama.cpp on GGUF weights, called as a library."""
 
 import asyncio
 import json
