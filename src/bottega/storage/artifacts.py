@@ -60,7 +60,9 @@ class ArtifactStore:
         """
         artifact = Artifact(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, size=len(data))
         if not self.objects.renew(artifact.sha256, artifact.size):
-            self.put_stream([data], media_type)
+            with disk(self.staging), draft(self.staging) as made:
+                made.write_bytes(data)
+                self.objects.put(artifact.sha256, made)
         return artifact
 
     def put_file(self, source: Path, media_type: str) -> Artifact:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,20 +14,11 @@ import pytest
 from bottega.storage.cache import Cache, PrivateFolder
 
 
-def write(data: bytes) -> "Make":
-    return Make(data)
+def write(data: bytes) -> Callable[[Path], None]:
+    def make(target: Path) -> None:
+        target.write_bytes(data)
 
-
-class Make:
-    """Writes its data and counts how often it was asked."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.times = 0
-
-    def __call__(self, target: Path) -> None:
-        self.times += 1
-        target.write_bytes(self.data)
+    return make
 
 
 def age(path: Path, seconds: float) -> None:
@@ -38,7 +31,13 @@ def held(cache: Cache) -> set[str]:
 
 
 def test_a_file_is_made_once_however_many_want_it(tmp_path: Path) -> None:
-    cache, make, got = Cache(tmp_path / "cache"), write(b"x" * 100_000), list[bytes]()
+    cache, made, got = Cache(tmp_path / "cache"), list[Path](), list[bytes]()
+
+    def make(target: Path) -> None:
+        made.append(target)
+        time.sleep(0.05)  # the others come meanwhile
+        target.write_bytes(b"whole")
+
     threads = [
         threading.Thread(target=lambda: got.append(cache.get("aa", make).read_bytes())) for _ in range(8)
     ]
@@ -46,8 +45,8 @@ def test_a_file_is_made_once_however_many_want_it(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert got == [make.data] * 8
-    assert make.times == 1
+    assert got == [b"whole"] * 8
+    assert len(made) == 1
 
 
 def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
