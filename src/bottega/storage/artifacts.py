@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from bottega.core.artifact import Artifact
 from bottega.core.errors import InvalidValue, NotFound, StorageFailed, Tampered
-from bottega.storage.cache import GIB, Cache, PrivateFolder
+from bottega.storage.cache import GIB, Cache, PrivateFolder, sweep
 from bottega.storage.disk import disk, draft
 from bottega.storage.objects import LocalObjects, Objects, Stored
 
 CHUNK = 1 << 20  # bytes
+PRIVATE = "private"
 
 
 class ArtifactStore:
@@ -26,7 +27,7 @@ class ArtifactStore:
         *,
         cache_limit: int = 20 * GIB,
     ) -> None:
-        """Join the place of the bytes with a folder on this disk.
+        """Join the place of the bytes with a folder on this disk, and clear away what killed processes had opened there.
 
         Args:
             objects: where the bytes lie; a path means a folder on this disk.
@@ -45,6 +46,8 @@ class ArtifactStore:
             cache = self.objects.root.parent / "cache"
         self.cache = Cache(cache, limit=cache_limit) if isinstance(cache, Path) else cache
         self._private: PrivateFolder | None = None
+        with suppress(StorageFailed):  # a disk that cannot be written may still be read
+            sweep(self.cache.folder / PRIVATE)
 
     @property
     def staging(self) -> Path:
@@ -144,7 +147,7 @@ class ArtifactStore:
         Opened copies lie in a folder of this process until `close` of the view or of this store.
         """
         if self._private is None:
-            self._private = PrivateFolder(self.cache.folder / "private")
+            self._private = PrivateFolder(self.cache.folder / PRIVATE)
         return _Sealed(self, self._private.path, subject_key)
 
     def close(self) -> None:

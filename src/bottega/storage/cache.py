@@ -87,17 +87,13 @@ def _stat(path: Path) -> os.stat_result | None:
 class PrivateFolder:
     """A folder of this process alone (mode 0700) under ``parent``, removed by `close` or when the process ends.
 
-    A killed process removes nothing: whoever makes the next private folder under the same parent sweeps
-    those whose lock nobody holds any more.
+    A killed process removes nothing; `sweep` removes those whose lock nobody holds any more.
     """
 
     def __init__(self, parent: Path) -> None:
         with disk(parent):
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with locked(parent / "lock"):
-                for left in parent.iterdir():
-                    if left.is_dir() and not _alive(left):
-                        shutil.rmtree(left, ignore_errors=True)
                 self.path = Path(tempfile.mkdtemp(dir=parent))
                 self._held = (self.path / "alive").open("wb")
                 fcntl.flock(self._held, fcntl.LOCK_EX)
@@ -110,6 +106,15 @@ class PrivateFolder:
             shutil.rmtree(self.path, ignore_errors=True)
         self._held.close()
         atexit.unregister(self.close)
+
+
+def sweep(parent: Path) -> None:
+    """Remove the private folders that dead processes left under ``parent``."""
+    if parent.is_dir():
+        with disk(parent), locked(parent / "lock"):
+            for left in parent.iterdir():
+                if left.is_dir() and not _alive(left):
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _alive(folder: Path) -> bool:

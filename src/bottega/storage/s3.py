@@ -13,7 +13,7 @@ from bottega.storage.disk import appearing, disk
 from bottega.storage.objects import Objects, Stored, checked
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config
+    from obstore.store import S3Config, S3Credential
 
 CHUNK = 8 << 20  # bytes; four of them are on their way at a time
 MOST_PARTS = 9_000  # S3 allows 10,000 parts
@@ -57,16 +57,20 @@ class S3Objects(Objects):
         config: S3Config = {"region": options.get("region", ["us-east-1"])[0], "disable_bulk_delete": True}
         if endpoint := options.get("endpoint", [""])[0]:
             config["endpoint"] = endpoint
-        if access_key:
-            config |= {"access_key_id": access_key, "secret_access_key": secret_key}
-        if session_token:
-            config["session_token"] = session_token
+        given: S3Credential = {
+            "access_key_id": access_key,
+            "secret_access_key": secret_key,
+            "token": session_token or None,
+            "expires_at": None,
+        }
         self.where = f"s3://{parts.netloc}{parts.path}"
         self.staging = None
         self._store = S3Store(
             parts.netloc,
             prefix=parts.path.strip("/") or None,
             config=config,
+            # Keys in `config` would be joined with a session token that the environment happens to hold.
+            credential_provider=(lambda: given) if access_key else None,
             client_options={
                 "allow_http": endpoint.startswith("http://"),
                 "timeout": timedelta(hours=6),  # for a whole blob; a connection that stalls ends sooner
@@ -81,7 +85,7 @@ class S3Objects(Objects):
         size = max(CHUNK, -(-source.stat().st_size // MOST_PARTS))
         with self._asked():
             self._store.put(checked(name), source, chunk_size=size, max_concurrency=4)
-        source.unlink()
+        source.unlink(missing_ok=True)
 
     def fetch(self, name: str, target: Path) -> None:
         """Receive the blob."""

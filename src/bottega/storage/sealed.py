@@ -30,7 +30,7 @@ class SealedObjects(Objects):
         with disk(folder), draft(folder) as sealed:
             seal_file(source, sealed, self._key)
             self._inner.put(self.name(name), sealed)
-            source.unlink()
+            source.unlink(missing_ok=True)
 
     def fetch(self, name: str, target: Path) -> None:
         """Fetch the sealed file and open it.

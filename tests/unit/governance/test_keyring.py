@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from bottega.core.errors import InvalidValue, NotFound, PolicyDenied, StorageFailed
+from bottega.core.errors import InvalidValue, NotFound, PolicyDenied, StorageFailed, Tampered
 from bottega.governance.keyring import KeyRing
+from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.sealing import open_file
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 
@@ -101,6 +105,8 @@ def test_a_damaged_key_is_named(ring: KeyRing, tmp_path: Path, which: str) -> No
 
 RACE = """
 import sys
+import threading
+import time
 from pathlib import Path
 from bottega.governance.keyring import KeyRing
 ring = KeyRing(Path(sys.argv[1]))
@@ -123,3 +129,46 @@ def test_processes_that_create_a_key_at_once_get_one_key(tmp_path: Path) -> None
         process.stdin.flush()
     keys = {process.communicate(timeout=60)[0].strip() for process in started}
     assert keys == {KeyRing(tmp_path / "keys").key(ADA).hex()}
+
+
+def test_who_reads_while_the_key_is_destroyed_gets_the_key_or_the_refusal(ring: KeyRing) -> None:
+    key = ring.key(ADA, create=True)
+    got: list[bytes] = []
+    refused = threading.Barrier(5)
+
+    def read() -> None:
+        try:
+            while True:
+                got.append(ring.key(ADA, create=True))
+        except PolicyDenied:
+            refused.wait(timeout=60)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(got) < 100:
+        time.sleep(0.001)
+    ring.destroy(ADA)
+    refused.wait(timeout=60)  # all four were refused
+    assert set(got) == {key}
+
+
+def test_what_was_sealed_is_unreadable_once_the_key_is_destroyed(ring: KeyRing, tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "artifacts", tmp_path / "cache")
+    ring.key(BOB, create=True)
+    view = store.sealed(ring.key(ADA, create=True))
+    artifact = view.put(b"Ada Lovelace, 12 St James's Square", "text/plain")
+    assert view.locate(artifact).read_bytes().startswith(b"Ada")
+    ring.destroy(ADA)
+    store.close()
+    with pytest.raises(PolicyDenied):
+        ring.key(ADA)
+    (sealed,) = [store.objects.local(each.name) for each in store.list()]
+    assert sealed
+    left = [path.read_bytes() for path in (tmp_path / "keys").iterdir() if path.stat().st_size == 32]
+    assert len(left) == 2  # the master key and Bob's
+    for key in left:
+        with pytest.raises(Tampered):
+            open_file(sealed, tmp_path / "opened", key)
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"Lovelace" not in path.read_bytes()

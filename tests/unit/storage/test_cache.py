@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bottega.storage.cache import Cache, PrivateFolder
+from bottega.storage.cache import Cache, PrivateFolder, sweep
 
 
 def write(data: bytes) -> Callable[[Path], None]:
@@ -116,10 +116,10 @@ def test_a_process_that_ends_removes_its_folder_and_what_a_killed_one_left_is_sw
     ) as process:
         assert process.stdout
         left = Path(process.stdout.readline().strip())
-        PrivateFolder(private).close()
+        sweep(private)
         assert (left / "secret").exists()  # it lives
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert (left / "secret").exists()
-    PrivateFolder(private).close()
+    sweep(private)
     assert not left.exists()

@@ -3,7 +3,11 @@
 import os
 import socket
 import sys
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from obstore.store import S3Store
@@ -40,6 +44,35 @@ def test_a_url_that_names_no_bucket_is_refused(url: str) -> None:
 def test_one_of_two_keys_is_refused() -> None:
     with pytest.raises(InvalidValue, match="belong together"):
         S3Objects("s3://bucket", access_key="key")
+
+
+class Listener(BaseHTTPRequestHandler):
+    """Writes down who asks."""
+
+    seen: ClassVar[list[Mapping[str, str]]] = []
+
+    def do_HEAD(self) -> None:
+        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        self.send_response(404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def test_given_keys_are_used_as_given_whatever_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "environment")
+    with HTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"s3://bucket?endpoint=http://127.0.0.1:{server.server_port}"
+        S3Objects(url, access_key="mine", secret_key="secret").size(NAME)
+        S3Objects(url, access_key="mine", secret_key="secret", session_token="token").size(NAME)
+        S3Objects(url).size(NAME)
+        server.shutdown()
+    seen = [(each["authorization"].partition("Credential=")[2].partition("/")[0], each.get("x-amz-security-token"))
+            for each in Listener.seen]  # fmt: skip
+    assert seen == [("mine", None), ("mine", "token"), ("environment", "environment")]
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """The integrity scan and garbage collection."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -172,3 +175,40 @@ def test_sealed_objects_are_referenced_by_their_stored_names(store: ArtifactStor
     assert gc(store, {name}, dry_run=False).count == 0
     assert gc(store, {artifact.sha256}, dry_run=False).names == (name,)
     store.close()
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from bottega.storage.artifacts import ArtifactStore
+store = ArtifactStore(Path(sys.argv[1]), Path(sys.argv[2]))
+if sys.argv[3] == "sealed":
+    store = store.sealed(bytes(32))
+
+def chunks():
+    yield b"plain text " * 200_000
+    print("half", flush=True)
+    time.sleep(600)
+
+store.put_stream(chunks(), "text/plain")
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "sealed"])
+def test_a_put_that_is_killed_leaves_no_object_and_is_cleared_away(tmp_path: Path, how: str) -> None:
+    root, cache = tmp_path / "artifacts", tmp_path / "cache"
+    command = [sys.executable, "-c", KILLED, str(root), str(cache), how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "half\n"
+        process.send_signal(signal.SIGKILL)
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and b"plain text" in path.read_bytes()]
+    assert len(left) == 1
+    store = ArtifactStore(root, cache)
+    assert list(store.list()) == []
+    if how == "sealed":  # it lay in the private folder of the dead process, which the next one has swept
+        assert left[0].is_relative_to(cache) and not root.exists()
+    else:
+        assert list(scan(store)) == []  # it may still be in the making
+        assert [each.problem for each in scan(store, leftover_after=-1)] == ["leftover"]
+        assert gc(store, NOTHING, older_than_seconds=-1, dry_run=False).count == 1
+    assert not left[0].exists()
