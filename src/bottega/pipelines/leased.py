@@ -106,8 +106,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         return None
     except asyncio.CancelledError:
         stopped = _ended(order, "stopped", "stopped with its run")
+        if order.cancelled.is_set():
+            write = shop.runs.finish(lease, stopped, worker=worker)
+        else:
+            write = shop.runs.let_go(lease, worker=worker)
         with suppress(LeaseLost):
-            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker))
+            await asyncio.shield(write)
         raise
     except Cancelled as stop:
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})

@@ -247,6 +247,24 @@ class RunStore:
 
         await self._database.write_async(work)
 
+    async def let_go(self, lease: Lease, *, worker: str) -> None:
+        """Give a lease back unused, for another worker; this is no death of the step.
+
+        Raises:
+            LeaseLost: another worker has taken the step over.
+        """
+        claim = lease.claim
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease)
+            self._journal.append(
+                transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
+                why="its worker was asked to leave", holder=claim.holder,
+            )  # fmt: skip
+
+        await self._database.write_async(work)
+
     def close(self, run: Run, *, actor: str) -> None:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
         facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
@@ -312,6 +330,11 @@ class RunStore:
         """Every run, oldest first, without its results."""
         return [_run(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM runs ORDER BY n")]
 
+    def round(self, run_id: str) -> int:
+        """The number of the entry that began the present round of a run; -1 when there is no such run."""
+        rows = self._database.rows("SELECT round FROM runs WHERE id = ?", run_id)
+        return rows[0][0] if rows else -1
+
     def unfinished(self) -> list[str]:
         """Ids of runs that a worker may begin or join."""
         rows = self._database.rows("SELECT id FROM runs WHERE state IN ('planned', 'running') ORDER BY n")
@@ -326,7 +349,7 @@ class RunStore:
 
         def work(transaction: Transaction) -> str:
             known = transaction.execute("SELECT request, run_id FROM calls WHERE key = ?", (key,)).fetchone()
-            if known is None or not begin:
+            if known is None:
                 self._journal.append(
                     transaction, Act.CALL_ACCEPTED, f"run/{run_id}", actor=actor,
                     detail={"key": key, "request": request, "run": run_id},
