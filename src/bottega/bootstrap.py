@@ -40,7 +40,7 @@ def build(
             remedy="give both, or neither to sign with this machine's own key",
         )
     settings = settings or Settings()
-    state = open_state(settings.state, now, url=settings.database)
+    state = open_state(settings.state, now, url=settings.database, silence=settings.silence)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
         artifacts=_artifacts(settings),

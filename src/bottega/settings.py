@@ -45,6 +45,17 @@ def _limits() -> dict[str, int]:
     return found
 
 
+def _silence() -> float:
+    given = environment.get("BOTTEGA_SILENCE", "")
+    if not given:
+        return 20.0
+    if not given.isdecimal() or not 1 <= int(given) <= 3600:
+        raise InvalidValue(
+            f"'{given}' is not a number of seconds", where="BOTTEGA_SILENCE", remedy="set 1 to 3600"
+        )
+    return float(given)
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings; each is one environment variable with its meaning under it."""
@@ -65,6 +76,10 @@ class Settings:
     limits: dict[str, int] = field(default_factory=_limits)
     """``BOTTEGA_LIMITS``: how many steps of an engine may run at once on all hosts, and how many local steps on this one:
     ``openai_chat=8,local=1``."""
+
+    silence: float = field(default_factory=_silence)
+    """``BOTTEGA_SILENCE``: seconds without a heartbeat after which a worker's steps are given to others; 20 by default. The
+    end of a process on this host is seen at once, without it."""
 
     actor: str = field(default_factory=lambda: environment.get("BOTTEGA_ACTOR", "") or f"user:{getuser()}")
     """``BOTTEGA_ACTOR``: who acts, for the record; the login name by default."""

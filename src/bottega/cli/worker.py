@@ -3,12 +3,15 @@
 import asyncio
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
 import click
 
 from bottega.cli.brief import release_options
+
+PAUSE = 5.0  # seconds before a worker whose state cannot be used begins again
 
 
 @click.command()
@@ -17,20 +20,39 @@ from bottega.cli.brief import release_options
 def command(once: bool, **release: Path | None) -> None:
     """Work on every run that waits, beside other workers on this host or others.
 
-    Steps of a worker that is gone are taken over. Ctrl-C ends it; what it was doing may be taken over at once.
+    Steps of a worker that is gone are taken over. Ctrl-C ends it; what it was doing may be taken over at once. When the
+    state cannot be used, on a full disk for example, it lets go of all and begins again until that is mended.
     """
+    from bottega.bootstrap import build
+    from bottega.core.errors import StorageFailed
+
+    build(**release).close()  # what is wrong from the start is told, not waited for
+    while True:
+        try:
+            return _work(once, release)
+        except StorageFailed as error:
+            if once:
+                raise
+            click.echo(f"{error}; beginning again in {PAUSE:.0f} s", err=True)
+            time.sleep(PAUSE)
+
+
+def _work(once: bool, release: dict[str, Path | None]) -> None:
     from bottega.bootstrap import build
     from bottega.service.worker import Worker
 
     stopped = threading.Event()
+    service = build(**release)
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
         service.state.database.wakes.ring()
 
-    service = build(**release)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    worker = Worker(service, say=lambda text: click.echo(text, err=True))
-    asyncio.run(worker.work(until_idle=once, stopped=stopped))
-    service.close()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        worker = Worker(service, say=lambda text: click.echo(text, err=True))
+        asyncio.run(worker.work(until_idle=once, stopped=stopped))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        service.close()

@@ -2,23 +2,32 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from bottega.core.canonical import digest
-from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied, EngineFailed, LeaseLost
+from bottega.core.errors import (
+    BottegaError,
+    Cancelled,
+    EngineBusy,
+    EngineDied,
+    EngineFailed,
+    LeaseLost,
+    StorageFailed,
+)
 from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
 from bottega.governance.redaction import masked, recorded
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.runs import Busy, Claim, Lease
-from bottega.storage.workers import BEAT
 
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
 DELAYS = 5  # times that an engine may ask to come back later
 
+T = TypeVar("T")
 Settle = Callable[[StepResult], StepResult]
 
 
@@ -28,7 +37,8 @@ async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: 
     ``settle`` has the last word on what was made, for example that a person must look at it.
 
     Raises:
-        Cancelled: this task was stopped; what was used is written down.
+        StorageFailed: the state cannot be used: nothing is known to be wrong with the step, and it may be tried again.
+        asyncio.CancelledError: this task was cancelled; the lease is given back.
     """
     claim = claim_for(order, shop)
     while True:
@@ -52,14 +62,40 @@ async def obtained(
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
-            found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+            claiming = asyncio.create_task(shop.runs.claim(claim, worker=worker, host=shop.workers.host))
+            try:
+                found = await to_its_end(claiming)
+            except asyncio.CancelledError:
+                if not claiming.exception() and isinstance(lease := claiming.result(), Lease):
+                    await given_back(lease, shop)
+                raise
             if not isinstance(found, Busy):
                 return found
             if found.worker:
-                shop.workers.watch(found.worker, bell.ring)
-            await bell.wait(min(BEAT, _seconds_until(found.until, shop.now())))
+                shop.workers.watch(found.worker)
+            seconds = shop.workers.beat
+            if found.until:
+                seconds = min(seconds, _seconds_between(shop.now(), found.until))
+            await bell.wait(seconds)
             if cancelled is not None and cancelled.is_set():
                 return None
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """Await what must not stop half-way: a cancellation of this task is raised when it has ended."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(Exception):  # the cancellation is what is told
+            await task
+        raise
+
+
+async def given_back(lease: Lease, shop: Workshop) -> None:
+    """Give a lease back unused. If the state cannot be written, it ends with this process."""
+    with suppress(LeaseLost, StorageFailed):
+        await to_its_end(shop.runs.let_go(lease, worker=shop.workers.id))
 
 
 def claim_for(order: Order, shop: Workshop) -> Claim:
@@ -105,13 +141,15 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
             await shop.runs.died(lease, _evidence(death), worker=worker)
         return None
     except asyncio.CancelledError:
-        stopped = _ended(order, "stopped", "stopped with its run")
         if order.cancelled.is_set():
-            write = shop.runs.finish(lease, stopped, worker=worker)
+            stopped = _ended(order, "stopped", "stopped with its run")
+            with suppress(LeaseLost, StorageFailed):
+                await to_its_end(shop.runs.finish(lease, stopped, worker=worker))
         else:
-            write = shop.runs.let_go(lease, worker=worker)
-        with suppress(LeaseLost):
-            await asyncio.shield(write)
+            await given_back(lease, shop)
+        raise
+    except StorageFailed:
+        await given_back(lease, shop)
         raise
     except Cancelled as stop:
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})
@@ -125,12 +163,14 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
         result = _ended(order, "failed", str(failure))
     try:
-        await shop.runs.finish(
-            lease,
-            result,
-            worker=worker,
-            reusable=reusable(order.step, shop) and not result.blocked,
-            until=until,
+        await to_its_end(
+            shop.runs.finish(
+                lease,
+                result,
+                worker=worker,
+                reusable=reusable(order.step, shop) and not result.blocked,
+                until=until,
+            )
         )
     except LeaseLost:
         return None
@@ -152,7 +192,5 @@ def _after(now: str, seconds: float) -> str:
     return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _seconds_until(until: str, now: str) -> float:
-    if not until:
-        return BEAT
+def _seconds_between(now: str, until: str) -> float:
     return max((datetime.fromisoformat(until) - datetime.fromisoformat(now)).total_seconds(), 0.0)

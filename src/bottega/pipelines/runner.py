@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from bottega.core.artifact import Artifact
-from bottega.core.errors import BudgetExceeded, EngineFailed, LeaseLost
+from bottega.core.errors import BottegaError, BudgetExceeded, EngineFailed, LeaseLost
 from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Made, Run, RunState, StepResult
 from bottega.pipelines.graph import ancestors, is_source, needs, ordered, split
-from bottega.pipelines.leased import REMOTE_AT_ONCE, obtained, settled
+from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back, obtained, settled, to_its_end
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
@@ -65,24 +65,35 @@ class Runner:
         """Run every step that can run, and say what came of it; each step's end is written before the next begins.
 
         Raises:
+            StorageFailed: the state cannot be used; the run is left as it is, and goes on when that is mended.
+            BottegaError: it could not be delivered; the run has failed with this reason.
             asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
         """
-        driving = asyncio.create_task(self._drive_all())
-        heeding = asyncio.create_task(self._heed(driving))
         try:
-            await driving
-        except asyncio.CancelledError:
-            if not self.cancelled.is_set():
-                raise
-        finally:
-            heeding.cancel()
+            async with asyncio.TaskGroup() as group:
+                driving = group.create_task(self._drive_all())
+                heeding = group.create_task(self._heed(driving))
+                driving.add_done_callback(lambda _: heeding.cancel())
+        except (
+            ExceptionGroup
+        ) as several:  # one at a time: the others were cancelled for the first, or fail of the same
+            raise _first(several) from None
         state, reason, error = self._verdict()
         results = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
         ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
         self.run = self.run.model_copy(update={**ended, "results": tuple(results)})
-        await self._deliver()
-        await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+        try:
+            await self._deliver()
+        except BottegaError as error:
+            failed = {"state": "failed", "reason": f"delivery: {error}", "error": type(error).__name__}
+            self.run = self.run.model_copy(update=failed)
+            await self._close()
+            raise
+        await self._close()
         return self.run
+
+    async def _close(self) -> None:
+        await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
 
     async def _heed(self, driving: "asyncio.Task[None]") -> None:
         """Stop when the time is up, when somebody asks for it from whatever process, or when others ended the run.
@@ -106,7 +117,11 @@ class Runner:
         driving.cancel()
 
     async def _deliver(self) -> None:
-        """Deliver under a lease, before the run is closed: a worker that dies here is followed by another."""
+        """Deliver under a lease, before the run is closed: a worker that dies here is followed by another.
+
+        Raises:
+            BottegaError: it cannot be delivered, or to try ended its worker too often.
+        """
         if self.deliver is None:
             return
         run = self.run
@@ -116,10 +131,16 @@ class Runner:
         )  # fmt: skip
         lease = await obtained(claim, self.shop)
         if isinstance(lease, Lease):
-            await asyncio.to_thread(self.deliver, run)
+            try:
+                await to_its_end(asyncio.to_thread(self.deliver, run))
+            except BaseException:
+                await given_back(lease, self.shop)
+                raise
             done = StepResult(step=DELIVERY, key=claim.key, state="done")
             with suppress(LeaseLost):
-                await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
+                await to_its_end(self.shop.runs.finish(lease, done, worker=self.shop.workers.id))
+        elif lease is not None and lease.state == "parked":
+            raise EngineFailed(lease.error, remedy="`bottega resume` with --retry-parked tries again")
 
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
@@ -214,6 +235,12 @@ class Runner:
         if waiting:
             return "awaiting_review", f"a person must look at: {', '.join(waiting)}", ""
         return "released", "", ""
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
+    return error
 
 
 async def _all(tasks: Sequence[asyncio.Task[StepResult]]) -> Sequence[asyncio.Task[StepResult]]:

@@ -19,6 +19,8 @@ from bottega.engines.base import GENERATED, Bench, Card, Engine, failure
 from bottega.engines.process import EngineProcess
 from bottega.governance.policy import Policy
 from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.cache import PrivateFolder, sweep
+from bottega.storage.disk import disk
 from bottega.storage.journal import Journal
 from bottega.storage.runs import RunStore
 from bottega.storage.tickets import Tickets
@@ -52,6 +54,7 @@ class Workshop:
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+    _scratch: PrivateFolder | None = None
 
     def engine(self, engine_id: str) -> Engine:
         """The one instance of an engine.
@@ -90,9 +93,16 @@ class Workshop:
 
     @asynccontextmanager
     async def bench(self, cancelled: threading.Event) -> AsyncGenerator[Bench]:
-        """A bench with a private folder that is gone afterwards."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        """A bench with a private folder that is gone afterwards; what killed processes left of theirs goes first.
+
+        Raises:
+            StorageFailed: the folder cannot be made.
+        """
+        if self._scratch is None:
+            sweep(self.scratch)
+            self._scratch = PrivateFolder(self.scratch)
+        with disk(self.scratch):
+            folder = Path(tempfile.mkdtemp(dir=self._scratch.path))
         try:
             yield Bench(
                 scratch=folder,
@@ -146,8 +156,11 @@ class Workshop:
             ]
 
     def close(self) -> None:
-        """Give back the memory of every engine, and end their processes."""
+        """Give back the memory of every engine, end their processes and remove their folders."""
         for engine in (*self._engines.values(), *self._processes.values()):
             engine.close()
         self._engines.clear()
         self._processes.clear()
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None

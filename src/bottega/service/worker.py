@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from bottega.core.errors import BottegaError
+from bottega.core.errors import BottegaError, StorageFailed
 from bottega.core.run import Run
 from bottega.service.operations import Bottega
 
@@ -27,25 +27,30 @@ class Worker:
         Args:
             until_idle: end when no run is left that this host can do.
             stopped: set it, and ring, to end after letting go of what is in hand.
+
+        Raises:
+            StorageFailed: the state cannot be used. Runs go on with the next worker: begin again as a new one.
         """
         stopped = stopped or threading.Event()
         hands: dict[str, asyncio.Task[None]] = {}
         self._say(f"{await asyncio.to_thread(self._service.shop.workers.register)} is at work")
         with self._service.state.database.wakes.listen() as bell:
-            while not stopped.is_set():
-                bell.clear()
-                for run_id in await asyncio.to_thread(self._service.shop.runs.unfinished):
-                    if run_id not in hands and len(hands) < AT_ONCE and self._may(run_id):
-                        hands[run_id] = asyncio.create_task(self._take(run_id))
-                        hands[run_id].add_done_callback(lambda task: bell.ring())
-                if until_idle and not hands:
-                    return
-                await bell.wait()
-                for run_id in [run_id for run_id, task in hands.items() if task.done()]:
-                    hands.pop(run_id).result()
-            for task in hands.values():
-                task.cancel()
-            await asyncio.gather(*hands.values(), return_exceptions=True)
+            try:
+                while not stopped.is_set():
+                    bell.clear()
+                    for run_id in await asyncio.to_thread(self._service.shop.runs.unfinished):
+                        if run_id not in hands and len(hands) < AT_ONCE and self._may(run_id):
+                            hands[run_id] = asyncio.create_task(self._take(run_id))
+                            hands[run_id].add_done_callback(lambda task: bell.ring())
+                    if until_idle and not hands:
+                        return
+                    await bell.wait()
+                    for run_id in [run_id for run_id, task in hands.items() if task.done()]:
+                        hands.pop(run_id).result()
+            finally:
+                for task in hands.values():
+                    task.cancel()
+                await asyncio.gather(*hands.values(), return_exceptions=True)
 
     def _may(self, run_id: str) -> bool:
         return run_id not in self._refused or self._refused[run_id] != self._round(run_id)
@@ -58,5 +63,7 @@ class Worker:
             run: Run = (await self._service.join(run_id)).run
             self._say(f"run {run.id}: {run.state.replace('_', ' ')} {run.reason}".rstrip())
         except BottegaError as error:  # another host may have the weights or the key
+            if isinstance(error, StorageFailed) and run_id in self._service.shop.runs.unfinished():
+                raise  # it is the state, not the folder of this run
             self._refused[run_id] = self._round(run_id)
             self._say(f"run {run_id} is left to others: {error}")

@@ -14,7 +14,7 @@ from bottega.storage.migrate import migrate
 from bottega.storage.runs import RunStore
 from bottega.storage.sqlite import SQLite
 from bottega.storage.tickets import Tickets
-from bottega.storage.workers import Workers
+from bottega.storage.workers import SILENCE, Workers
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,14 @@ class State:
         self.database.close()
 
 
-def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Seal | None = None) -> State:
+def open_state(
+    folder: Path,
+    now: Callable[[], str],
+    *,
+    url: str = "",
+    seal: Seal | None = None,
+    silence: float = SILENCE,
+) -> State:
     """The state under a folder; ``url`` names a PostgreSQL database in place of the SQLite file.
 
     Raises:
@@ -69,7 +76,7 @@ def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Sea
     except BaseException:
         database.close()
         raise
-    workers = Workers(database, folder / "workers")
+    workers = Workers(database, folder / "workers", silence)
     return State(
         database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
     )

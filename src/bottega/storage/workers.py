@@ -5,15 +5,13 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from bottega.core.errors import StorageFailed
-from bottega.storage.database import Database
+from bottega.storage.database import Database, Transaction
 
-BEAT = 5.0  # seconds between two heartbeats
-SILENCE = 20.0  # seconds of ours without one of theirs after which a worker is taken for gone
+SILENCE = 20.0  # seconds of ours without a heartbeat of theirs after which a worker is taken for gone
 
 
 class Workers:
@@ -21,11 +19,13 @@ class Workers:
 
     On this host a worker's lock file says at once whether it lives: the system gives the lock back when the process
     ends, however it ends. A worker of another host, or one that hangs, is gone when its beat has not moved while this
-    worker's own moved for `SILENCE` seconds: no clocks are compared, and a database that is away silences all alike.
+    worker's own moved for ``silence`` seconds: no clocks are compared, and a database that is away silences all alike.
     A worker that was wrongly taken for gone writes late, and its fencing token is refused.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, silence: float = SILENCE) -> None:
+        self.silence = silence
+        self.beat = silence / 4  # seconds between two heartbeats
         self._database = database
         self._folder = folder
         self.host = f"{socket.gethostname()}-{_boot()}"
@@ -33,6 +33,7 @@ class Workers:
         self._lock: IO[bytes] | None = None
         self._seen: dict[str, tuple[int, int]] = {}  # a worker's beat, and ours when it was new
         self._beats = 0
+        self._watched: set[str] = set()
         self._ending = threading.Event()
         self._beating: threading.Thread | None = None
 
@@ -50,14 +51,18 @@ class Workers:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         except OSError as error:
             raise StorageFailed(f"a worker cannot be registered: {error}", where=str(self._folder)) from error
-        self._database.write(
-            lambda transaction: (
-                transaction.execute(
-                    "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                    (self.id, self.host),
-                ).rowcount
+        here = self._database.rows("SELECT id FROM workers WHERE host = ?", self.host)
+        ended = [worker for (worker,) in here if not self._locked(worker)]
+
+        def work(transaction: Transaction) -> None:
+            for worker in ended:
+                transaction.execute("DELETE FROM workers WHERE id = ?", (worker,))
+            transaction.execute(
+                "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                (self.id, self.host),
             )
-        )
+
+        self._database.write(work)
         self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
         self._beating.start()
         return self.id
@@ -75,12 +80,14 @@ class Workers:
         if rows[0][0] != last:
             self._seen[worker] = (rows[0][0], self._beats)
             return ""
-        return f"no heartbeat for {SILENCE:.0f} s" if (self._beats - since) * BEAT >= SILENCE else ""
+        silent = (self._beats - since) * self.beat
+        return f"no heartbeat for {silent:.0f} s" if silent >= self.silence else ""
 
-    def watch(self, worker: str, call: Callable[[], None]) -> None:
-        """Call back, from another thread, when a worker of this host ends; needs no polling."""
-        if worker.split(":")[1] != self.host or worker == self.id:
+    def watch(self, worker: str) -> None:
+        """Wake who sleeps when a worker of this host ends; needs no polling, and one thread for each such worker."""
+        if worker.split(":")[1] != self.host or worker == self.id or worker in self._watched:
             return
+        self._watched.add(worker)
 
         def wait() -> None:
             try:
@@ -88,7 +95,8 @@ class Workers:
                     fcntl.flock(file, fcntl.LOCK_SH)
             except FileNotFoundError:
                 pass
-            call()
+            self._watched.discard(worker)
+            self._database.wakes.ring()
 
         threading.Thread(target=wait, name="bottega-watch", daemon=True).start()
 
@@ -109,7 +117,7 @@ class Workers:
                 return  # only a line that nobody needs any more
 
     def _beat(self) -> None:
-        while not self._ending.wait(BEAT):
+        while not self._ending.wait(self.beat):
             try:
                 self._database.write(
                     lambda transaction: (
