@@ -1,0 +1,147 @@
+"""The processes that work, and what is done to them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One blow. ``worker`` is the process that held leases."""
+
+    at: float  # seconds since 1970
+    what: str
+    worker: int
+
+
+@dataclass
+class Crew:
+    """Workers, one submitter, and at times a `bottega make` in the foreground, all over one state.
+
+    ``setting`` are environment variables. Every process but the engines' is a group of its own.
+    """
+
+    root: Path
+    setting: Mapping[str, str]
+    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
+    makes: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
+    submitter: "subprocess.Popen[bytes] | None" = None
+    waiting: list[Sequence[Any]] = field(
+        default_factory=list[Sequence[Any]]
+    )  # submitted, not yet said to be safe
+    kills: list[Kill] = field(default_factory=list[Kill])
+
+    @property
+    def variables(self) -> dict[str, str]:
+        path = os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return {**os.environ, "PYTHONPATH": path, **self.setting}
+
+    def start(
+        self, *words: str, log: str, module: str = "bottega", heard: bool = False
+    ) -> "subprocess.Popen[bytes]":
+        """A process of ours; what it says goes to a log that all of its kind share, unless it is heard."""
+        pipe = subprocess.PIPE if heard else None
+        with (self.root / log).open("ab") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *words],
+                stdin=pipe, stdout=pipe or file, stderr=file, env=self.variables, start_new_session=True,
+            )  # fmt: skip
+
+    def keep(self, count: int) -> None:
+        """As many workers as there are to be; those that ended are followed by new ones."""
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        while len(self.workers) < count:
+            self.workers.append(
+                self.start("worker", "--policy", str(self.root / "policy.toml"), log="workers.log")
+            )
+
+    def submit(self, *what: Any) -> None:
+        """Hand a run to the submitter: its id, plan file, folder and options."""
+        if self.submitter is None or self.submitter.poll() is not None:
+            policy = str(self.root / "policy.toml")
+            self.submitter = self.start(
+                policy, log="submit.log", module="benchmarks.chaos.submit", heard=True
+            )
+            os.set_blocking(_pipe(self.submitter.stdout).fileno(), False)
+            for earlier in self.waiting:
+                self._tell(earlier)
+        self.waiting.append(what)
+        self._tell(what)
+
+    def heard(self) -> None:
+        """Take note of what the submitter said is safe."""
+        if self.submitter is not None and (said := _pipe(self.submitter.stdout).read()):
+            safe = set(said.decode().split())
+            self.waiting = [what for what in self.waiting if what[0] not in safe]
+
+    def kill(self, worker: "subprocess.Popen[bytes]", *, group: bool = False) -> None:
+        """Kill a worker, or all of its group."""
+        self.kills.append(Kill(time.time(), "group" if group else "worker", worker.pid))
+        with suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+    def kill_engine(self, worker: "subprocess.Popen[bytes]", choice: float) -> bool:
+        """Kill one of the engine processes of a worker, if there is one."""
+        engines = list(children(worker.pid))
+        if not engines:
+            return False
+        self.kills.append(Kill(time.time(), "engine", worker.pid))
+        with suppress(ProcessLookupError):
+            os.kill(engines[int(choice * len(engines))], signal.SIGKILL)
+        return True
+
+    def note(self, what: str, worker: "subprocess.Popen[bytes]") -> None:
+        """Write a blow down."""
+        self.kills.append(Kill(time.time(), what, worker.pid))
+
+    def kill_other(self, process: "subprocess.Popen[bytes]", what: str) -> None:
+        """Kill a submitter or a `make`."""
+        self.kills.append(Kill(time.time(), what, process.pid))
+        process.kill()
+        process.wait()
+
+    def end(self) -> None:
+        """Ask all to leave, and kill who does not."""
+        everybody = [*self.workers, *self.makes, *filter(None, [self.submitter])]
+        for process in everybody:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in everybody:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.workers, self.makes, self.submitter = [], [], None
+
+    def _tell(self, what: Sequence[Any]) -> None:
+        assert self.submitter is not None
+        with suppress(BrokenPipeError):  # it was killed: the next one is told
+            pipe = _pipe(self.submitter.stdin)
+            pipe.write(f"{json.dumps(what)}\n".encode())
+            pipe.flush()
+
+
+def children(pid: int) -> Iterator[int]:
+    """The engine processes of a process."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in path.read_text().split():
+                if b"process_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    yield int(child)
+
+
+def _pipe(pipe: "IO[bytes] | None") -> "IO[bytes]":
+    assert pipe is not None
+    return pipe
