@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -44,15 +43,17 @@ def _work(once: bool, release: dict[str, Path | None]) -> None:
     stopped = threading.Event()
     service = build(**release)
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop() -> None:
         stopped.set()
         service.state.database.wakes.ring()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    async def work() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         worker = Worker(service, say=lambda text: click.echo(text, err=True))
-        asyncio.run(worker.work(until_idle=once, stopped=stopped))
+        await worker.work(until_idle=once, stopped=stopped)
+
+    try:
+        asyncio.run(work())
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         service.close()

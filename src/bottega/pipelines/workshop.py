@@ -55,6 +55,7 @@ class Workshop:
     _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     _scratch: PrivateFolder | None = None
+    _folders: list[Path] = field(default_factory=list[Path])  # in it, used by nobody and empty
 
     def engine(self, engine_id: str) -> Engine:
         """The one instance of an engine.
@@ -93,16 +94,12 @@ class Workshop:
 
     @asynccontextmanager
     async def bench(self, cancelled: threading.Event) -> AsyncGenerator[Bench]:
-        """A bench with a private folder that is gone afterwards; what killed processes left of theirs goes first.
+        """A bench with a private folder that is gone afterwards.
 
         Raises:
             StorageFailed: the folder cannot be made.
         """
-        if self._scratch is None:
-            sweep(self.scratch)
-            self._scratch = PrivateFolder(self.scratch)
-        with disk(self.scratch):
-            folder = Path(tempfile.mkdtemp(dir=self._scratch.path))
+        folder = self._folders.pop() if self._folders else self._new_folder()
         try:
             yield Bench(
                 scratch=folder,
@@ -111,9 +108,21 @@ class Workshop:
                 threads=self.threads,
                 secret=self.secret,
                 cancelled=cancelled,
+                content=self.artifacts.read,
             )
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            if any(folder.iterdir()):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            else:
+                self._folders.append(folder)  # most engines leave nothing in it
+
+    def _new_folder(self) -> Path:
+        """A folder inside that of this process; what killed processes left of theirs goes first."""
+        if self._scratch is None:
+            sweep(self.scratch)
+            self._scratch = PrivateFolder(self.scratch)
+        with disk(self.scratch):
+            return Path(tempfile.mkdtemp(dir=self._scratch.path))
 
     async def generate(
         self, request: Request, bench: Bench, listen: Listen | None = None
@@ -161,6 +170,7 @@ class Workshop:
             engine.close()
         self._engines.clear()
         self._processes.clear()
+        self._folders.clear()
         if self._scratch is not None:
             self._scratch.close()
             self._scratch = None
