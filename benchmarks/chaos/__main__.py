@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.crew import PLUGIN
+from benchmarks.chaos.crew import install
 from benchmarks.chaos.plans import Mixture
 from benchmarks.chaos.storm import Storm
 from benchmarks.machine import machine
-
-sys.path.insert(0, str(PLUGIN))
 
 ZERO = (
     "runs lost",
@@ -79,6 +77,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=7)
     arguments.add_argument("--json", action="store_true")
     asked = arguments.parse_args()
+    install()
     kinds = ("sqlite", "postgres") if asked.database == "both" else (asked.database,)
     found = {kind: storm(kind, asked.kills, asked.seed) for kind in kinds}
     about = machine(Path(tempfile.gettempdir()))

@@ -41,11 +41,6 @@ class Crew:
     )  # submitted, not yet said to be safe
     kills: list[Kill] = field(default_factory=list[Kill])
 
-    @property
-    def variables(self) -> dict[str, str]:
-        path = os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return {**os.environ, "PYTHONPATH": path, **self.setting}
-
     def start(
         self, *words: str, log: str, module: str = "bottega", heard: bool = False
     ) -> "subprocess.Popen[bytes]":
@@ -54,7 +49,7 @@ class Crew:
         with (self.root / log).open("ab") as file:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *words],
-                stdin=pipe, stdout=pipe or file, stderr=file, env=self.variables, start_new_session=True,
+                stdin=pipe, stdout=pipe or file, stderr=file, env={**os.environ, **self.setting}, start_new_session=True,
             )  # fmt: skip
 
     def keep(self, count: int) -> None:
@@ -140,6 +135,12 @@ def children(pid: int) -> Iterator[int]:
             for child in path.read_text().split():
                 if b"process_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                     yield int(child)
+
+
+def install() -> None:
+    """Make the counting engines known to this process and to those that it starts."""
+    sys.path.insert(0, str(PLUGIN))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _pipe(pipe: "IO[bytes] | None") -> "IO[bytes]":
