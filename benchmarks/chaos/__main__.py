@@ -12,22 +12,8 @@ from typing import Any
 
 from benchmarks.chaos.crew import install
 from benchmarks.chaos.plans import Mixture
-from benchmarks.chaos.storm import Storm
+from benchmarks.chaos.storm import ZERO, Storm
 from benchmarks.machine import machine
-
-ZERO = (
-    "runs lost",
-    "steps finished twice in a round",
-    "steps leased again although finished",
-    "results written under a lost lease",
-    "files and steps with other content than undisturbed",
-    "budget reservations not settled exactly once",
-    "budget accounts that do not add up",
-    "leases left",
-    "scratch folders left",
-    "half-delivered folders left",
-    "folded tables that differ from the journal",
-)
 
 
 @contextmanager

@@ -106,8 +106,8 @@ def counted(entries: Sequence[Entry]) -> dict[str, int]:
     }
 
 
-def takeovers(entries: Sequence[Entry], kills: Sequence[Kill]) -> list[float]:
-    """Seconds from each kill that took a lease away to what came next of that step."""
+def takeovers(entries: Sequence[Entry], kills: Sequence[Kill]) -> list[tuple[float, float]]:
+    """Seconds from each kill that took a lease away until that was noticed, and until somebody had the step again."""
     by_subject: dict[str, list[Entry]] = defaultdict(list)
     leases: dict[int, list[Entry]] = defaultdict(list)  # by process
     ends: dict[int, Entry] = {}  # by token: how the lease was taken away
@@ -118,7 +118,7 @@ def takeovers(entries: Sequence[Entry], kills: Sequence[Kill]) -> list[float]:
             leases[int(entry.actor.split(":")[2])].append(entry)
         elif entry.act in (Act.STEP_LOST, Act.STEP_DIED):
             ends[entry.detail["token"]] = entry
-    found: list[float] = []
+    found: list[tuple[float, float]] = []
     for kill in kills:
         for lease in leases[kill.worker]:
             end = ends.get(lease.n)
@@ -131,8 +131,8 @@ def takeovers(entries: Sequence[Entry], kills: Sequence[Kill]) -> list[float]:
                 continue
             following = [entry for entry in by_subject[lease.subject] if entry.n > end.n]
             if following:
-                found.append(moment(following[0]) - kill.at)
-    return sorted(found)
+                found.append((moment(end) - kill.at, moment(following[0]) - kill.at))
+    return found
 
 
 def moment(entry: Entry) -> float:

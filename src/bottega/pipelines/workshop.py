@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bottega import plugins
 from bottega.catalog.catalog import Catalog
 from bottega.checks.base import Check
 from bottega.core.canonical import digest
-from bottega.core.errors import BottegaError
+from bottega.core.errors import BottegaError, StorageFailed
 from bottega.core.request import Finished, Output, Request, Usage
 from bottega.engines.base import GENERATED, Bench, Card, Engine, failure
 from bottega.engines.process import EngineProcess
@@ -56,6 +56,11 @@ class Workshop:
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
     _scratch: PrivateFolder | None = None
     _folders: list[Path] = field(default_factory=list[Path])  # in it, used by nobody and empty
+
+    def __post_init__(self) -> None:
+        """Clear away what killed processes left."""
+        with suppress(StorageFailed):  # a disk that cannot be written may still be read
+            sweep(self.scratch)
 
     def engine(self, engine_id: str) -> Engine:
         """The one instance of an engine.
@@ -117,9 +122,8 @@ class Workshop:
                 self._folders.append(folder)  # most engines leave nothing in it
 
     def _new_folder(self) -> Path:
-        """A folder inside that of this process; what killed processes left of theirs goes first."""
+        """A folder inside that of this process."""
         if self._scratch is None:
-            sweep(self.scratch)
             self._scratch = PrivateFolder(self.scratch)
         with disk(self.scratch):
             return Path(tempfile.mkdtemp(dir=self._scratch.path))
