@@ -63,6 +63,7 @@ class Crew:
     def submit(self, *what: Any) -> None:
         """Hand a run to the submitter: its id, plan file, folder and options."""
         if self.submitter is None or self.submitter.poll() is not None:
+            _close(self.submitter)
             policy = str(self.root / "policy.toml")
             self.submitter = self.start(
                 policy, log="submit.log", module="benchmarks.chaos.submit", heard=True
@@ -81,7 +82,7 @@ class Crew:
 
     def kill(self, worker: "subprocess.Popen[bytes]", *, group: bool = False) -> None:
         """Kill a worker, or all of its group."""
-        self.kills.append(Kill(time.time(), "group" if group else "worker", worker.pid))
+        self.note("group" if group else "worker", worker)
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -91,7 +92,7 @@ class Crew:
         engines = list(children(worker.pid))
         if not engines:
             return False
-        self.kills.append(Kill(time.time(), "engine", worker.pid))
+        self.note("engine", worker)
         with suppress(ProcessLookupError):
             os.kill(engines[int(choice * len(engines))], signal.SIGKILL)
         return True
@@ -102,7 +103,7 @@ class Crew:
 
     def kill_other(self, process: "subprocess.Popen[bytes]", what: str) -> None:
         """Kill a submitter or a `make`."""
-        self.kills.append(Kill(time.time(), what, process.pid))
+        self.note(what, process)
         process.kill()
         process.wait()
 
@@ -118,6 +119,7 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        _close(self.submitter)
         self.workers, self.makes, self.submitter = [], [], None
 
     def _tell(self, what: Sequence[Any]) -> None:
@@ -135,6 +137,12 @@ def children(pid: int) -> Iterator[int]:
             for child in path.read_text().split():
                 if b"process_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                     yield int(child)
+
+
+def _close(process: "subprocess.Popen[bytes] | None") -> None:
+    for pipe in (process.stdin, process.stdout) if process else ():
+        with suppress(BrokenPipeError):
+            _pipe(pipe).close()
 
 
 def install() -> None:

@@ -128,7 +128,7 @@ def test_a_step_that_kills_its_worker_is_parked_after_three(cli: Cli) -> None:
     lost = told(cli, Act.STEP_LOST)
     assert parked.detail["deaths"] == len(lost) == POISON
     assert {entry.n for entry in lost} <= set(parked.detail["evidence"])
-    assert len(told(cli, Act.STEP_LEASED)) == POISON
+    assert len(told(cli, Act.STEP_LEASED, step="deadly")) == POISON
     (failed,) = told(cli, Act.RUN_FAILED)
     assert (
         "it ended its worker 3 times; see `bottega audit log run/run/step/deadly`" in failed.detail["reason"]
@@ -137,10 +137,10 @@ def test_a_step_that_kills_its_worker_is_parked_after_three(cli: Cli) -> None:
 
     said = cli("resume", "run", *policy, expect=6)
     assert "it ended its worker 3 times" in said.out  # nothing is tried again unasked
-    assert len(told(cli, Act.STEP_LEASED)) == POISON
+    assert len(told(cli, Act.STEP_LEASED, step="deadly")) == POISON
     cli("resume", "run", "--retry-parked", *policy, expect=-signal.SIGKILL)
-    assert len(told(cli, Act.STEP_LEASED)) == POISON + 1
-    assert told(cli, Act.STEP_LEASED)[-1].detail["attempt"] == 1
+    assert len(told(cli, Act.STEP_LEASED, step="deadly")) == POISON + 1
+    assert told(cli, Act.STEP_LEASED, step="deadly")[-1].detail["attempt"] == 1
 
 
 def test_an_engine_that_is_killed_three_times_is_parked_and_an_operator_lets_it_go_on(cli: Cli) -> None:

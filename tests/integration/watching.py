@@ -1,9 +1,12 @@
 """What tests of several processes share: a command line with the counting engines, and a look into its journal."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -59,6 +62,12 @@ def worker(cli: Cli, *words: str) -> Generator["Popen[str]"]:
 
 def entries(cli: Cli, run_id: str = "run") -> list[Entry]:
     """What the journal tells of a run so far."""
+    if cli.within:
+        outside = replace(cli, within=())
+        code = (
+            f"print(*(entry.canonical().decode() for entry in entries({outside!r}, {run_id!r})), sep='\\n')"
+        )
+        return [Entry.model_validate_json(line) for line in _inside(cli, code).split("\n") if line]
     if not (cli.state / "bottega.sqlite").exists():
         return []
     with closing(open_state(cli.state, now)) as state:
@@ -86,6 +95,19 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 def sound(cli: Cli) -> None:
     """The journal verifies, and no lease is left."""
+    if cli.within:
+        _inside(cli, f"sound({replace(cli, within=())!r})")
+        return
     with closing(open_state(cli.state, now)) as state:
         verify_journal(state.journal, [], RecordKey.local(cli.root / "record", "tests.example").vkey)
         assert state.database.rows("SELECT * FROM leases") == []
+
+
+def _inside(cli: Cli, code: str) -> str:
+    """What a line of Python says where the commands run: SQLite follows no path into another mount namespace."""
+    head = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); from pathlib import PosixPath; "
+        "from tests.unit.cli.conftest import Cli; from tests.integration.watching import *; "
+    )
+    command = [*cli.within, sys.executable, "-c", head + code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

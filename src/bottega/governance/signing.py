@@ -130,6 +130,9 @@ class Signer:
                 embed = False  # a file of this type whose container cannot take a manifest
                 store = self._build(source, fresh, provenance, parents, embed)
         except c2pa.C2paError as error:
+            shutil.copyfile(
+                source, fresh
+            )  # raises what the disk has to say: the library keeps that to itself
             raise EngineFailed(
                 f"the file could not be signed: {error}",
                 where=target.name,
