@@ -46,7 +46,9 @@ class PostgresServer:
         )
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it, if it does not run, and wait until it answers."""
+        if self._process is not None:
+            return
         settings = [
             "listen_addresses=", f"unix_socket_directories={self.folder}", f"fsync={'on' if self._fsync else 'off'}",
             "shared_buffers=16MB", "max_connections=200",
@@ -77,7 +79,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stop it and remove its folder."""
-        self.stop()
+        self.stop("immediate")
         shutil.rmtree(self.folder)
 
     @property
