@@ -48,7 +48,7 @@ async def obtained(
     Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
     that hangs, or is on another host, is looked at once a heartbeat.
     """
-    worker = await asyncio.to_thread(shop.workers.register)
+    worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
@@ -106,8 +106,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         return None
     except asyncio.CancelledError:
         stopped = _ended(order, "stopped", "stopped with its run")
+        if order.cancelled.is_set():
+            write = shop.runs.finish(lease, stopped, worker=worker)
+        else:
+            write = shop.runs.let_go(lease, worker=worker)
         with suppress(LeaseLost):
-            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker))
+            await asyncio.shield(write)
         raise
     except Cancelled as stop:
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})
