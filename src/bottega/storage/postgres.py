@@ -84,7 +84,7 @@ class PostgreSQL(Database):
 
     def statements(self, text: str) -> list[str]:
         """Text is compared by its bytes, as SQLite does, whatever the language of the database."""
-        made = statements(text, integer="BIGINT", bytes_="BYTEA", strict="")
+        made = statements(text, integer="BIGINT", bytes_="BYTEA", strict="", keyed="")
         return [statement.replace(" TEXT ", ' TEXT COLLATE "C" ') for statement in made]
 
     def _commit_group(self, group: "Sequence[Any]", durable: bool) -> list[Callable[[], None]]:

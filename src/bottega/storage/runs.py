@@ -259,7 +259,7 @@ class RunStore:
         claim = lease.claim
 
         def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease)
+            self._fence(transaction, lease, worker)
             self._journal.append(
                 transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
                 detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
