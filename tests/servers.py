@@ -33,10 +33,14 @@ class PostgresServer:
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             shutil.chown(self.folder, user.pw_uid, user.pw_gid)
         self._programs = self._reachable(_installed())
-        self._run(
-            "initdb", "--pgdata", self._data, "--username", "bottega", "--auth", "trust", "--encoding", "UTF8",
-            "--locale", "C", "--no-sync",
-        )  # fmt: skip
+        try:
+            self._run(
+                "initdb", "--pgdata", self._data, "--username", "bottega", "--auth", "trust", "--encoding", "UTF8",
+                "--locale", "C", "--no-sync",
+            )  # fmt: skip
+        except BaseException:
+            self.remove()
+            raise
 
     def url(self, **options: str) -> str:
         """Where it is; by default a schema that nobody has used yet."""

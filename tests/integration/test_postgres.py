@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.servers import PostgresServer
+from tests.unit.cli.conftest import Cli, write_plan
 from tests.unit.pipelines.conftest import POLICY, echo, plan_of
 
 from bottega.bootstrap import build, now
@@ -159,6 +160,16 @@ def test_two_workers_share_a_run(postgres: PostgresServer, tmp_path: Path) -> No
             assert acts(bottega.state, f"run/one/step/{step.id}") == ["leased", "finished"]
         assert acts(bottega.state, "run/one").count("released") == 1
         assert (tmp_path / "out" / "text.txt").is_file()
+
+
+def test_the_command_line_needs_one_setting(postgres: PostgresServer, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    write_plan(tmp_path / "plan.json")
+    cli = Cli(tmp_path, {"BOTTEGA_DATABASE": postgres.url()})
+    plan = ("--plan", tmp_path / "plan.json", "--policy", tmp_path / "policy.toml")
+    cli("make", *plan, "--out", tmp_path / "out", "--yes", "--run-id", "mine")
+    assert "mine" in cli("runs").out
+    assert not (cli.state / "bottega.sqlite").exists()
 
 
 def test_many_make_the_tables_at_once(postgres: PostgresServer, tmp_path: Path) -> None:
