@@ -49,7 +49,7 @@ async def obtained(
     Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
     that hangs, or is on another host, is looked at once a heartbeat.
     """
-    worker = await asyncio.to_thread(shop.workers.register)
+    worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()

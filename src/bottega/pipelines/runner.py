@@ -98,10 +98,10 @@ class Runner:
                     self._late = True
                     self.cancelled.set()
                 elif rung:
+                    await asyncio.sleep(HEED)  # a busy run rings often; one look answers all
                     bell.clear()
                     if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
                         self.cancelled.set()
-                    await asyncio.sleep(HEED)  # a busy run rings often
         await asyncio.sleep(GRACE)
         driving.cancel()
 

@@ -37,6 +37,11 @@ class Workers:
         self._beating: threading.Thread | None = None
         self._registering = threading.Lock()  # steps that start together register from several threads
 
+    @property
+    def registered(self) -> str:
+        """This worker's id once it is registered, else ""."""
+        return self.id if self._lock is not None else ""
+
     def register(self) -> str:
         """Take the lock, begin to beat, and give this worker's id. Calling it again changes nothing.
 
