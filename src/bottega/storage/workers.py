@@ -53,22 +53,27 @@ class Workers:
                 return self.id
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._lock = self._place(self.id).open("wb")
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                lock = self._place(self.id).open("wb")
+                fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
                 raise StorageFailed(
                     f"a worker cannot be registered: {error}", where=str(self._folder)
                 ) from error
-            self._database.write(
-                lambda transaction: (
-                    transaction.execute(
-                        "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                        (self.id, self.host),
-                    ).rowcount
+            try:
+                self._database.write(
+                    lambda transaction: (
+                        transaction.execute(
+                            "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                            (self.id, self.host),
+                        ).rowcount
+                    )
                 )
-            )
+            except BaseException:
+                lock.close()
+                raise
             self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
             self._beating.start()
+            self._lock = lock  # only now may steps be leased to it
             return self.id
 
     def gone(self, worker: str) -> str:
