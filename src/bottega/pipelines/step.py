@@ -51,6 +51,7 @@ class Order:
     passages: Sequence[Passage] = ()
     computed: Sequence[str] = ()
     budget: float | None = None  # US dollars left
+    charge: Sequence[str] = ()  # budget accounts that pay for a call without a run
     reserve: Callable[[Transaction, int], None] | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     listen: Callable[[Output], None] | None = None

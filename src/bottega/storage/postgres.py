@@ -87,7 +87,7 @@ class PostgreSQL(Database):
         made = statements(text, integer="BIGINT", bytes_="BYTEA", strict="", keyed="")
         return [statement.replace(" TEXT ", ' TEXT COLLATE "C" ') for statement in made]
 
-    def _commit_group(self, group: "Sequence[Any]", durable: bool) -> list[Callable[[], None]]:
+    def _commit_group(self, group: Sequence[Any], durable: bool) -> list[Callable[[], None]]:
         return patiently(lambda: super(PostgreSQL, self)._commit_group(group, durable), PATIENCE)
 
     def _begin(self, durable: bool) -> Transaction:

@@ -19,7 +19,7 @@ from bottega.storage.database import Cursor
 T = TypeVar("T")
 
 SCHEMA = "bottega"
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between two tries to connect
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries to connect
 
 # A session whose program hangs or whose host is gone gives the writers' lock back by itself; times in milliseconds
 # or, for keepalives, seconds.

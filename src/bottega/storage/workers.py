@@ -36,6 +36,7 @@ class Workers:
         self._watched: set[str] = set()
         self._ending = threading.Event()
         self._beating: threading.Thread | None = None
+        self._registering = threading.Lock()  # steps that start together register from several threads
 
     @property
     def registered(self) -> str:
@@ -48,29 +49,37 @@ class Workers:
         Raises:
             StorageFailed: the folder of locks cannot be written.
         """
-        if self._lock is not None:
+        with self._registering:
+            if self._lock is not None:
+                return self.id
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = self._place(self.id).open("wb")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise StorageFailed(
+                    f"a worker cannot be registered: {error}", where=str(self._folder)
+                ) from error
+            try:
+                self._database.write(self._sign_on)
+            except BaseException:
+                lock.close()
+                raise
+            self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
+            self._beating.start()
+            self._lock = lock  # only now may steps be leased to it
             return self.id
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = self._place(self.id).open("wb")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        except OSError as error:
-            raise StorageFailed(f"a worker cannot be registered: {error}", where=str(self._folder)) from error
-        here = self._database.rows("SELECT id FROM workers WHERE host = ?", self.host)
-        ended = [worker for (worker,) in here if not self._locked(worker)]
 
-        def work(transaction: Transaction) -> None:
-            for worker in ended:
+    def _sign_on(self, transaction: Transaction) -> None:
+        """Known from now on, in the place of those of this host that have ended."""
+        rows = transaction.execute("SELECT id FROM workers WHERE host = ?", (self.host,)).fetchall()
+        for (worker,) in rows:
+            if worker != self.id and not self._locked(worker):
                 transaction.execute("DELETE FROM workers WHERE id = ?", (worker,))
-            transaction.execute(
-                "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                (self.id, self.host),
-            )
-
-        self._database.write(work)
-        self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
-        self._beating.start()
-        return self.id
+        transaction.execute(
+            "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+            (self.id, self.host),
+        )
 
     def gone(self, worker: str) -> str:
         """Why a worker can no longer be at work, or "" while it may be."""
