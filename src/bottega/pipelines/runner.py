@@ -124,10 +124,13 @@ class Runner:
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
         tasks: dict[str, asyncio.Task[StepResult]] = {}
-        async with asyncio.TaskGroup() as group:
-            for step in ordered(self.plan):
-                before = [tasks[need] for need in needs(step)]
-                tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in ordered(self.plan):
+                    before = [tasks[need] for need in needs(step)]
+                    tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        except ExceptionGroup as failures:  # the state cannot be written; one of them says why
+            raise failures.exceptions[0] from failures
 
     async def _drive(
         self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore

@@ -223,7 +223,7 @@ class RunStore:
             detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
 
         def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease)
+            self._fence(transaction, lease, worker)
             if result.outputs:
                 self._contents.keep(transaction, body, holder=claim.holder)
             self._journal.append(
@@ -242,7 +242,7 @@ class RunStore:
         claim = lease.claim
 
         def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease)
+            self._fence(transaction, lease, worker)
             self._journal.append(
                 transaction, Act.STEP_DIED, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
                 detail={"key": claim.key, "token": lease.token, "evidence": dict(evidence)}, holder=claim.holder,
@@ -259,7 +259,7 @@ class RunStore:
         claim = lease.claim
 
         def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease)
+            self._fence(transaction, lease, worker)
             self._journal.append(
                 transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
                 detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
@@ -391,11 +391,13 @@ class RunStore:
         )
         return rows[0][0] if rows else None
 
-    def _fence(self, transaction: Transaction, lease: Lease) -> None:
+    def _fence(self, transaction: Transaction, lease: Lease, worker: str) -> None:
+        """The worker too: a database restored to an earlier moment may give the same token to another."""
         row = transaction.execute(
-            "SELECT token FROM leases WHERE run_id = ? AND step_id = ?", (lease.claim.run, lease.claim.step)
+            "SELECT token, worker FROM leases WHERE run_id = ? AND step_id = ?",
+            (lease.claim.run, lease.claim.step),
         ).fetchone()
-        if row is None or row[0] != lease.token:
+        if row is None or (row[0], row[1]) != (lease.token, worker):
             raise LeaseLost(
                 f"another worker has taken over step '{lease.claim.step}'", where=f"run '{lease.claim.run}'"
             )

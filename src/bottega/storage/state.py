@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bottega.core.errors import ExtraMissing
 from bottega.storage import schema
 from bottega.storage.contents import Contents
 from bottega.storage.database import Database, Transaction
@@ -52,14 +53,22 @@ def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Sea
     """
     database: Database
     if url:
-        from bottega.storage.postgres import PostgreSQL
-
+        try:
+            from bottega.storage.postgres import PostgreSQL
+        except ImportError as error:
+            raise ExtraMissing(
+                "the package 'psycopg' is not installed", remedy="pip install 'bottega[postgres]'"
+            ) from error
         database = PostgreSQL(url)
     else:
         database = SQLite(folder / "bottega.sqlite")
     journal = Journal(database, now, fold, seal)
     contents = Contents(database, seal)
-    migrate(database, journal, contents)
+    try:
+        migrate(database, journal, contents)
+    except BaseException:
+        database.close()
+        raise
     workers = Workers(database, folder / "workers")
     return State(
         database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
