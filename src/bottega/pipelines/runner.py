@@ -149,6 +149,7 @@ class Runner:
             step=step,
             arrived=self._arrived(step),
             run_id=self.run.id,
+            plan=self.run.plan,
             round=self.run.round,
             reuse=self.run.reuse,
             shown=Reviews(self.shop).wanted(self.plan, step),
@@ -158,6 +159,7 @@ class Runner:
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
             computed=self._computed(step),
+            charge=self.run.charge,
             budget=None if cap is None else cap - spent,
             cancelled=self.cancelled,
             listen=lambda output: self.watch(Event("output", step.id, output=output)),
@@ -191,13 +193,15 @@ class Runner:
         results = self._results.values()
         failed = [f"{r.step}: {r.error}" for r in results if r.state == "failed"]
         parked = [f"{r.step}: {r.error}" for r in results if r.state == "parked"]
-        waiting = [r.step for r in results if r.state == "awaiting_review"]
+        waiting = [r.step for r in results if r.state == "awaiting_review" and not r.error]
+        unpaid = [f"{r.step}: {r.error}" for r in results if r.state == "awaiting_review" and r.error]
         if failed or parked:
             return "failed", "; ".join(failed + parked)
         if any(result.state == "stopped" for result in results):
             return "cancelled", "stopped on request"
-        if waiting:
-            return "awaiting_review", f"a person must look at: {', '.join(waiting)}"
+        if waiting or unpaid:
+            looks = [f"a person must look at: {', '.join(waiting)}"] if waiting else []
+            return "awaiting_review", "; ".join(looks + unpaid)
         return "released", ""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bottega.storage import schema
+from bottega.storage.budgets import Budgets
 from bottega.storage.contents import Contents
 from bottega.storage.database import Database, Transaction
 from bottega.storage.fold import fold
@@ -25,6 +26,7 @@ class State:
     contents: Contents
     runs: RunStore
     tickets: Tickets
+    budgets: Budgets
     workers: Workers
 
     def fold_again(self) -> None:
@@ -61,6 +63,6 @@ def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Sea
     contents = Contents(database, seal)
     migrate(database, journal, contents)
     workers = Workers(database, folder / "workers")
-    return State(
-        database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
-    )
+    budgets = Budgets(journal)
+    runs = RunStore(journal, workers, contents, budgets)
+    return State(database, journal, contents, runs, Tickets(journal, contents), budgets, workers)
