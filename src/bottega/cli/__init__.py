@@ -9,6 +9,7 @@ COMMANDS = {
     "make": ("make", "Make deliverables from a brief, or run a plan."),
     "plan": ("plan", "Show what `make` would do, and write it to plan.json."),
     "review": ("review", "Look at what waits for a person, approve or reject it."),
+    "budget": ("budget", "Set what accounts may spend, and see what they have spent."),
     "runs": ("runs", "List runs."),
     "verify": ("verify", "Check signature, hash, checks and parents of files."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),

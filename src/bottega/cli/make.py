@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bottega.cli.brief import brief_options, read_brief, release_options
+from bottega.cli.brief import brief_options, charge_option, read_brief, release_options
 
 
 @click.command()
@@ -18,6 +18,7 @@ from bottega.cli.brief import brief_options, read_brief, release_options
 @click.option("--run-id", default="", help="Name the run; the same id and brief goes on where it stopped.")
 @click.option("--plan-only", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before the plan runs.")
+@charge_option
 @release_options
 @click.option("--json", "machine", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -26,6 +27,7 @@ def command(
     run_id: str,
     plan_only: bool,
     yes: bool,
+    charge: tuple[str, ...],
     signing_key: Path | None,
     certificate: Path | None,
     policy: Path | None,
@@ -46,7 +48,7 @@ def command(
         if plan_file is not None:
             plan = service.read_plan(plan_file)
         else:
-            plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note))
+            plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note, charge=charge))
     if plan_only or not (yes or machine):
         if machine:
             as_json(plan.document())
@@ -55,7 +57,9 @@ def command(
         if plan_only or not click.confirm("Run this plan?", default=True):
             return
     with Watcher(plan, quiet=machine) as watcher:
-        made = asyncio.run(service.make(plan, out, run_id=run_id, watch=watcher, cancelled=watcher.cancelled))
+        made = asyncio.run(
+            service.make(plan, out, run_id=run_id, watch=watcher, cancelled=watcher.cancelled, charge=charge)
+        )
     service.close()
     if machine:
         as_json({"run": made.run.document(), "out": str(made.out or "")})

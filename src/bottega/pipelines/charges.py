@@ -59,7 +59,7 @@ class Meter:
             if unit == MEASURED:
                 found[unit] = math.ceil((time.monotonic() - self.started) * MILLION)
                 continue
-            found[unit] = math.ceil(sum(_counted(unit, usage, card) for usage in known) * MILLION)
+            found[unit] = round(sum(_counted(unit, usage, card) for usage in known) * MILLION)
             found[unit] += lost * -(-ceiling // attempts(step, card)) if charge.billed else 0
         return found
 

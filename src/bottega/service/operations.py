@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
 from bottega.core.entry import Act
-from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
+from bottega.core.errors import BudgetExceeded, EngineFailed, InvalidPlan, NotFound
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Finished, Request
 from bottega.core.run import Made as MadeOutput
@@ -34,6 +34,8 @@ from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.step import Order
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.service.budgets import Ledger
+from bottega.storage.budgets import named
 from bottega.storage.state import State
 
 Watch = Callable[[Event], None]
@@ -64,8 +66,16 @@ class Bottega:
         self.actor = actor
         self._authority = authority
 
-    async def plan(self, brief: Brief, note: Callable[[str], None] = lambda text: None) -> Plan:
+    async def plan(
+        self,
+        brief: Brief,
+        note: Callable[[str], None] = lambda text: None,
+        *,
+        charge: Sequence[str] = (),
+    ) -> Plan:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
+
+        The accounts of ``charge`` pay for reading the intent.
 
         Raises:
             InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
@@ -74,13 +84,14 @@ class Bottega:
             blueprint(wanted.kind)  # an unknown kind shows before any work
         sources = await take_in(brief, self.shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, self._ask_once)
+        accounts = [named(account) for account in charge]
+        intent = await read_intent(brief, lambda request: self._ask_once(request, accounts))
         table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
 
-    async def _ask_once(self, request: Request) -> Sequence[Finished]:
+    async def _ask_once(self, request: Request, charge: Sequence[str]) -> Sequence[Finished]:
         """Ask an engine as a step does: the same question about the same brief is answered once."""
         card = self.shop.card(request.engine)
         model, weights = self.shop.weights(card, request.model)
@@ -93,8 +104,12 @@ class Bottega:
             params=request.params,
             seed=request.seed,
         )
-        order = Order(step, (), "intent", round=self.shop.journal.size(), behalf=self.actor)
+        order = Order(step, (), "intent", round=self.shop.journal.size(), behalf=self.actor, charge=charge)
         result = await settled(order, self.shop)
+        if result.state == "awaiting_review":  # no run that could wait; the same question may be asked again
+            raise BudgetExceeded(
+                result.error, where="reading the brief", remedy="raise the limit: bottega budget set"
+            )
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where="reading the brief")
         locate = self.shop.artifacts.locate
@@ -141,7 +156,8 @@ class Bottega:
 
         An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
         even when a step waits for a person; the run says so. ``reuse`` takes equal results of other runs over;
-        ``release_parked`` tries steps again that were parked because they ended their worker.
+        ``release_parked`` tries steps again that were parked because they ended their worker. The accounts of
+        ``charge`` (``project:kettles``) pay, each in full; what their limits refuse waits for a person.
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
@@ -167,6 +183,7 @@ class Bottega:
             out=str(out.absolute()) if out else "",
         )
         files = [source.sha256 for source in plan.sources]
+        how["charge"] = [named(account) for account in how.get("charge", ())]
         return self.shop.runs.submit(run, plan, actor=self.actor, files=files, **how)
 
     async def _work(
@@ -236,6 +253,10 @@ class Bottega:
     def reviews(self) -> "Reviews":
         """What waits for a person."""
         return Reviews(self.shop)
+
+    def budgets(self) -> Ledger:
+        """Accounts that pay: limits, and what was spent."""
+        return Ledger(self.state, self.actor)
 
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""

@@ -70,7 +70,11 @@ class Budgets:
         """
         named(account)
         if (limit is not None and not 0 <= limit <= 2**53) or not 0 <= near <= MILLION:
-            raise InvalidValue("a limit is not negative, and 'near' is a share of it", where=account)
+            raise InvalidValue(
+                "a limit is not negative, and 'near' is a share of it",
+                where=account,
+                remedy="give a limit from 0, and --near between 0 and 1",
+            )
         detail: JsonObject = {"unit": unit, "limit": limit, "near": near, "period": period}
         self._append(transaction, Act.ACCOUNT_SET, account, actor=actor, detail=detail, why=why)
 
