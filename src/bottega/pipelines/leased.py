@@ -52,7 +52,7 @@ async def obtained(
     Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
     that hangs, or is on another host, is looked at once a heartbeat.
     """
-    worker = await asyncio.to_thread(shop.workers.register)
+    worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
@@ -118,8 +118,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     except asyncio.CancelledError as stop:
         stopped = _ended(order, "stopped", "stopped with its run")
         used = _used(lease, order, shop, meter, stop)
+        if order.cancelled.is_set():
+            write = shop.runs.finish(lease, stopped, worker=worker, used=used)
+        else:
+            write = shop.runs.let_go(lease, worker=worker, used=used)
         with suppress(LeaseLost):
-            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker, used=used))
+            await asyncio.shield(write)
         raise
     except Cancelled as stop:
         ended = stop

@@ -20,6 +20,7 @@ from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
 from bottega.pipelines.charges import ATTEMPTS, Meter
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.small import SMALL
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,13 @@ def admit(order: Order) -> Request:
 
 
 async def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
-    """Store what an engine finished; off the event loop, because it waits for the disk."""
-    return await asyncio.to_thread(_keep, files, step, bench, shop)
+    """Store what an engine finished; off the event loop where that waits for a disk."""
+    few = shop.artifacts.objects.quick and all(
+        len(file.data or b"") <= SMALL and not file.path for file in files
+    )
+    return (
+        _keep(files, step, bench, shop) if few else await asyncio.to_thread(_keep, files, step, bench, shop)
+    )
 
 
 def _keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:

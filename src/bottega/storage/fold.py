@@ -53,7 +53,7 @@ def _submitted(transaction: Transaction, line: Line) -> None:
         "INSERT INTO runs (id, n, round, state, brief, plan, out, created_at, finished_at, reason, error, requested_by, "
         "holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, 0) "
         "ON CONFLICT (id) DO UPDATE SET state = 'planned', plan = excluded.plan, out = excluded.out, "
-        "reuse = excluded.reuse, charge = excluded.charge, stop_asked = 0",
+        "reuse = excluded.reuse, stop_asked = 0",
         (
             run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
             line.at, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),

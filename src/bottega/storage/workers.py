@@ -36,6 +36,11 @@ class Workers:
         self._ending = threading.Event()
         self._beating: threading.Thread | None = None
 
+    @property
+    def registered(self) -> str:
+        """This worker's id once it is registered, else ""."""
+        return self.id if self._lock is not None else ""
+
     def register(self) -> str:
         """Take the lock, begin to beat, and give this worker's id. Calling it again changes nothing.
 

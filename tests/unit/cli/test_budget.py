@@ -36,7 +36,7 @@ def test_a_limit_holds_a_run_back_until_it_is_raised(cli: Cli) -> None:
         "budget", "set", "project:kettles", "--unit", "compute_second", "--limit", "60", "--why", "it pays"
     )
     assert "run kit waited for it" in said.out and "bottega resume kit" in said.out
-    make(cli, 0)
+    cli("resume", "kit", "--policy", cli.root / "policy.toml")
     assert (cli.root / "out" / "second.txt").read_text() == "one two\nthree four"
 
     (row,) = [each for each in cli("budget", "list", "--json").json

@@ -10,7 +10,7 @@ from tests.unit.pipelines.conftest import echo, plan_of
 
 from bottega.bootstrap import now
 from bottega.core.entry import Act
-from bottega.core.errors import Cancelled, EngineBusy, EngineFailed
+from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidBrief
 from bottega.core.plan import Plan
 from bottega.core.request import Usage
 from bottega.core.run import Run
@@ -181,6 +181,16 @@ async def test_an_answer_that_comes_before_the_run_is_closed_is_not_missed(
     await working
     assert state_of(shop) == "planned"
     assert (await work(plan)).state == "released"
+
+
+async def test_who_pays_for_a_run_is_settled_when_it_is_submitted(work: Work, shop: Workshop) -> None:
+    plan = plan_of(echo("a", params={"fail": "no paper"}, checks={}))
+    await work(plan)
+    with pytest.raises(InvalidBrief, match="charged to project:kettles"):
+        await work(plan, charge=("team:home",))
+    run = await work(plan, charge=())
+    assert run.charge == (KETTLES,)
+    assert len(acts(shop)) == 4
 
 
 async def test_what_was_made_is_shown_to_a_person_without_paying_again(work: Work, shop: Workshop) -> None:
