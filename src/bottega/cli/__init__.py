@@ -14,6 +14,7 @@ COMMANDS = {
     "review": ("review", "Look at what waits for a person, approve or reject it."),
     "budget": ("budget", "Set what accounts may spend, and see what they have spent."),
     "runs": ("runs", "List runs."),
+    "replay": ("replay", "Make a run, or a delivered file, again and compare every byte."),
     "verify": ("verify", "Check signature, hash, checks and parents of files."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),

@@ -16,6 +16,7 @@ from bottega.cli.brief import brief_options, charge_option, read_brief, release_
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("--run-id", default="", help="Name the run; the same id and brief goes on where it stopped.")
+@click.option("--idempotency-key", default="", help="The same key and plan give the same run, for programs.")
 @click.option("--plan-only", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before the plan runs.")
 @charge_option
@@ -27,6 +28,7 @@ def command(
     plan_file: Path | None,
     out: Path,
     run_id: str,
+    idempotency_key: str,
     plan_only: bool,
     yes: bool,
     charge: tuple[str, ...],
@@ -61,21 +63,18 @@ def command(
         if plan_only or not click.confirm("Run this plan?", default=True):
             return
     if detach:
-        run = service.submit(plan, out, run_id=run_id, reuse=not no_reuse, charge=charge)
+        run = service.submit(
+            plan, out, run_id=run_id, idempotency_key=idempotency_key, reuse=not no_reuse, charge=charge
+        )
         service.close()
         if machine:
             return as_json({"run": run.document(), "out": run.out})
         return click.echo(f"run {run.id} waits for a worker: bottega worker")
     with Watcher(plan, quiet=machine) as watcher:
         making = service.make(
-            plan,
-            out,
-            run_id=run_id,
-            watch=watcher,
-            cancelled=watcher.cancelled,
-            reuse=not no_reuse,
-            charge=charge,
-        )
+            plan, out, run_id=run_id, idempotency_key=idempotency_key, watch=watcher,
+            cancelled=watcher.cancelled, reuse=not no_reuse, charge=charge,
+        )  # fmt: skip
         made = asyncio.run(making)
     service.close()
     tell(made, machine)

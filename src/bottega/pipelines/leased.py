@@ -12,6 +12,7 @@ from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
 from bottega.governance.redaction import masked, recorded
 from bottega.pipelines.charges import Meter, ask, charge_for
+from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.budgets import Charge
@@ -77,6 +78,8 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         "seed": step.seed,
         "params": recorded(step.params, shop.policy.record),
         "inputs": {item.name: item.artifact.sha256 for item in order.arrived},
+        "charge": [*order.charge],
+        **(machine(shop.threads) if local else {}),
     }
     return Claim(
         run=order.run_id,
@@ -90,7 +93,7 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         shown=order.shown,
         at_once=shop.limits.get(step.engine, 1 if local else REMOTE_AT_ONCE),
         here_at_once=shop.limits.get("local", 1),
-        detail={name: value for name, value in with_what.items() if value not in ("", None, {})},
+        detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
         behalf=order.behalf,
         holder=order.holder,
         charge=_charge(order, shop) if order.charge else None,
