@@ -133,8 +133,11 @@ class Runner:
         if isinstance(lease, Lease):
             try:
                 await to_its_end(asyncio.to_thread(self.deliver, run))
-            except BaseException:
+            except asyncio.CancelledError:
                 await given_back(lease, self.shop)
+                raise
+            except Exception as error:
+                await given_back(lease, self.shop, why=f"it could not be delivered: {error}")
                 raise
             done = StepResult(step=DELIVERY, key=claim.key, state="done")
             with suppress(LeaseLost):
@@ -183,6 +186,7 @@ class Runner:
             step=step,
             arrived=self._arrived(step),
             run_id=self.run.id,
+            plan=self.run.plan,
             round=self.run.round,
             reuse=self.run.reuse,
             shown=Reviews(self.shop).wanted(self.plan, step),
@@ -192,6 +196,7 @@ class Runner:
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
             computed=self._computed(step),
+            charge=self.run.charge,
             budget=None if cap is None else cap - spent,
             cancelled=self.cancelled,
             listen=lambda output: self.watch(Event("output", step.id, output=output)),
@@ -234,9 +239,11 @@ class Runner:
         failed = [f"{r.step}: {r.error}" for r in results if r.state in ("failed", "parked")]
         if failed:
             return "failed", "; ".join(failed), ""
-        waiting = [r.step for r in results if r.state == "awaiting_review"]
-        if waiting:
-            return "awaiting_review", f"a person must look at: {', '.join(waiting)}", ""
+        waiting = [r.step for r in results if r.state == "awaiting_review" and not r.error]
+        unpaid = [f"{r.step}: {r.error}" for r in results if r.state == "awaiting_review" and r.error]
+        if waiting or unpaid:
+            looks = [f"a person must look at: {', '.join(waiting)}"] if waiting else []
+            return "awaiting_review", "; ".join(looks + unpaid), ""
         return "released", "", ""
 
 

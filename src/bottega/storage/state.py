@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bottega.core.errors import ExtraMissing
 from bottega.storage import schema
+from bottega.storage.budgets import Budgets
 from bottega.storage.contents import Contents
 from bottega.storage.database import Database, Transaction
 from bottega.storage.fold import fold
@@ -26,6 +27,7 @@ class State:
     contents: Contents
     runs: RunStore
     tickets: Tickets
+    budgets: Budgets
     workers: Workers
 
     def fold_again(self) -> None:
@@ -77,6 +79,6 @@ def open_state(
         database.close()
         raise
     workers = Workers(database, folder / "workers", silence)
-    return State(
-        database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
-    )
+    budgets = Budgets(journal)
+    runs = RunStore(journal, workers, contents, budgets)
+    return State(database, journal, contents, runs, Tickets(journal, contents), budgets, workers)
