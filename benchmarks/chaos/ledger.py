@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +189,7 @@ def folded_again(state: State) -> int:
 
 
 def budgets(state: State, entries: Sequence[Entry]) -> dict[str, int]:
-    """Whether what was reserved is settled, once, and adds up to what was spent; nothing where there are no budgets."""
-    if find_spec("bottega.storage.budgets") is None:
-        return {}
+    """Whether what was reserved is settled, once, and adds up to what was spent."""
     reserved: Counter[tuple[str, int]] = Counter()
     settled: Counter[tuple[str, int]] = Counter()
     spent: Counter[tuple[str, str]] = Counter()

@@ -128,8 +128,7 @@ class Storm:
             policy = str(self.root / "policy.toml")
             self._crew.makes.append(self._crew.start("make", *words, "--policy", policy, log="makes.log"))
         else:
-            charge = {"charge": ["project:chaos"]} if budgets(self._service.state, ()) else {}
-            self._crew.submit(f"run-{number}", str(plan), str(out), charge)
+            self._crew.submit(f"run-{number}", str(plan), str(out), {"charge": ["project:chaos"]})
 
     def _strike(self) -> None:
         crew, random = self._crew, self._random

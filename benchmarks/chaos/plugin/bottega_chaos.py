@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bottega.core.request import Finished, Output, Request
-from bottega.engines.base import Bench, Card, Engine, Params, Port, parts_at
+from bottega.core.request import Finished, Output, Request, Usage
+from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
 
 
 class SlipParams(Params, frozen=True):
@@ -45,7 +45,13 @@ class Slip(Engine):
             bench.check_cancelled()
             await asyncio.sleep(min(left, 0.05))
         add(params.slips, "made", name)
+        yield Usage(output_units=len(params.text.split()), unit="word")
         yield Finished(port="text", media_type="text/plain", data=data)
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """At most ten words, and the time that was asked for."""
+        seconds = params.seconds if isinstance(params, SlipParams) else 0.0
+        return Estimate(seconds=seconds + 0.1, units={"word": 10.0})
 
 
 class SlipApart(Slip):
