@@ -26,7 +26,7 @@ from bottega.pipelines.runner import Event
 from bottega.service import Bottega
 from bottega.settings import Settings
 from bottega.storage import postgres as module
-from bottega.storage import schema, workers
+from bottega.storage import schema
 from bottega.storage.database import Transaction
 from bottega.storage.postgres import PostgreSQL
 from bottega.storage.state import State, open_state
@@ -48,7 +48,7 @@ def own_server(second_server: PostgresServer) -> PostgresServer:
 
 def service(tmp_path: Path, url: str) -> Bottega:
     (tmp_path / "policy.toml").write_text(POLICY)
-    settings = Settings(home=tmp_path / "home", state=tmp_path / "state", database=url)
+    settings = Settings(home=tmp_path / "home", state=tmp_path / "state", database=url, silence=2.0)
     return build(settings, policy=tmp_path / "policy.toml")
 
 
@@ -66,10 +66,7 @@ def folded(state: State) -> list[list[object]]:
     return [sorted(state.database.rows(f"SELECT * FROM {table}")) for table in schema.FOLDED_TABLES]
 
 
-def test_a_restart_in_mid_run_is_waited_out(
-    own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workers, "BEAT", 0.1)
+def test_a_restart_in_mid_run_is_waited_out(own_server: PostgresServer, tmp_path: Path) -> None:
     restarts: list[threading.Thread] = []
 
     def restart() -> None:

@@ -25,6 +25,14 @@ def test_a_wrong_number_of_threads_names_the_variable(monkeypatch: pytest.Monkey
     assert caught.value.where == "BOTTEGA_THREADS"
 
 
+@pytest.mark.parametrize("given", ["x", "0", "2.5", "3601"])
+def test_a_wrong_silence_names_the_variable(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("BOTTEGA_SILENCE", given)
+    with pytest.raises(InvalidValue) as caught:
+        Settings()
+    assert caught.value.where == "BOTTEGA_SILENCE"
+
+
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOTTEGA_OPENAI_API_KEY", "sk-secret")
     assert "sk-secret" not in repr(Settings())

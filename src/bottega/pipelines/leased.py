@@ -104,7 +104,7 @@ async def given_back(
     *,
     why: str = "its worker was asked to leave",
 ) -> None:
-    """Give a lease back unfinished. If the state cannot be written, it ends with this process."""
+    """Give a lease back unfinished, even when the state cannot be written: then whoever wants it next takes it over."""
     with suppress(LeaseLost, StorageFailed):
         await to_its_end(shop.runs.let_go(lease, worker=shop.workers.id, used=used, why=why))
 
@@ -201,6 +201,9 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         )
     except LeaseLost:
         return None
+    except StorageFailed as error:
+        await given_back(lease, shop, _used(lease, order, shop, meter, ended), why=error.message)
+        raise
     return result
 
 

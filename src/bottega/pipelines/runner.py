@@ -131,17 +131,17 @@ class Runner:
         )  # fmt: skip
         lease = await obtained(claim, self.shop)
         if isinstance(lease, Lease):
+            done = StepResult(step=DELIVERY, key=claim.key, state="done")
             try:
                 await to_its_end(asyncio.to_thread(self.deliver, run))
+                with suppress(LeaseLost):
+                    await to_its_end(self.shop.runs.finish(lease, done, worker=self.shop.workers.id))
             except asyncio.CancelledError:
                 await given_back(lease, self.shop)
                 raise
             except Exception as error:
                 await given_back(lease, self.shop, why=f"it could not be delivered: {error}")
                 raise
-            done = StepResult(step=DELIVERY, key=claim.key, state="done")
-            with suppress(LeaseLost):
-                await to_its_end(self.shop.runs.finish(lease, done, worker=self.shop.workers.id))
         elif lease is not None and lease.state == "parked":
             raise EngineFailed(lease.error, remedy="`bottega resume` with --retry-parked tries again")
 

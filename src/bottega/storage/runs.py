@@ -7,7 +7,7 @@ from typing import Any
 
 from bottega.core.canonical import digest_bytes
 from bottega.core.entry import Act
-from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
+from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound, StorageFailed
 from bottega.core.plan import Plan
 from bottega.core.run import Made, Run, StepResult, StepState
 from bottega.core.value import JsonObject
@@ -79,6 +79,7 @@ class RunStore:
         self._database = journal.database
         self._workers = workers
         self._contents = contents
+        self._given_up: dict[int, str] = {}  # leases of this process that could not be given back, and why
 
     @property
     def wakes(self) -> Wakes:
@@ -193,7 +194,7 @@ class RunStore:
                 mine = lease[0] == claim.run and lease[1] == claim.step
                 if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
                     continue
-                if gone := self._workers.gone(lease[3]):
+                if gone := self._workers.gone(lease[3]) or self._given_up.get(lease[2], ""):
                     counts = self._lost(transaction, lease, gone, worker)
                     deaths += counts if mine else 0
                 elif mine:
@@ -287,6 +288,7 @@ class RunStore:
 
         Raises:
             LeaseLost: another worker has taken the step over.
+            StorageFailed: it cannot be written; whoever claims the step in this process takes the lease over.
         """
         claim = lease.claim
 
@@ -299,7 +301,11 @@ class RunStore:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await self._database.write_async(work, durable=lease.charged)
+        try:
+            await self._database.write_async(work, durable=lease.charged)
+        except StorageFailed:
+            self._given_up[lease.token] = why
+            raise
 
     def close(self, run: Run, *, actor: str) -> None:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bottega.storage import workers as module
 from bottega.storage.database import Transaction
 from bottega.storage.sqlite import SQLite
 from bottega.storage.workers import Workers
@@ -17,9 +16,7 @@ THERE = "worker:elsewhere-1:7:abcd"  # of another host
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLite]:
-    monkeypatch.setattr(module, "BEAT", 0.02)
-    monkeypatch.setattr(module, "SILENCE", 0.1)
+def database(tmp_path: Path) -> Iterator[SQLite]:
     with closing(SQLite(tmp_path / "bottega.sqlite")) as made:
 
         def begin(transaction: Transaction) -> None:
@@ -32,7 +29,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLite
 
 @pytest.fixture
 def workers(database: SQLite, tmp_path: Path) -> Iterator[Workers]:
-    with closing(Workers(database, tmp_path / "workers")) as made:
+    with closing(Workers(database, tmp_path / "workers", silence=0.1)) as made:
         made.register()
         yield made
 

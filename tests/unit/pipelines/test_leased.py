@@ -1,0 +1,97 @@
+"""A step under a lease, when it is cancelled or the state cannot be used."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.unit.pipelines.conftest import Work, echo, plan_of
+
+from bottega.core.entry import Act
+from bottega.core.errors import InvalidPlan, StorageFailed
+from bottega.core.run import Run
+from bottega.pipelines.workshop import Workshop
+
+
+def acts(shop: Workshop) -> list[Act]:
+    return [entry.act for entry in shop.journal.about("run/run")]
+
+
+@pytest.fixture
+def database_file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "bottega.sqlite"
+
+
+async def test_a_lease_that_comes_after_the_cancellation_is_given_back(
+    runner: Work, shop: Workshop, database_file: Path
+) -> None:
+    shop.workers.register()
+    work = runner(plan_of(echo("a")))
+    with closing(sqlite3.connect(database_file, isolation_level=None)) as another:
+        another.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(work.work())
+        await asyncio.sleep(0.3)  # the claim waits for the other process
+        task.cancel()
+        await asyncio.sleep(0.1)
+        another.execute("ROLLBACK")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert acts(shop)[-2:] == [Act.STEP_LEASED, Act.STEP_LOST]
+    assert shop.journal.about("run/run")[-1].detail["counts"] is False
+    assert (await runner(plan_of(echo("a"))).work()).state == "released"
+
+
+async def test_a_state_that_cannot_be_used_is_one_error_and_no_failure_of_the_step(
+    runner: Work, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(echo("a"), echo("b"), echo("c", after=("a", "b")))
+    work = runner(plan)
+
+    def full(*given: object) -> None:
+        raise StorageFailed("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.artifacts, "put", full)
+        with pytest.raises(StorageFailed, match="the disk is full"):
+            await work.work()
+    assert Act.STEP_FAILED not in acts(shop)
+    assert shop.runs.get("run")[0].state == "running"
+    lost = [entry for entry in shop.journal.about("run/run") if entry.act is Act.STEP_LOST]
+    assert lost[0].why == "the disk is full"
+    assert not any(entry.detail["counts"] for entry in lost)  # no death of a step
+    assert (await runner(plan, "run").work()).state == "released"
+
+
+async def test_a_lease_that_cannot_be_given_back_is_taken_over_by_the_next_who_wants_it(
+    runner: Work, shop: Workshop, database_file: Path
+) -> None:
+    shop.workers.register()
+    plan = plan_of(echo("a"))
+    work = runner(plan)
+    with closing(sqlite3.connect(database_file, isolation_level=None)) as another:
+        another.execute(
+            "CREATE TRIGGER full BEFORE DELETE ON leases BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+        with pytest.raises(StorageFailed, match="disk is full"):
+            await work.work()
+        assert acts(shop)[-1] == Act.STEP_LEASED
+        another.execute("DROP TRIGGER full")
+    run = await asyncio.wait_for(runner(plan).work(), 30)
+    assert run.state == "released"
+
+
+async def test_what_cannot_be_delivered_fails_the_run_and_holds_no_lease(
+    runner: Work, shop: Workshop
+) -> None:
+    work = runner(plan_of(echo("a")))
+
+    def refuse(run: Run) -> None:
+        raise InvalidPlan("the name is taken")
+
+    work.deliver = refuse
+    with pytest.raises(InvalidPlan):
+        await work.work()
+    run = shop.runs.get("run")[0]
+    assert (run.state, run.error) == ("failed", "InvalidPlan")
+    assert acts(shop)[-2:] == [Act.STEP_LOST, Act.RUN_FAILED]
