@@ -62,8 +62,11 @@ class Worker:
         try:
             run: Run = (await self._service.join(run_id)).run
             self._say(f"run {run.id}: {run.state.replace('_', ' ')} {run.reason}".rstrip())
-        except BottegaError as error:  # another host may have the weights or the key
-            if isinstance(error, StorageFailed) and run_id in self._service.shop.runs.unfinished():
+        except BottegaError as error:
+            if run_id not in self._service.shop.runs.unfinished():
+                self._say(f"run {run_id}: failed {error}")
+            elif isinstance(error, StorageFailed):
                 raise  # it is the state, not the folder of this run
-            self._refused[run_id] = self._round(run_id)
-            self._say(f"run {run_id} is left to others: {error}")
+            else:  # another host may have the weights or the key
+                self._refused[run_id] = self._round(run_id)
+                self._say(f"run {run_id} is left to others: {error}")
