@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from bottega.core.brief import Brief
 from bottega.core.canonical import canonical_json
@@ -80,6 +81,35 @@ def test_an_approved_budget_does_not_expire(state: State) -> None:
     states = {each.id: each.state for each in state.tickets.find()}
     assert (states.pop(used), states.pop(left)) == ("approved", "expired")
     assert list(states.values()) == ["open"]  # its run still waits
+
+
+class Vault:
+    """Keeps each holder's content under a key of its own, in memory."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Fernet] = {}
+
+    def close(self, holder: str, plain: bytes) -> bytes:
+        return self.keys.setdefault(holder, Fernet(Fernet.generate_key())).encrypt(plain)
+
+    def open(self, holder: str, sealed: bytes) -> bytes | None:
+        return self.keys[holder].decrypt(sealed) if holder in self.keys else None
+
+
+def test_what_is_about_a_data_subject_is_sealed_and_goes_with_its_key(tmp_path: Path) -> None:
+    vault = Vault()
+    state = open_state(tmp_path, lambda: MORNING, seal=vault)
+    ticket = state.tickets.open(budget("about Mrs Lane", holder="p1", expires_s=60), actor="w")
+    plain = state.tickets.open(budget("near"), actor="w")
+    state.tickets.decide(
+        ticket, "reject", "Ada", b'{"why":"Mrs Lane objects"}', "Mrs Lane objects", rule=only
+    )
+    assert state.tickets.find(start=ticket)[0].decisions == (b'{"why":"Mrs Lane objects"}',)
+    assert not any(b"Lane" in text for _, text, _ in state.journal.entries(0, state.journal.size()))
+    vault.keys.clear()
+    assert [each.id for each in state.tickets.find()] == [plain]
+    assert state.tickets.due(EVENING) == 0
+    state.close()
 
 
 def test_nothing_waits_without_a_timer(state: State) -> None:
