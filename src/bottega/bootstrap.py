@@ -11,16 +11,20 @@ from bottega.pipelines.workshop import Workshop
 from bottega.service import Bottega
 from bottega.settings import Settings
 from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.database import Database
+from bottega.storage.objects import LocalObjects, Objects
+from bottega.storage.small import SmallObjects
 from bottega.storage.state import open_state
 
 
 def now() -> str:
     """The time, RFC 3339 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def build(
     settings: Settings | None = None,
+    /,
     *,
     signing_key: Path | None = None,
     certificate: Path | None = None,
@@ -42,7 +46,7 @@ def build(
     state = open_state(settings.state, now, url=settings.database)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
-        artifacts=ArtifactStore(settings.state / "artifacts"),
+        artifacts=_artifacts(settings, state.database),
         runs=state.runs,
         journal=state.journal,
         tickets=state.tickets,
@@ -52,6 +56,7 @@ def build(
         scratch=settings.state / "scratch",
         now=now,
         threads=settings.threads,
+        limits=settings.limits,
         secret=lambda name: secrets.get(name, ""),
     )
 
@@ -61,3 +66,13 @@ def build(
         return Authority.local(settings.state / "keys")
 
     return Bottega(shop, authority, state, actor=settings.actor)
+
+
+def _artifacts(settings: Settings, database: Database) -> ArtifactStore:
+    folder = settings.state / "artifacts"
+    objects: Objects = LocalObjects(folder)
+    if settings.artifacts:
+        from bottega.storage.s3 import S3Objects
+
+        objects = S3Objects(settings.artifacts)
+    return ArtifactStore(SmallObjects(database, objects), settings.state / "cache")

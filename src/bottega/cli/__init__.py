@@ -8,8 +8,12 @@ import click
 COMMANDS = {
     "make": ("make", "Make deliverables from a brief, or run a plan."),
     "plan": ("plan", "Show what `make` would do, and write it to plan.json."),
+    "resume": ("resume", "Go on with a run: after a kill, a stop, a failure or a review."),
+    "stop": ("stop", "Stop a run, in whatever process it works."),
+    "worker": ("worker", "Work on runs that wait, beside other workers."),
     "review": ("review", "Look at what waits for a person, approve or reject it."),
     "runs": ("runs", "List runs."),
+    "replay": ("replay", "Make a run, or a delivered file, again and compare every byte."),
     "verify": ("verify", "Check signature, hash, checks and parents of files."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),

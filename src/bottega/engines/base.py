@@ -88,6 +88,7 @@ class Bench:
     threads: int = 2
     secret: Callable[[str], str] = field(default=lambda name: "")  # "openai_api_key" to its value, or ""
     cancelled: threading.Event = field(default_factory=threading.Event)
+    content: Callable[[Artifact], bytes] | None = None  # reads a small artifact without making a file of it
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` once somebody asked to stop; engines call this between units of work."""
@@ -97,6 +98,8 @@ class Bench:
     def read(self, part: Part) -> bytes:
         """The bytes of a part, whether it came as text or as an artifact."""
         if part.artifact is not None:
+            if self.content is not None:
+                return self.content(part.artifact)
             return self.locate(part.artifact).read_bytes()
         return (part.text or "").encode()
 

@@ -11,6 +11,7 @@ from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied,
 from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
 from bottega.governance.redaction import masked, recorded
+from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.runs import Busy, Claim, Lease
@@ -53,7 +54,7 @@ async def obtained(
     Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
     that hangs, or is on another host, is looked at once a heartbeat.
     """
-    worker = await asyncio.to_thread(shop.workers.register)
+    worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
@@ -78,6 +79,8 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         "seed": step.seed,
         "params": recorded(step.params, shop.policy.record),
         "inputs": {item.name: item.artifact.sha256 for item in order.arrived},
+        "charge": [*order.charge],
+        **(machine(shop.threads) if local else {}),
     }
     return Claim(
         run=order.run_id,
@@ -91,7 +94,7 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         shown=order.shown,
         at_once=shop.limits.get(step.engine, 1 if local else REMOTE_AT_ONCE),
         here_at_once=shop.limits.get("local", 1),
-        detail={name: value for name, value in with_what.items() if value not in ("", None, {})},
+        detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
         behalf=order.behalf,
         holder=order.holder,
         reserve=order.reserve,
@@ -113,8 +116,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         return None
     except asyncio.CancelledError:
         stopped = _ended(order, "stopped", "stopped with its run")
+        if order.cancelled.is_set():
+            write = shop.runs.finish(lease, stopped, worker=worker)
+        else:
+            write = shop.runs.let_go(lease, worker=worker)
         with suppress(LeaseLost):
-            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker))
+            await asyncio.shield(write)
         raise
     except Cancelled as stop:
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})

@@ -20,6 +20,7 @@ from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.database import Transaction
+from bottega.storage.small import SMALL
 
 ATTEMPTS = 3  # the first, and at most two repairs
 
@@ -50,6 +51,7 @@ class Order:
     passages: Sequence[Passage] = ()
     computed: Sequence[str] = ()
     budget: float | None = None  # US dollars left
+    charge: Sequence[str] = ()  # budget accounts that pay for a call without a run
     reserve: Callable[[Transaction, int], None] | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     listen: Callable[[Output], None] | None = None
@@ -116,8 +118,13 @@ def admit(order: Order) -> Request:
 
 
 async def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
-    """Store what an engine finished; off the event loop, because it waits for the disk."""
-    return await asyncio.to_thread(_keep, files, step, bench, shop)
+    """Store what an engine finished; off the event loop where that waits for a disk."""
+    few = shop.artifacts.objects.quick and all(
+        len(file.data or b"") <= SMALL and not file.path for file in files
+    )
+    return (
+        _keep(files, step, bench, shop) if few else await asyncio.to_thread(_keep, files, step, bench, shop)
+    )
 
 
 def _keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:

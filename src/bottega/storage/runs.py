@@ -129,7 +129,7 @@ class RunStore:
             return number
 
         self._database.write(work)
-        return self.get(run.id)[0]
+        return self._row(run.id)
 
     def join(self, run_id: str, *, actor: str) -> Run:
         """Work with others on a run in its present round; a run that waits to begin is begun."""
@@ -145,7 +145,7 @@ class RunStore:
                 )  # fmt: skip
 
         self._database.write(work)
-        return self.get(run_id)[0]
+        return self._row(run_id)
 
     async def claim(self, claim: Claim, *, worker: str, host: str) -> Lease | StepResult | Busy:
         """Lease a step, or give the result that makes running it needless, or say who is in the way.
@@ -176,6 +176,7 @@ class RunStore:
                 if not claim.shown(result):
                     return self._reuse(transaction, claim, n, digest, result, worker)
                 before = result
+            others: list[Sequence[Any]] = []
             for lease in transaction.execute(
                 "SELECT run_id, step_id, token, worker, engine, host FROM leases"
             ).fetchall():
@@ -187,7 +188,9 @@ class RunStore:
                     deaths += counts if mine else 0
                 elif mine:
                     return Busy("another worker has it", lease[3])
-            if busy := self._crowded(transaction, claim, host):
+                else:
+                    others.append(lease)
+            if busy := _crowded(others, claim, host):
                 return busy
             if deaths >= POISON:
                 return self._park(transaction, claim, deaths, worker)
@@ -247,6 +250,24 @@ class RunStore:
 
         await self._database.write_async(work)
 
+    async def let_go(self, lease: Lease, *, worker: str) -> None:
+        """Give a lease back unused, for another worker; this is no death of the step.
+
+        Raises:
+            LeaseLost: another worker has taken the step over.
+        """
+        claim = lease.claim
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease)
+            self._journal.append(
+                transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
+                why="its worker was asked to leave", holder=claim.holder,
+            )  # fmt: skip
+
+        await self._database.write_async(work)
+
     def close(self, run: Run, *, actor: str) -> None:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
         facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
@@ -283,14 +304,17 @@ class RunStore:
         Raises:
             NotFound: there is no such run, or its data subject was erased.
         """
-        rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
-        if not rows:
-            raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
-        run = _run(rows[0])
+        run = self._row(run_id)
         plan = Plan.model_validate_json(self._contents.get(run.plan, holder=run.holder))
         results = {result.step: result for result in self.results(run)}
         ordered = [results[step.id] for step in plan.steps if step.id in results]
         return run.model_copy(update={"results": tuple(ordered)}), plan
+
+    def _row(self, run_id: str) -> Run:
+        rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
+        if not rows:
+            raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
+        return _run(rows[0])
 
     def results(self, run: Run) -> list[StepResult]:
         """What came of the run's steps so far."""
@@ -311,6 +335,11 @@ class RunStore:
     def all(self) -> list[Run]:
         """Every run, oldest first, without its results."""
         return [_run(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM runs ORDER BY n")]
+
+    def round(self, run_id: str) -> int:
+        """The number of the entry that began the present round of a run; -1 when there is no such run."""
+        rows = self._database.rows("SELECT round FROM runs WHERE id = ?", run_id)
+        return rows[0][0] if rows else -1
 
     def unfinished(self) -> list[str]:
         """Ids of runs that a worker may begin or join."""
@@ -407,16 +436,6 @@ class RunStore:
         )  # fmt: skip
         return 1
 
-    def _crowded(self, transaction: Transaction, claim: Claim, host: str) -> Busy | None:
-        rows = transaction.execute("SELECT worker, engine, host FROM leases").fetchall()
-        same = [worker for worker, engine, _ in rows if engine == claim.engine]
-        if len(same) >= claim.at_once:
-            return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
-        here = [worker for worker, _, on in rows if claim.local and on == host]
-        if len(here) >= claim.here_at_once:
-            return Busy(f"{claim.here_at_once} at once on this host", here[0])
-        return None
-
     def _park(self, transaction: Transaction, claim: Claim, deaths: int, worker: str) -> StepResult:
         subject = f"run/{claim.run}/step/{claim.step}"
         error = f"it ended its worker {deaths} times; see `bottega audit log {subject}`"
@@ -457,6 +476,17 @@ def _step_result(step: str, state: Any, key: str, error: str, body: bytes | None
     if state == "reused":
         changed |= {"seconds": 0.0, "cost": 0.0, "approved_by": ""}  # an approval is for one run
     return result.model_copy(update=changed)
+
+
+def _crowded(leases: Sequence[Sequence[Any]], claim: Claim, host: str) -> Busy | None:
+    """Whether as many steps of this engine, or of this host, run as may."""
+    same = [lease[3] for lease in leases if lease[4] == claim.engine]
+    if len(same) >= claim.at_once:
+        return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
+    here = [lease[3] for lease in leases if claim.local and lease[5] == host]
+    if len(here) >= claim.here_at_once:
+        return Busy(f"{claim.here_at_once} at once on this host", here[0])
+    return None
 
 
 def ended_detail(result: StepResult) -> JsonObject:

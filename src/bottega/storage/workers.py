@@ -35,6 +35,12 @@ class Workers:
         self._seen: dict[str, tuple[int, float]] = {}
         self._ending = threading.Event()
         self._beating: threading.Thread | None = None
+        self._registering = threading.Lock()  # steps that start together register from several threads
+
+    @property
+    def registered(self) -> str:
+        """This worker's id once it is registered, else ""."""
+        return self.id if self._lock is not None else ""
 
     def register(self) -> str:
         """Take the lock, begin to beat, and give this worker's id. Calling it again changes nothing.
@@ -42,25 +48,33 @@ class Workers:
         Raises:
             StorageFailed: the folder of locks cannot be written.
         """
-        if self._lock is not None:
+        with self._registering:
+            if self._lock is not None:
+                return self.id
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = self._place(self.id).open("wb")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise StorageFailed(
+                    f"a worker cannot be registered: {error}", where=str(self._folder)
+                ) from error
+            try:
+                self._database.write(
+                    lambda transaction: (
+                        transaction.execute(
+                            "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                            (self.id, self.host),
+                        ).rowcount
+                    )
+                )
+            except BaseException:
+                lock.close()
+                raise
+            self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
+            self._beating.start()
+            self._lock = lock  # only now may steps be leased to it
             return self.id
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = self._place(self.id).open("wb")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        except OSError as error:
-            raise StorageFailed(f"a worker cannot be registered: {error}", where=str(self._folder)) from error
-        self._database.write(
-            lambda transaction: (
-                transaction.execute(
-                    "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                    (self.id, self.host),
-                ).rowcount
-            )
-        )
-        self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
-        self._beating.start()
-        return self.id
 
     def gone(self, worker: str) -> str:
         """Why a worker can no longer be at work, or "" while it may be."""
