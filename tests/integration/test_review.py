@@ -3,6 +3,8 @@
 import asyncio
 import json
 import multiprocessing
+import sqlite3
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -68,9 +70,11 @@ def test_a_process_that_starts_after_the_approval_goes_on(tmp_path: Path) -> Non
 
 def test_a_byte_changed_after_the_approval_refuses(tmp_path: Path) -> None:
     artifact = approved_by_ada(tmp_path)
-    stored = tmp_path / "state" / "artifacts" / artifact[:2] / artifact[2:]
-    stored.chmod(0o644)
-    stored.write_text("sword")
+    with closing(sqlite3.connect(tmp_path / "state" / "bottega.sqlite")) as database:
+        assert (
+            database.execute("UPDATE small SET body = ? WHERE name = ?", (b"sword", artifact)).rowcount == 1
+        )
+        database.commit()
     state, reason = later(tmp_path)
     assert state == "failed"
     assert "now hashes to" in reason

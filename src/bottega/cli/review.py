@@ -125,7 +125,7 @@ def show(review: str, machine: bool) -> None:
     ticket = waiting.ticket
     lines = [f"review  {waiting.id}", f"state   {waiting.state}, {_so_far(waiting)}", f"run     {ticket.run}"]
     if ticket.artifact:
-        file = service.shop.artifacts.locate(Artifact(sha256=ticket.artifact, media_type="", size=0))
+        file = service.shop.artifacts.checked(Artifact(sha256=ticket.artifact, media_type="", size=0))
         lines += [f"output  {ticket.step}.{ticket.port}", f"file    {file}"]
     lines.append(f"why     {ticket.reason}")
     for name, value in (
@@ -197,7 +197,7 @@ def _decide(
     elif more:
         click.echo(f"{more} more wait in this run")
     elif not resume:
-        click.echo(f"run {waiting.run_id} goes on with the next worker")
+        click.echo(f"run {waiting.run_id} goes on with the next worker, or: bottega resume {waiting.run_id}")
     else:
         _, plan = service.shop.runs.get(waiting.run_id)
         with Watcher(plan) as watcher:

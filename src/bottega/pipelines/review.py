@@ -176,7 +176,7 @@ class Reviews:
         """
         ticket = self.get(decision.ticket).ticket
         if decision.outcome == "approve" and ticket.artifact:
-            self._shop.artifacts.verify(Artifact(sha256=ticket.artifact, media_type="", size=0))
+            self._shop.artifacts.checked(Artifact(sha256=ticket.artifact, media_type="", size=0))
 
         def rule(stored: Stored) -> bool:
             waiting = _waiting(stored)
@@ -237,7 +237,7 @@ class Reviews:
         if waits:
             return result.model_copy(update={"state": "awaiting_review"})
         for made in result.outputs:
-            self._shop.artifacts.verify(made.artifact)
+            self._shop.artifacts.checked(made.artifact)
         return result.model_copy(update={"state": "done", "approved_by": ", ".join(dict.fromkeys(names))})
 
     def _apply_due(self) -> str:

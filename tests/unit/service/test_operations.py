@@ -89,18 +89,30 @@ async def test_a_plan_is_made_delivered_and_verified(service: Bottega, tmp_path:
     assert Act.FILE_DELIVERED in [entry.act for entry in service.shop.journal.about("run/mine")]
 
 
-async def test_what_is_changed_after_its_checks_is_not_signed(service: Bottega, tmp_path: Path) -> None:
-    store = service.shop.artifacts
+def change_in_store(service: Bottega, sha256: str) -> None:
+    query = "UPDATE small SET body = ? WHERE name = ?"
+    assert service.state.database.write(lambda t: t.execute(query, (b"one tWo", sha256)).rowcount) == 1
 
+
+async def test_what_is_changed_after_its_checks_is_not_signed(service: Bottega, tmp_path: Path) -> None:
     def change(event: Event) -> None:
         if event.what == "ended" and event.result is not None:
-            path = store.locate(event.result.outputs[0].artifact)
-            path.chmod(0o644)
-            path.write_text("one tWo")
+            change_in_store(service, event.result.outputs[0].artifact.sha256)
 
     with pytest.raises(Tampered, match="now hashes to"):
         await service.make(plan_of(echo("a", "one two")), tmp_path / "out", watch=change)
     assert not (tmp_path / "out").exists()
+
+
+async def test_a_copy_that_was_changed_is_not_what_is_signed(service: Bottega, tmp_path: Path) -> None:
+    def change(event: Event) -> None:
+        if event.what == "ended" and event.result is not None:
+            path = service.shop.artifacts.locate(event.result.outputs[0].artifact)
+            path.chmod(0o644)
+            path.write_text("one tWo")
+
+    await service.make(plan_of(echo("a", "one two")), tmp_path / "out", watch=change)
+    assert (tmp_path / "out" / "text.txt").read_text() == "one two"
 
 
 async def test_without_a_folder_nothing_is_delivered(service: Bottega, tmp_path: Path) -> None:
