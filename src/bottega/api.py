@@ -27,6 +27,7 @@ async def plan_async(
     local_only: bool | None = None,
     max_seconds: float | None = None,
     max_cost: float | None = None,
+    charge: Sequence[str] = (),
     **fields: Any,
 ) -> Plan:
     """What `make_async` would run, as data. Nothing is made.
@@ -38,6 +39,7 @@ async def plan_async(
         local_only: nothing may leave the machine.
         max_seconds: time limit.
         max_cost: cost limit, US dollars.
+        charge: budget accounts that pay, for example ``("project:kettles", "team:home")``.
         **fields: any other field of `Brief`, for example ``languages=("en", "fr")``.
 
     Raises:
@@ -56,7 +58,7 @@ async def plan_async(
         brief = brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
     service = build()
     try:
-        return await service.plan(brief)
+        return await service.plan(brief, charge=charge)
     finally:
         service.close()
 
@@ -68,6 +70,7 @@ async def make_async(
     run_id: str = "",
     watch: Callable[[Event], None] = lambda event: None,
     cancelled: threading.Event | None = None,
+    charge: Sequence[str] = (),
     idempotency_key: str = "",
     **wanted: Any,
 ) -> Made:
@@ -80,7 +83,7 @@ async def make_async(
     Raises:
         As `plan_async`; StorageFailed when the disk is full. What a step could not do is in the returned run.
     """
-    plan = wish if isinstance(wish, Plan) else await plan_async(wish, **wanted)
+    plan = wish if isinstance(wish, Plan) else await plan_async(wish, charge=charge, **wanted)
     service = build()
     try:
         return await service.make(
@@ -90,6 +93,7 @@ async def make_async(
             watch=watch,
             cancelled=cancelled,
             idempotency_key=idempotency_key,
+            charge=charge,
         )
     finally:
         service.close()

@@ -12,6 +12,7 @@ COMMANDS = {
     "stop": ("stop", "Stop a run, in whatever process it works."),
     "worker": ("worker", "Work on runs that wait, beside other workers."),
     "review": ("review", "Look at what waits for a person, approve or reject it."),
+    "budget": ("budget", "Set what accounts may spend, and see what they have spent."),
     "runs": ("runs", "List runs."),
     "replay": ("replay", "Make a run, or a delivered file, again and compare every byte."),
     "verify": ("verify", "Check signature, hash, checks and parents of files."),

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bottega.core.artifact import Artifact, Locality
 from bottega.core.errors import BottegaError, Cancelled, EngineFailed, ExtraMissing
@@ -68,10 +68,15 @@ class Card(Value, frozen=True):
 
 
 class Estimate(Value, frozen=True):
-    """Expected wall seconds on two cores, and US dollars."""
+    """Expected wall seconds on two cores, and US dollars.
+
+    ``units`` are ceilings, for budgets: the most that one attempt can use of the unit that the engine's `Usage` counts
+    (``token``, ``second``), and of ``usd`` where the expected cost is less than the highest.
+    """
 
     seconds: float
     cost: float = 0.0
+    units: dict[str, float] = Field(default_factory=dict)
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):

@@ -61,11 +61,18 @@ class Policy(Value, frozen=True):
 
     format: Literal["bottega.policy/1"] = "bottega.policy/1"
     name: str
+    # A field younger than the first release is left out at its default: decisions are bound to the digest.
     record: Recording = Field(
-        default="redacted", description="what the journal keeps of prompts and parameters"
+        default="redacted",
+        exclude_if=lambda value: value == "redacted",
+        description="what the journal keeps of prompts and parameters",
     )
-    review: Review = Field(default=Review(), description="what a file needs that a check has blocked")
-    people: tuple[Person, ...] = ()
+    review: Review = Field(
+        default=Review(),
+        exclude_if=lambda value: value == Review(),
+        description="what a file needs that a check has blocked",
+    )
+    people: tuple[Person, ...] = Field(default=(), exclude_if=lambda value: not value)
     rules: tuple[Rule, ...]
 
     @cached_property

@@ -27,24 +27,41 @@ class Ticket(Value, frozen=True):
     """What people are asked to decide. Its ``identity`` is what a decision is bound to.
 
     An ``output`` shows a file before it leaves; a ``budget`` asks whether to go on near a limit and has no file. Times
-    are kept beside it, so that the same thing, looked at again, is the same ticket.
+    are kept beside it, so that the same thing, looked at again, is the same ticket. Fields younger than the first release
+    are left out at their defaults: its tickets keep their identity, and the decisions on them hold.
     """
 
-    kind: Literal["output", "budget"] = "output"
+    kind: Literal["output", "budget"] = Field(default="output", exclude_if=lambda kind: kind == "output")
     run: str
     step: str
     port: str = ""
     artifact: str = Field(pattern=f"{SHA256}|^$", description="SHA-256 of the file to look at")
     plan: str = Field(description="digest of the plan")
-    params: str = Field(default="", description="digest of the step's parameters")
+    params: str = Field(
+        default="",
+        exclude_if=lambda params: not params,
+        description="digest of the step's parameters, or of the question about a budget",
+    )
     policy: str = Field(description="digest of the policy that asks for the decision")
     reason: str = Field(min_length=1, description="why people are asked")
     verdicts: tuple[Verdict, ...] = ()
     asked: tuple[Asked, ...] = Field(
-        default=(Asked(),), min_length=1, description="all of this must be given"
+        default=(Asked(),),
+        min_length=1,
+        exclude_if=lambda asked: asked == (Asked(),),
+        description="all of this must be given",
     )
-    requested_by: tuple[str, ...] = Field(default=(), description="who asked for the run and for its plan")
-    serial: int = Field(default=0, ge=0, description="how many equal tickets have expired before it")
+    requested_by: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="who asked for the run and for its plan",
+    )
+    serial: int = Field(
+        default=0,
+        ge=0,
+        exclude_if=lambda serial: not serial,
+        description="how many equal tickets have expired before it",
+    )
 
     @model_validator(mode="after")
     def _shows_a_file(self) -> Self:

@@ -10,7 +10,7 @@ from bottega.core.artifact import Artifact
 from bottega.core.errors import NotFound, PolicyDenied, Tampered
 from bottega.core.plan import Plan
 from bottega.core.run import Run, StepResult
-from bottega.governance.approval import folded
+from bottega.governance.approval import Asked, folded
 from bottega.governance.review import (
     Decision,
     Outcome,
@@ -82,8 +82,11 @@ class Reviews:
         tickets = tickets_for(run, plan, result, self._shop.policy)
         return await asyncio.to_thread(self._settled, run, result, tickets) if tickets else result
 
-    def open(self, ticket: Ticket, *, holder: str = "") -> str:
-        """Open a ticket and give its id; the same ticket again changes nothing."""
+    def open(self, ticket: Ticket, *, question: str = "", holder: str = "") -> str:
+        """Open a ticket and give its id; the same ticket again changes nothing, unless it has expired.
+
+        A ``question`` about a budget is asked once, whatever runs wait for the answer.
+        """
         first = min(ticket.asked, key=lambda asked: (asked.due_hours, not asked.escalate_to))
         expires = [asked.expires_hours for asked in ticket.asked if asked.expires_hours is not None]
         opening = Opening(
@@ -93,6 +96,7 @@ class Reviews:
             port=ticket.port,
             plan=ticket.plan if ticket.kind == "output" else "",
             kind=ticket.kind,
+            question=question,
             due_s=max(round(first.due_hours * 3600), 1),
             expires_s=max(round(min(expires) * 3600), 1) if expires else 0,
             escalate_to=first.escalate_to,
@@ -214,10 +218,9 @@ class Reviews:
         names: list[str] = []
         waits = False
         for ticket in tickets:
-            known = latest.get(ticket.identity)
+            known = latest.get(ticket.identity) or latest.get(_of_first_release(ticket).identity)
             if known is None or known.state == "expired":
-                serial = known.ticket.serial + 1 if known else 0
-                self.open(ticket.model_copy(update={"serial": serial}), holder=run.holder)
+                self.open(ticket, holder=run.holder)
                 waits = True
             elif known.state == "rejected":
                 said = known.decisions[-1]
@@ -258,6 +261,11 @@ def _waiting(stored: Stored) -> Waiting:
         expires_at=stored.expires_at,
         holder=stored.holder,
     )
+
+
+def _of_first_release(ticket: Ticket) -> Ticket:
+    """The ticket as the first release wrote it, for a policy that says nothing of roles, numbers or people."""
+    return ticket.model_copy(update={"params": "", "asked": (Asked(),), "requested_by": ()})
 
 
 def _first(ticket: Ticket) -> Ticket:

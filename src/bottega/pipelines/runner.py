@@ -124,10 +124,13 @@ class Runner:
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
         tasks: dict[str, asyncio.Task[StepResult]] = {}
-        async with asyncio.TaskGroup() as group:
-            for step in ordered(self.plan):
-                before = [tasks[need] for need in needs(step)]
-                tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in ordered(self.plan):
+                    before = [tasks[need] for need in needs(step)]
+                    tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        except ExceptionGroup as failures:  # the state cannot be written; one of them says why
+            raise failures.exceptions[0] from failures
 
     async def _drive(
         self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore
@@ -159,6 +162,7 @@ class Runner:
             step=step,
             arrived=self._arrived(step),
             run_id=self.run.id,
+            plan=self.run.plan,
             round=self.run.round,
             reuse=self.run.reuse,
             shown=lambda result: Reviews(self.shop).asks(self.run, self.plan, result),
@@ -168,6 +172,7 @@ class Runner:
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
             computed=self._computed(step),
+            charge=self.run.charge,
             budget=None if cap is None else cap - spent,
             cancelled=self.cancelled,
             listen=lambda output: self.watch(Event("output", step.id, output=output)),
@@ -210,9 +215,11 @@ class Runner:
         failed = [f"{r.step}: {r.error}" for r in results if r.state in ("failed", "parked")]
         if failed:
             return "failed", "; ".join(failed), ""
-        waiting = [r.step for r in results if r.state == "awaiting_review"]
-        if waiting:
-            return "awaiting_review", f"a person must look at: {', '.join(waiting)}", ""
+        waiting = [r.step for r in results if r.state == "awaiting_review" and not r.error]
+        unpaid = [f"{r.step}: {r.error}" for r in results if r.state == "awaiting_review" and r.error]
+        if waiting or unpaid:
+            looks = [f"a person must look at: {', '.join(waiting)}"] if waiting else []
+            return "awaiting_review", "; ".join(looks + unpaid), ""
         return "released", "", ""
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest
-from bottega.core.errors import InvalidValue
+from bottega.core.errors import BudgetExceeded, InvalidValue
 from bottega.core.plan import Step
 from bottega.core.request import Part, Request
 from bottega.core.run import StepResult
@@ -17,6 +17,7 @@ from bottega.pipelines.leased import settled
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.validate import first_fault
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.budgets import named
 
 STEP = "call"  # the step's name in the journal: run/call-ID/step/call
 
@@ -39,7 +40,9 @@ class Calls:
         Raises:
             NotFound: unknown engine or model.
             InvalidValue: the request does not fit its engine, or the key was used for another request.
+            BudgetExceeded: an account of ``charge`` refuses it; a call has no run that could wait for a person.
         """
+        accounts = tuple(named(account) for account in charge)
         step, arrived = await asyncio.to_thread(self._step, request)
         run_id = f"call-{uuid.uuid4().hex[:12]}"
         if idempotency_key:
@@ -48,9 +51,16 @@ class Calls:
                 self.shop.runs.accept_call, idempotency_key, asked, run_id, actor=self.actor
             )
         order = Order(
-            step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=tuple(charge)
+            step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts
         )
-        return await settled(order, self.shop)
+        result = await settled(order, self.shop)
+        if result.state == "awaiting_review" and not result.outputs:
+            raise BudgetExceeded(
+                result.error,
+                where=f"call of '{request.engine}'",
+                remedy="raise the limit: bottega budget set",
+            )
+        return result
 
     def _step(self, request: Request) -> tuple[Step, Sequence[Arrived]]:
         engine = self.shop.engine(request.engine)

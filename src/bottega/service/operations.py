@@ -35,8 +35,10 @@ from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
 from bottega.service.replay import Note, Replays
+from bottega.storage.budgets import named
 from bottega.storage.state import State
 
 Watch = Callable[[Event], None]
@@ -67,25 +69,34 @@ class Bottega:
         self.actor = actor
         self._authority = authority
 
-    async def plan(self, brief: Brief, note: Callable[[str], None] = lambda text: None) -> Plan:
+    async def plan(
+        self,
+        brief: Brief,
+        note: Callable[[str], None] = lambda text: None,
+        *,
+        charge: Sequence[str] = (),
+    ) -> Plan:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
+
+        The accounts of ``charge`` pay for reading the intent.
 
         Raises:
             InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
         """
+        accounts = [named(account) for account in charge]
         for wanted in brief.deliverables:
             blueprint(wanted.kind)  # an unknown kind shows before any work
         sources = await take_in(brief, self.shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, self._ask_once)
+        intent = await read_intent(brief, lambda request: self._ask_once(request, accounts))
         table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
 
-    async def _ask_once(self, request: Request) -> Sequence[Finished]:
+    async def _ask_once(self, request: Request, charge: Sequence[str]) -> Sequence[Finished]:
         """Ask an engine as a step does: the same question about the same brief is answered once."""
-        result = await self.call(request)
+        result = await self.call(request, charge=charge)
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where="reading the brief")
         locate = self.shop.artifacts.locate
@@ -141,7 +152,8 @@ class Bottega:
 
         An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
         even when a step waits for a person; the run says so. ``reuse`` takes equal results of other runs over;
-        ``release_parked`` tries steps again that were parked because they ended their worker.
+        ``release_parked`` tries steps again that were parked because they ended their worker. The accounts of
+        ``charge`` (``project:kettles``) pay, each in full; what their limits refuse waits for a person.
         The same ``idempotency_key`` gives the same run: its result if it is released, else it goes on.
 
         Raises:
@@ -211,6 +223,7 @@ class Bottega:
             out=str(out.absolute()) if out else "",
         )
         files = [source.sha256 for source in plan.sources]
+        how["charge"] = [named(account) for account in how.get("charge", ())]
         return self.shop.runs.submit(run, plan, actor=self.actor, files=files, **how)
 
     async def _work(
@@ -315,6 +328,10 @@ class Bottega:
     def reviews(self) -> "Reviews":
         """What waits for a person."""
         return Reviews(self.shop)
+
+    def budgets(self) -> Ledger:
+        """Accounts that pay: limits, and what was spent."""
+        return Ledger(self.state, self.actor)
 
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""

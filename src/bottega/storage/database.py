@@ -75,7 +75,7 @@ class Database(ABC):
         self._flusher: ThreadPoolExecutor | None = None
 
     def write(self, work: Work[T], *, durable: bool = False) -> T:
-        """Do an atomic change and wait until it is committed.
+        """Do an atomic change and wait until it is committed. ``work`` is called again after a lost connection.
 
         Raises:
             StorageFailed: the database cannot write; nothing has changed.

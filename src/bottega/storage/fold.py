@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from bottega.core.entry import Act
-from bottega.storage import ticket_rules
+from bottega.storage import accounts, ticket_rules
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Line
 
@@ -55,7 +55,7 @@ def _submitted(transaction: Transaction, line: Line) -> None:
         "ON CONFLICT (id) DO UPDATE SET state = 'planned', "
         "planned_by = CASE WHEN runs.plan = excluded.plan THEN runs.planned_by ELSE excluded.planned_by END, "
         "plan = excluded.plan, out = excluded.out, "
-        "reuse = excluded.reuse, charge = excluded.charge, stop_asked = 0",
+        "reuse = excluded.reuse, stop_asked = 0",
         (
             run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
             line.at, line.actor, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
@@ -93,6 +93,7 @@ def _ended(transaction: Transaction, line: Line) -> None:
     )
     if line.act is Act.RUN_WAITING:
         ticket_rules.go_on(transaction, run_of(line.subject))  # all may have been decided while it still ran
+        accounts.go_on(transaction, run_of(line.subject))
 
 
 def _expired(transaction: Transaction, line: Line) -> None:
@@ -100,7 +101,7 @@ def _expired(transaction: Transaction, line: Line) -> None:
     transaction.execute(
         "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
     )
-    for table in ("steps", "leases", "results", "refs", "tickets"):
+    for table in ("steps", "leases", "results", "refs", "tickets", "waits"):
         transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
     transaction.execute("DELETE FROM runs WHERE id = ?", (run,))
 
@@ -179,6 +180,12 @@ def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ..
         )
 
 
+def _decided(transaction: Transaction, line: Line) -> None:
+    ticket_rules.RULES[line.act](transaction, line)
+    if question := ticket_rules.question(transaction, line):
+        accounts.answered(transaction, "question = ?", question)
+
+
 def _called(transaction: Transaction, line: Line) -> None:
     transaction.execute(
         "INSERT INTO calls (key, request, run_id) VALUES (?, ?, ?)",
@@ -196,6 +203,9 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.STEP_DIED: _died,
     Act.CALL_ACCEPTED: _called,
     **ticket_rules.RULES,
+    Act.TICKET_APPROVED: _decided,
+    Act.TICKET_REJECTED: _decided,
+    **accounts.RULES,
     **dict.fromkeys(ENDED, _ended),
     **dict.fromkeys(STEP_STATES, _settled),
 }

@@ -37,7 +37,7 @@ CREATE TABLE results (
 CREATE TABLE refs (sha256 TEXT NOT NULL, run_id TEXT NOT NULL, PRIMARY KEY (sha256, run_id)) {keyed};
 CREATE TABLE tickets (
     id TEXT PRIMARY KEY, n {integer} NOT NULL, kind TEXT NOT NULL, run_id TEXT NOT NULL, step_id TEXT NOT NULL,
-    port TEXT NOT NULL, plan TEXT NOT NULL, ticket TEXT NOT NULL, state TEXT NOT NULL, owner TEXT NOT NULL,
+    port TEXT NOT NULL, plan TEXT NOT NULL, question TEXT NOT NULL, ticket TEXT NOT NULL, state TEXT NOT NULL, owner TEXT NOT NULL,
     opened_at TEXT NOT NULL, due_s {integer} NOT NULL, due_at TEXT NOT NULL, expires_s {integer} NOT NULL,
     expires_at TEXT NOT NULL, escalate_to TEXT NOT NULL, escalated {integer} NOT NULL, holder TEXT NOT NULL
 ) {strict};
@@ -46,12 +46,17 @@ CREATE TABLE decisions (
     n {integer} PRIMARY KEY, ticket_id TEXT NOT NULL, who TEXT NOT NULL, decision TEXT NOT NULL
 ) {strict};
 CREATE TABLE accounts (
-    id TEXT NOT NULL, unit TEXT NOT NULL, amount {integer} NOT NULL, spent {integer} NOT NULL,
-    reserved {integer} NOT NULL, near {integer} NOT NULL, PRIMARY KEY (id, unit)
+    id TEXT NOT NULL, unit TEXT NOT NULL, amount {integer}, spent {integer} NOT NULL, reserved {integer} NOT NULL,
+    near {integer} NOT NULL, period TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (id, unit)
 ) {keyed};
 CREATE TABLE reservations (
     token {integer} NOT NULL, account TEXT NOT NULL, unit TEXT NOT NULL, amount {integer} NOT NULL,
-    PRIMARY KEY (token, account, unit)
+    billed {integer} NOT NULL, subject TEXT NOT NULL, approval TEXT NOT NULL, PRIMARY KEY (token, account, unit)
+) {keyed};
+CREATE TABLE waits (
+    run_id TEXT NOT NULL, step_id TEXT NOT NULL, account TEXT NOT NULL, unit TEXT NOT NULL, round {integer} NOT NULL,
+    question TEXT NOT NULL, answered {integer} NOT NULL, allowed {integer} NOT NULL,
+    PRIMARY KEY (run_id, step_id, account, unit)
 ) {keyed};
 CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT NULL) {strict};
 """
@@ -67,7 +72,8 @@ CREATE TABLE documents (
 """
 
 FOLDED_TABLES = (
-    "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "calls",
+    "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "waits",
+    "calls",
 )  # fmt: skip
 
 

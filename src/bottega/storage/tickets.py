@@ -19,8 +19,9 @@ TicketState = Literal["open", "approved", "applied", "rejected", "expired"]
 class Opening:
     """A ticket to open: its document, what it is about, and its times in seconds from then on (0: none).
 
-    ``plan`` is the digest of the plan that it is about: when the run goes on with another, the ticket expires. Leave it
-    "" for a ticket that outlives a change of the plan.
+    ``plan`` is the digest of the plan that an output is about: when the run goes on with another, the ticket expires.
+    ``question`` is what a ticket about a budget answers: it is asked once, whatever runs wait for it, and expires when
+    none does any more.
     """
 
     ticket: bytes
@@ -29,6 +30,7 @@ class Opening:
     port: str = ""
     plan: str = ""
     kind: str = "output"
+    question: str = ""
     due_s: int = 0
     expires_s: int = 0
     escalate_to: str = ""
@@ -66,9 +68,10 @@ class Tickets:
         self._contents = contents
 
     def open(self, opening: Opening, *, actor: str) -> str:
-        """Open a ticket and give its id, the digest of its document; the same ticket again changes nothing.
+        """Open a ticket and give its id, the digest of its document.
 
-        A ticket about an output replaces what was open, or approved and not applied yet, about the same output.
+        The same ticket again changes nothing, unless it has expired: it then gets the next serial number. A ticket about
+        an output replaces what was open, or approved and not applied yet, about the same output.
         """
         return self._database.write(
             lambda transaction: self.opened(transaction, opening, actor=actor), durable=True
@@ -76,9 +79,20 @@ class Tickets:
 
     def opened(self, transaction: Transaction, opening: Opening, *, actor: str) -> str:
         """As `open`, in the caller's transaction."""
-        name = digest_bytes(opening.ticket)
-        if transaction.execute("SELECT 1 FROM tickets WHERE id = ?", (name,)).fetchone():
-            return name
+        known = transaction.execute(
+            "SELECT id FROM tickets WHERE question = ? AND question <> '' AND state <> 'expired'",
+            (opening.question,),
+        ).fetchone()
+        if known is not None:
+            return known[0]
+        body = opening.ticket
+        while found := transaction.execute(
+            "SELECT state FROM tickets WHERE id = ?", (name := digest_bytes(body),)
+        ).fetchone():
+            if found[0] != "expired":
+                return name
+            document = json.loads(body)
+            body = canonical_json({**document, "serial": document.get("serial", 0) + 1})
         if opening.kind == "output":
             for other, holder in transaction.execute(
                 "SELECT id, holder FROM tickets WHERE run_id = ? AND step_id = ? AND port = ? AND kind = 'output' "
@@ -86,10 +100,10 @@ class Tickets:
                 (opening.run, opening.step, opening.port),
             ).fetchall():
                 self._expire(transaction, other, holder, "what it was about has changed", actor)
-        self._contents.keep(transaction, opening.ticket, holder=opening.holder)
+        self._contents.keep(transaction, body, holder=opening.holder)
         facts = {
             "kind": opening.kind, "run": opening.run, "step": opening.step, "port": opening.port,
-            "plan": opening.plan, "ticket": name, "due_s": opening.due_s, "expires_s": opening.expires_s,
+            "plan": opening.plan, "question": opening.question, "ticket": name, "due_s": opening.due_s, "expires_s": opening.expires_s,
             "escalate_to": opening.escalate_to,
         }  # fmt: skip
         self._journal.append(
@@ -171,7 +185,7 @@ class Tickets:
                 transaction.execute(query, values).fetchall() for query, values in _due(now)
             )
             for name, holder in stale:
-                self._expire(transaction, name, holder, "its run needs it no more", _TIMER)
+                self._expire(transaction, name, holder, "nothing waits for it any more", _TIMER)
             gone = {row[0] for row in stale}
             for name, holder in late:
                 if name not in gone:
@@ -196,21 +210,19 @@ class Tickets:
         return row[0] or ""
 
     def _renew(self, transaction: Transaction, name: str, holder: str) -> None:
-        """Expire a ticket; open it again, with the next serial number, while its run is not at an end."""
+        """Expire a ticket; open it again while its run, or the budget, still waits."""
         row = transaction.execute(
-            "SELECT t.kind, t.run_id, t.step_id, t.port, t.plan, t.due_s, t.expires_s, t.expires_at, t.escalate_to, r.state, "
+            "SELECT t.kind, t.run_id, t.step_id, t.port, t.plan, t.question, t.due_s, t.expires_s, t.expires_at, t.escalate_to, r.state, "
             "r.requested_by FROM tickets t LEFT JOIN runs r ON r.id = t.run_id WHERE t.id = ?",
             (name,),
         ).fetchone()
-        kind, run, step, port, plan, due_s, expires_s, expired_at, escalate_to, state, behalf = row
+        kind, run, step, port, plan, question, due_s, expires_s, expired_at, escalate_to, state, behalf = row
         self._expire(transaction, name, holder, f"nobody could use it before {expired_at}", _TIMER)
         body = self._contents.find(transaction, name, holder=holder)
-        if body is None or state not in ("planned", "running", "awaiting_review"):
+        if body is None or (kind == "output" and state not in ("planned", "running", "awaiting_review")):
             return
-        document = json.loads(body)
-        again = canonical_json({**document, "serial": document.get("serial", 0) + 1})
         opening = Opening(
-            again, run, step, port, plan, kind, due_s, expires_s, escalate_to, behalf or "", holder
+            body, run, step, port, plan, kind, question, due_s, expires_s, escalate_to, behalf or "", holder
         )
         self.opened(transaction, opening, actor=_TIMER)
 
@@ -279,8 +291,10 @@ class Tickets:
 
 _TIMER = "bottega:timer"
 _STALE = (
-    "SELECT t.id, t.holder FROM tickets t JOIN runs r ON r.id = t.run_id WHERE t.state IN ('open', 'approved') "
-    "AND ((t.plan <> '' AND t.plan <> r.plan) OR (t.state = 'open' AND r.state = 'released')) ORDER BY t.n"
+    "SELECT t.id, t.holder FROM tickets t LEFT JOIN runs r ON r.id = t.run_id WHERE t.state IN ('open', 'approved') "
+    "AND ((t.kind = 'output' AND t.plan <> r.plan) OR (t.kind = 'output' AND t.state = 'open' AND r.state = 'released') "
+    "OR (t.question <> '' AND t.state = 'open' AND NOT EXISTS "
+    "(SELECT 1 FROM waits w WHERE w.question = t.question AND w.answered = 0))) ORDER BY t.n"
 )
 _LATE = "expires_at <> '' AND (state = 'open' OR (state = 'approved' AND kind = 'output'))"
 _OVERDUE = "state = 'open' AND escalated = 0 AND escalate_to <> '' AND due_at <> ''"

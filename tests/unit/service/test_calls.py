@@ -8,7 +8,7 @@ from tests.unit.pipelines.conftest import echo, plan_of
 from tests.unit.service.conftest import Promise
 
 from bottega.core.entry import Act
-from bottega.core.errors import InvalidValue, NotFound
+from bottega.core.errors import BudgetExceeded, InvalidValue, NotFound
 from bottega.core.request import Part, Request
 from bottega.service import Bottega
 
@@ -27,13 +27,25 @@ async def test_a_call_is_a_step_leased_and_journaled_like_any_other(service: Bot
     assert (result.step, result.state) == ("call", "done")
     text = service.shop.artifacts.locate(result.outputs[0].artifact).read_text()
     assert text == "hello\ntwo words"
-    leased, finished = service.shop.journal.about()
+    leased, reserved, finished, settled = service.shop.journal.about()
+    assert (reserved.act, settled.act) == (Act.BUDGET_RESERVED, Act.BUDGET_SETTLED)
+    assert settled.cost["word"] == 2_000_000 and settled.subject == "account/team:shop"
     assert leased.subject == finished.subject and leased.subject.endswith("/step/call")
     assert leased.detail["charge"] == ["team:shop"]
     assert leased.detail["inputs"].keys() == {"greeting"}
     assert leased.behalf == service.actor
     assert service.runs() == []
     service.state.fold_again()
+
+
+async def test_a_call_that_its_budget_refuses_is_an_error(service: Bottega) -> None:
+    service.budgets().set("team:shop", "compute_second", "0.5")
+    with pytest.raises(BudgetExceeded, match=r"team:shop has 0\.5 compute_second left"):
+        await service.call(asked(), charge=["team:shop"])
+    service.budgets().set("team:shop", "compute_second", 60)
+    assert (await service.call(asked(), charge=["team:shop"])).state == "done"
+    with pytest.raises(InvalidValue, match="no account"):
+        await service.call(asked(), charge=["shop"])
 
 
 async def test_an_equal_call_is_answered_once(service: Bottega) -> None:

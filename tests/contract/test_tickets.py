@@ -1,5 +1,6 @@
-"""Tickets as they are kept: about budgets too, and found again by the journal."""
+"""Tickets as they are kept, about outputs and budgets, on every database that they may be kept in."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bottega.core.canonical import canonical_json
 from bottega.core.errors import NotFound, PolicyDenied
 from bottega.core.plan import Plan
 from bottega.core.run import Run
+from bottega.storage.schema import FOLDED_TABLES
 from bottega.storage.state import State, open_state
 from bottega.storage.tickets import Opening, Stored
 
@@ -18,13 +20,18 @@ MORNING, EVENING = "2026-01-01T08:00:00.000Z", "2026-01-01T20:00:00.000Z"
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    made = open_state(tmp_path, lambda: MORNING)
+def state(tmp_path: Path, either_database: str) -> Iterator[State]:
+    made = open_state(tmp_path, lambda: MORNING, url=either_database)
     plan = Plan(brief=Brief(goal="say something"), steps=(), deliverables=())
     made.runs.submit(
         Run(id="run", state="planned", plan=plan.identity, brief=plan.brief.identity), plan, actor="user:eve"
     )
     yield made
+    before = {table: made.database.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in FOLDED_TABLES}
+    made.fold_again()
+    assert before == {
+        table: made.database.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in FOLDED_TABLES
+    }
     made.close()
 
 
@@ -52,6 +59,24 @@ def test_budgets_stand_beside_each_other_and_outputs_replace_their_like(state: S
         shown = canonical_json({"output": "a.text", "reason": reason})
         state.tickets.open(budget(reason, kind="output", port="text", ticket=shown), actor="w")
     assert [each.state for each in state.tickets.find()] == ["open", "expired", "open", "open"]
+
+
+def test_a_question_about_a_budget_is_asked_once_and_only_while_somebody_waits(state: State) -> None:
+    first = state.tickets.open(budget("near", question="q"), actor="w")
+    again = budget("near, says another run", run="two", question="q")
+    assert state.tickets.open(again, actor="w") == first
+    assert state.tickets.due(MORNING) == 1  # no step waits for the answer
+    assert [each.state for each in state.tickets.find()] == ["expired"]
+    assert state.tickets.open(again, actor="w") != first
+
+
+def test_what_has_expired_is_opened_again_with_the_next_serial_number(state: State) -> None:
+    ids = [state.tickets.open(budget("near", question="q"), actor="w")]
+    for _ in range(2):
+        state.tickets.due(MORNING)
+        ids.append(state.tickets.open(budget("near", question="q"), actor="w"))
+    assert len(set(ids)) == 3
+    assert [json.loads(each.ticket).get("serial", 0) for each in state.tickets.find()] == [0, 1, 2]
 
 
 def test_a_decision_is_taken_once_and_a_refusal_leaves_nothing(state: State) -> None:
