@@ -116,7 +116,6 @@ def test_an_approval_is_taken_while_no_worker_is_there(cli: Cli) -> None:
     (review,) = cli("review", "list", "--json").json
     policy = ("--policy", cli.root / "policy.toml")
     cli("review", "approve", review["id"], "--who", "Ada", "--no-resume", *policy)
-    submit(cli)
     cli("worker", "--once", *policy)
     assert released(cli)
     assert [entry.detail["approved_by"] for entry in told(cli, Act.STEP_FINISHED, step="one")] == ["Ada"]
