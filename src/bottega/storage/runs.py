@@ -183,23 +183,26 @@ class RunStore:
                 delays = delays if round_ == claim.round else 0
                 if state == "awaiting_review" and body is not None and checks == claim.checks:
                     before = _step_result(claim.step, state, key, error, body)
+            held = transaction.execute(
+                f"{_LEASES} WHERE run_id = ? AND step_id = ?", (claim.run, claim.step)
+            ).fetchone()
+            if (
+                held is not None
+            ):  # first of all: what is taken over must not leave its lease and reservation behind
+                if not (gone := self._gone(held)):
+                    return Busy("another worker has it", held[3])
+                deaths += self._lost(transaction, held, gone, worker)
             if found := self._finished(transaction, claim):
                 n, digest, result = found
                 if not claim.shown(result):
                     return self._reuse(transaction, claim, n, digest, result, worker)
                 before = result
             others: list[Sequence[Any]] = []
-            for lease in transaction.execute(
-                "SELECT run_id, step_id, token, worker, engine, host FROM leases"
-            ).fetchall():
-                mine = lease[0] == claim.run and lease[1] == claim.step
-                if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
+            for lease in transaction.execute(_LEASES).fetchall():
+                if lease[4] != claim.engine and not (claim.local and lease[5] == host):
                     continue
-                if gone := self._workers.gone(lease[3]) or self._given_up.get(lease[2], ""):
-                    counts = self._lost(transaction, lease, gone, worker)
-                    deaths += counts if mine else 0
-                elif mine:
-                    return Busy("another worker has it", lease[3])
+                if gone := self._gone(lease):
+                    self._lost(transaction, lease, gone, worker)
                 else:
                     others.append(lease)
             if busy := _crowded(others, claim, host):
@@ -466,6 +469,10 @@ class RunStore:
         )  # fmt: skip
         return result
 
+    def _gone(self, lease: Sequence[Any]) -> str:
+        """Why nobody works under a lease any more, or ""."""
+        return self._workers.gone(lease[3]) or self._given_up.get(lease[2], "")
+
     def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> int:
         """Take a dead worker's lease away; 1 if the death counts against the step."""
         run, step, token, gone = lease[:4]
@@ -537,6 +544,7 @@ _ACTS: dict[StepState, Act] = {
     "stopped": Act.STEP_STOPPED,
     "delayed": Act.STEP_DELAYED,
 }
+_LEASES = "SELECT run_id, step_id, token, worker, engine, host FROM leases"
 _COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
 
 

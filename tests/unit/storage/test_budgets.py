@@ -4,17 +4,19 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bottega.bootstrap import now
+from bottega.core.artifact import Artifact
 from bottega.core.entry import Act
 from bottega.core.errors import BudgetExceeded, InvalidValue
-from bottega.core.run import StepResult
+from bottega.core.run import Made, StepResult
 from bottega.storage.accounts import MILLION, Period, Row
 from bottega.storage.budgets import Charge, shown
-from bottega.storage.runs import Claim, Lease
+from bottega.storage.runs import Busy, Claim, Lease
 from bottega.storage.state import State, open_state
 
 TEAM = "team:home"
@@ -197,3 +199,25 @@ def test_many_claims_at_once_over_one_event_loop(state: State) -> None:
     found = asyncio.run(race())
     assert sum(isinstance(each, Lease) for each in found) == 33
     assert row(state).reserved == 990
+
+
+async def test_a_result_found_elsewhere_leaves_no_lease_and_no_reservation_behind(
+    state: State, tmp_path: Path
+) -> None:
+    wanted, equal = claim("a", 5), replace(claim("b", 5), run="other")
+    await lease(state, wanted)
+    found = await lease(state, equal)
+    made = Made(port="text", artifact=Artifact(sha256="0" * 64, media_type="text/plain", size=1))
+    done = StepResult(step="b", key="k", state="done", outputs=(made,))
+    await state.runs.finish(found, done, worker=state.workers.id, reusable=True, used={"usd": 1})
+    second = open_state(tmp_path, now)
+    second.workers.register()
+    me = {"worker": second.workers.id, "host": "h"}
+    assert isinstance(await second.runs.claim(wanted, **me), Busy)  # whoever has it finishes it
+    state.workers.close()
+    taken = await second.runs.claim(wanted, **me)
+    assert isinstance(taken, StepResult) and taken.state == "reused"
+    assert [entry.act for entry in second.journal.about("run/r")][-2:] == [Act.STEP_LOST, Act.STEP_REUSED]
+    assert second.database.rows("SELECT * FROM reservations") == []
+    assert (row(second).spent, row(second).reserved) == (1, 0)
+    second.close()
