@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied, EngineFailed, LeaseLost
@@ -14,12 +15,12 @@ from bottega.governance.redaction import masked, recorded
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.runs import Busy, Claim, Lease
-from bottega.storage.workers import BEAT
 
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
 DELAYS = 5  # times that an engine may ask to come back later
 
 Settle = Callable[[StepResult], StepResult]
+T = TypeVar("T")
 
 
 async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: result) -> StepResult:
@@ -52,14 +53,41 @@ async def obtained(
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
-            found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+            found = await _claimed(claim, shop, worker)
             if not isinstance(found, Busy):
                 return found
             if found.worker:
-                shop.workers.watch(found.worker, bell.ring)
-            await bell.wait(min(BEAT, _seconds_until(found.until, shop.now())))
+                shop.workers.watch(found.worker)
+            beat = shop.workers.beat
+            await bell.wait(min(beat, _seconds_until(found.until, shop.now())) if found.until else beat)
             if cancelled is not None and cancelled.is_set():
                 return None
+
+
+async def _claimed(claim: Claim, shop: Workshop, worker: str) -> Lease | StepResult | Busy:
+    """The answer to a claim. A task that is stopped meanwhile gives the lease back that it would not hear of."""
+    claiming = asyncio.ensure_future(shop.runs.claim(claim, worker=worker, host=shop.workers.host))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        await asyncio.wait([claiming])
+        if claiming.exception() is None and isinstance(lease := claiming.result(), Lease):
+            stopped = StepResult(
+                step=claim.step, key=claim.key, state="stopped", error="stopped with its run"
+            )
+            with suppress(LeaseLost):
+                await shop.runs.finish(lease, stopped, worker=worker)
+        raise
+
+
+async def _through(work: Coroutine[Any, Any, T]) -> T:
+    """Let a change come to its end, although this task is stopped meanwhile; then it is stopped."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def claim_for(order: Order, shop: Workshop) -> Claim:
@@ -102,12 +130,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = settle(result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"}))
     except EngineDied as death:
         with suppress(LeaseLost):
-            await shop.runs.died(lease, _evidence(death), worker=worker)
+            await _through(shop.runs.died(lease, _evidence(death), worker=worker))
         return None
     except asyncio.CancelledError:
         stopped = _ended(order, "stopped", "stopped with its run")
         with suppress(LeaseLost):
-            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker))
+            await shop.runs.finish(lease, stopped, worker=worker)
         raise
     except Cancelled as stop:
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})
@@ -121,13 +149,8 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
         result = _ended(order, "failed", str(failure))
     try:
-        await shop.runs.finish(
-            lease,
-            result,
-            worker=worker,
-            reusable=reusable(order.step, shop) and not result.blocked,
-            until=until,
-        )
+        keep = reusable(order.step, shop) and not result.blocked
+        await _through(shop.runs.finish(lease, result, worker=worker, reusable=keep, until=until))
     except LeaseLost:
         return None
     return result
@@ -149,6 +172,4 @@ def _after(now: str, seconds: float) -> str:
 
 
 def _seconds_until(until: str, now: str) -> float:
-    if not until:
-        return BEAT
     return max((datetime.fromisoformat(until) - datetime.fromisoformat(now)).total_seconds(), 0.0)

@@ -194,6 +194,8 @@ class Bottega:
         """
         run = await asyncio.to_thread(self.shop.runs.join, run_id, actor=self.shop.workers.id)
         plan = self.shop.runs.get(run_id)[1]
+        if run.state != "running":
+            return Made(run, plan, None)
         validate(plan, self.shop)
         ready(plan, self.shop)
         return await self._work(run, plan, watch)

@@ -79,9 +79,13 @@ class Database(ABC):
         """
         pending = _Pending(work, durable, Future[T]())
         self._waiting.append(pending)
-        with self._turn:
-            if not pending.future.done():
-                self._commit()
+        try:
+            with self._turn:
+                if not pending.future.done():
+                    self._commit()
+        except BaseException:
+            pending.future.cancel()  # Ctrl-C before its turn: nobody shall do it later
+            raise
         return pending.future.result()
 
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
@@ -128,11 +132,9 @@ class Database(ABC):
             for pending in group:
                 pending.future.set_exception(error)
             return
-        except (
-            BaseException
-        ):  # Ctrl-C in the thread whose turn it is: the others hear that nothing was written
+        except BaseException:  # Ctrl-C in the thread whose turn it is
             for pending in group:
-                pending.future.set_exception(StorageFailed("interrupted before it was written"))
+                pending.future.set_exception(StorageFailed("interrupted; it may not have been written"))
             raise
         for each in tell:
             each()

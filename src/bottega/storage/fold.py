@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bottega.core.entry import Act
 from bottega.storage import tickets
 from bottega.storage.database import Transaction
-from bottega.storage.journal import Line
+from bottega.storage.journal import Detail, Line
 
 Step = tuple[str, str]  # run id, step id
 
@@ -60,6 +60,7 @@ def _submitted(transaction: Transaction, line: Line) -> None:
         ),
     )  # fmt: skip
     _refer(transaction, run, detail.get("files", ()))
+    _release_parked(transaction, run, detail)
 
 
 def _begun(transaction: Transaction, line: Line) -> None:
@@ -70,6 +71,10 @@ def _begun(transaction: Transaction, line: Line) -> None:
         (line.n, detail.get("plan", ""), detail.get("out", ""), run),
     )
     _refer(transaction, run, detail.get("files", ()))
+    _release_parked(transaction, run, detail)
+
+
+def _release_parked(transaction: Transaction, run: str, detail: Detail) -> None:
     if detail.get("release_parked"):
         transaction.execute("UPDATE steps SET deaths = 0 WHERE run_id = ?", (run,))
 
@@ -102,36 +107,43 @@ def _leased(transaction: Transaction, line: Line) -> None:
     run, step = step_of(line.subject)
     detail = line.detail
     transaction.execute(
-        "INSERT INTO leases (run_id, step_id, token, worker, engine, host) VALUES (?, ?, ?, ?, ?, ?)",
-        (run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", "")),
-    )
+        "INSERT INTO leases (run_id, step_id, token, worker, engine, host, round, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", ""),
+            detail.get("round", 0), detail.get("key", ""),
+        ),
+    )  # fmt: skip
 
 
 def _lost(transaction: Transaction, line: Line) -> None:
-    _release(transaction, line)
+    """The worker of a step is gone, or the process of its engine: nobody has it, and the death may count.
+
+    What a person was looking at stays, if it was made by this key. A newer round that has settled the step is left
+    as it is.
+    """
     run, step = step_of(line.subject)
-    if line.detail.get("counts", True):
-        _die(transaction, run, step, line)
-
-
-def _died(transaction: Transaction, line: Line) -> None:
+    lease = transaction.execute(
+        "SELECT round, key FROM leases WHERE run_id = ? AND step_id = ?", (run, step)
+    ).fetchone()
+    if lease is None:  # its own entry was of a data subject whose key is destroyed
+        return
     _release(transaction, line)
-    run, step = step_of(line.subject)
-    _die(transaction, run, step, line)
-
-
-def _die(transaction: Transaction, run: str, step: str, line: Line) -> None:
+    round_, key = lease
+    death = int(line.detail.get("counts", True))
     transaction.execute(
         "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
-        "VALUES (?, ?, -1, 'waiting', ?, '', '', 1, 0, '') "
-        "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, key = excluded.key, "
-        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + 1 ELSE 1 END",
-        (run, step, line.detail.get("key", "")),
+        "VALUES (?, ?, -1, 'waiting', ?, '', '', ?, 0, '') "
+        "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, state = 'waiting', key = excluded.key, "
+        "result = CASE WHEN steps.key = excluded.key AND steps.state IN ('awaiting_review', 'waiting') "
+        "THEN steps.result ELSE '' END, error = '', delays = 0, wake_at = '', "
+        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + excluded.deaths ELSE excluded.deaths END "
+        "WHERE steps.round <= ?",
+        (run, step, key, death, round_),
     )
 
 
 def _settled(transaction: Transaction, line: Line) -> None:
-    """A step has ended in this round, one way or another."""
+    """A step has ended in a round, one way or another; a newer round that has settled it is left as it is."""
     run, step = step_of(line.subject)
     detail, state = line.detail, STEP_STATES[line.act]
     _release(transaction, line)
@@ -139,8 +151,8 @@ def _settled(transaction: Transaction, line: Line) -> None:
         "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
         "state = excluded.state, key = excluded.key, result = excluded.result, error = excluded.error, "
-        "delays = excluded.delays, wake_at = excluded.wake_at"
-        + (", deaths = 0" if state in ("done", "reused") else ""),
+        "delays = excluded.delays, wake_at = excluded.wake_at, "
+        f"deaths = {'0' if state in ('done', 'reused') else 'steps.deaths'} WHERE steps.round <= excluded.round",
         (
             run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("result", ""),
             detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""),
@@ -184,7 +196,7 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.RUN_EXPIRED: _expired,
     Act.STEP_LEASED: _leased,
     Act.STEP_LOST: _lost,
-    Act.STEP_DIED: _died,
+    Act.STEP_DIED: _lost,
     Act.CALL_ACCEPTED: _called,
     **tickets.RULES,
     **dict.fromkeys(ENDED, _ended),

@@ -157,14 +157,38 @@ class Journal:
         return self.seal.open(rows[0][0], bytes(rows[0][1])), rows[0][0]
 
     def replay(self, transaction: Transaction) -> None:
-        """Fold every entry again; what can no longer be opened is left out, as its erasure left it."""
-        for _, text, _ in self.entries(0, self.size()):
-            entry = Entry.model_validate_json(text)
-            detail, holder = self.detail(entry)
-            if entry.sealed and not detail:
-                continue
-            line = Line(entry.n, entry.at, entry.act, entry.actor, entry.subject, detail, entry.cost, holder)
-            self.fold(transaction, line)
+        """Fold every entry again, as the transaction sees it.
+
+        What can no longer be opened is left out, as its erasure left it.
+        """
+        start = 0
+        while rows := transaction.execute(
+            "SELECT j.n, j.entry, s.holder, s.body FROM journal j LEFT JOIN sealed s ON s.n = j.n "
+            "WHERE j.n >= ? ORDER BY j.n LIMIT ?",
+            (start, PAGE),
+        ).fetchall():
+            start = rows[-1][0] + 1
+            for _, text, holder, body in rows:
+                entry = Entry.model_validate_json(text)
+                detail: Detail = entry.detail
+                if entry.sealed:
+                    salted = self.seal.open(holder, bytes(body)) if body and self.seal else None
+                    if salted is None:
+                        continue
+                    detail = json.loads(salted[SALT:])
+                self.fold(
+                    transaction,
+                    Line(
+                        entry.n,
+                        entry.at,
+                        entry.act,
+                        entry.actor,
+                        entry.subject,
+                        detail,
+                        entry.cost,
+                        holder or "",
+                    ),
+                )
 
     def _tile(self, transaction: Transaction, index: int) -> None:
         rows = transaction.execute(

@@ -16,7 +16,7 @@ from bottega.storage.database import Transaction
 from bottega.storage.fold import ENDED
 from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
-from bottega.storage.workers import Workers
+from bottega.storage.workers import SIGNED_OFF, Workers
 
 POISON = 3  # deaths of a step's worker after which it is parked
 ENDED_BY = {state: act for act, state in ENDED.items()}
@@ -112,6 +112,8 @@ class RunStore:
                 )
             self._contents.keep(transaction, text, holder=run.holder)
             about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
+            if release_parked:
+                about["release_parked"] = True
             number = 0
             if known is None or not begin:
                 detail = {**about, "brief": run.brief, "reuse": reuse, "charge": [*charge]}
@@ -120,8 +122,6 @@ class RunStore:
                     holder=run.holder,
                 )  # fmt: skip
             if begin:
-                if release_parked:
-                    about["release_parked"] = True
                 number = self._journal.append(
                     transaction, Act.RUN_BEGUN, f"run/{run.id}", actor=actor, detail=about, why=why,
                     holder=run.holder,
@@ -152,16 +152,24 @@ class RunStore:
 
         A result of the same key and checks is taken over, from this run or, unless ``reuse`` is off, from any. A lease
         whose worker is gone is taken over with a new token. A step that ended its worker `POISON` times is parked.
+        In a round that has ended, or was left behind by a newer one, nothing is leased: the step is skipped.
         """
 
         def work(transaction: Transaction) -> Lease | StepResult | Busy:
             subject = f"run/{claim.run}/step/{claim.step}"
+            run = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (claim.run,)).fetchone()
+            if run is not None and (run[0] != claim.round or run[1] != "running"):
+                return StepResult(
+                    step=claim.step, key=claim.key, state="skipped", error="this round of work has ended"
+                )
+            if other := self._held(transaction, claim, worker, host):
+                return Busy("another worker has it", other)
             row = transaction.execute(
                 "SELECT round, state, key, result, error, deaths, delays, wake_at FROM steps WHERE run_id = ? AND step_id = ?",
                 (claim.run, claim.step),
             ).fetchone()
             deaths, delays, before = 0, 0, None
-            if row is not None and row[2] in ("", claim.key):
+            if row is not None and row[2] == claim.key:
                 round_, state, key, digest, error, deaths, delays, wake_at = row
                 body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
                 if state == "delayed" and wake_at > self._journal.now():
@@ -169,28 +177,17 @@ class RunStore:
                 if round_ == claim.round and state != "delayed":
                     return _step_result(claim.step, state, key, error, body)
                 delays = delays if round_ == claim.round else 0
-                if state == "awaiting_review":
+                if state in ("awaiting_review", "waiting") and body is not None:
                     before = _step_result(claim.step, state, key, error, body)
             if found := self._finished(transaction, claim):
                 n, digest, result = found
                 if not claim.shown and not result.blocked:
                     return self._reuse(transaction, claim, n, digest, result, worker)
                 before = result
-            for lease in transaction.execute(
-                "SELECT run_id, step_id, token, worker, engine, host FROM leases"
-            ).fetchall():
-                mine = lease[0] == claim.run and lease[1] == claim.step
-                if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
-                    continue
-                if gone := self._workers.gone(lease[3]):
-                    counts = self._lost(transaction, lease, gone, worker)
-                    deaths += counts if mine else 0
-                elif mine:
-                    return Busy("another worker has it", lease[3])
-            if busy := self._crowded(transaction, claim, host):
-                return busy
             if deaths >= POISON:
                 return self._park(transaction, claim, deaths, worker)
+            if busy := self._crowded(transaction, claim, host):
+                return busy
             detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
             token = self._journal.append(
                 transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
@@ -263,14 +260,27 @@ class RunStore:
         self._database.write(work, durable=run.state == "released")
 
     def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
-        """Tell whoever works on a run to stop it.
+        """Tell whoever works on a run to stop it; a run that nobody has begun is cancelled at once.
 
         Raises:
             NotFound: there is no such run.
         """
-        run, _ = self.get(run_id)
-        if run.state in ("planned", "running"):
-            self._journal.write(Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=run.holder)
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.execute("SELECT state, holder FROM runs WHERE id = ?", (run_id,)).fetchone()
+            if row is None:
+                raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
+            if row[0] == "running":
+                self._journal.append(
+                    transaction, Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=row[1]
+                )
+            elif row[0] == "planned":
+                self._journal.append(
+                    transaction, Act.RUN_CANCELLED, f"run/{run_id}", actor=actor, why=why, holder=row[1],
+                    detail={"reason": "stopped before it began"},
+                )  # fmt: skip
+
+        self._database.write(work)
 
     def over(self, run_id: str, round_: int) -> bool:
         """Whether work in this round is to stop: somebody asked for it, or others ended the round."""
@@ -293,19 +303,19 @@ class RunStore:
         return run.model_copy(update={"results": tuple(ordered)}), plan
 
     def results(self, run: Run) -> list[StepResult]:
-        """What came of the run's steps so far."""
+        """What came of the run's steps in its present round so far."""
         rows = self._database.rows(
             "SELECT s.step_id, s.state, s.key, s.error, c.body FROM steps s LEFT JOIN contents c "
-            "ON c.digest = s.result AND c.holder = ? WHERE s.run_id = ?",
+            "ON c.digest = s.result AND c.holder = ? WHERE s.run_id = ? AND s.round = ?",
             run.holder,
             run.id,
+            run.round,
         )
         return [
             _step_result(
                 step, state, key, error, self._contents.read(body, holder=run.holder) if body else None
             )
             for step, state, key, error, body in rows
-            if state != "waiting"
         ]
 
     def all(self) -> list[Run]:
@@ -326,7 +336,7 @@ class RunStore:
 
         def work(transaction: Transaction) -> str:
             known = transaction.execute("SELECT request, run_id FROM calls WHERE key = ?", (key,)).fetchone()
-            if known is None or not begin:
+            if known is None:
                 self._journal.append(
                     transaction, Act.CALL_ACCEPTED, f"run/{run_id}", actor=actor,
                     detail={"key": key, "request": request, "run": run_id},
@@ -395,17 +405,31 @@ class RunStore:
         )  # fmt: skip
         return result
 
-    def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> int:
-        """Take a dead worker's lease away; 1 if the death counts against the step."""
-        run, step, token, gone = lease[:4]
+    def _held(self, transaction: Transaction, claim: Claim, worker: str, host: str) -> str:
+        """Who holds the step, if anybody does; leases of gone workers that are in the way are taken from them."""
+        holder = ""
+        for run, step, token, other, engine, on in transaction.execute(
+            "SELECT run_id, step_id, token, worker, engine, host FROM leases"
+        ).fetchall():
+            mine = run == claim.run and step == claim.step
+            if not mine and engine != claim.engine and not (claim.local and on == host):
+                continue
+            if gone := self._workers.gone(other):
+                self._lost(transaction, (run, step, token, other), gone, worker)
+            elif mine:
+                holder = other
+        return holder
+
+    def _lost(
+        self, transaction: Transaction, lease: tuple[str, str, int, str], why: str, worker: str
+    ) -> None:
+        """Take a gone worker's lease away; an end that it announced does not count against the step."""
+        run, step, token, gone = lease
         row = transaction.execute("SELECT holder FROM runs WHERE id = ?", (run,)).fetchone()
-        key = transaction.execute("SELECT entry FROM journal WHERE n = ?", (token,)).fetchone()
-        leased: JsonObject = json.loads(key[0]) if key else {}
         self._journal.append(
             transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
-            detail={"worker": gone, "token": token, "key": leased.get("detail", {}).get("key", "")},
+            detail={"worker": gone, "token": token, "counts": why != SIGNED_OFF},
         )  # fmt: skip
-        return 1
 
     def _crowded(self, transaction: Transaction, claim: Claim, host: str) -> Busy | None:
         rows = transaction.execute("SELECT worker, engine, host FROM leases").fetchall()

@@ -13,7 +13,7 @@ from bottega.storage.migrate import migrate
 from bottega.storage.runs import RunStore
 from bottega.storage.sqlite import SQLite
 from bottega.storage.tickets import Tickets
-from bottega.storage.workers import Workers
+from bottega.storage.workers import BEAT, Workers
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,12 @@ class State:
         self.database.close()
 
 
-def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Seal | None = None) -> State:
+def open_state(
+    folder: Path, now: Callable[[], str], *, url: str = "", seal: Seal | None = None, beat: float = BEAT
+) -> State:
     """The state under a folder; ``url`` names a PostgreSQL database in place of the SQLite file.
+
+    ``beat`` is in seconds, between two heartbeats; all workers of a state need about the same.
 
     Raises:
         StorageFailed: it cannot be opened, is damaged, or was written by a newer release.
@@ -60,7 +64,7 @@ def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Sea
     journal = Journal(database, now, fold, seal)
     contents = Contents(database, seal)
     migrate(database, journal, contents)
-    workers = Workers(database, folder / "workers")
+    workers = Workers(database, folder / "workers", beat=beat)
     return State(
         database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
     )

@@ -1,12 +1,15 @@
 """Sleep until something was committed, here or in another process of this host: by a signal, not by polling."""
 
 import asyncio
+import errno
 import os
 import secrets
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+NEW = ".new"  # ends the name of a pipe that is not read yet
 
 
 class Bell:
@@ -46,20 +49,30 @@ class Wakes:
 
     def ring(self) -> None:
         """Wake all who sleep, in this process and in others."""
-        self._ring_here()
+        self.ring_here()
         if self._folder is None or not self._folder.is_dir():
             return
+        own = self._pipe
         for path in self._folder.iterdir():
-            if self._pipe is not None and path == self._pipe[0]:
+            if path.name.endswith(NEW) or (own is not None and path == own[0]):
                 continue
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # nobody reads it: its process has ended
-                path.unlink(missing_ok=True)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nobody reads it: its process has ended
+                    path.unlink(missing_ok=True)
                 continue
-            with suppress(BlockingIOError):  # full of rings that are not heard yet
+            try:
                 os.write(handle, b"!")
-            os.close(handle)
+            except (BlockingIOError, BrokenPipeError):
+                pass  # full of rings that are not heard yet, or its process ends just now
+            finally:
+                os.close(handle)
+
+    def ring_here(self) -> None:
+        """Wake all who sleep in this process."""
+        for bell in [*self._bells]:
+            bell.ring()
 
     @contextmanager
     def listen(self) -> Generator[Bell]:
@@ -80,24 +93,22 @@ class Wakes:
             path.unlink(missing_ok=True)
             os.write(handle, b".")  # lets the listener end
 
-    def _ring_here(self) -> None:
-        for bell in [*self._bells]:
-            bell.ring()
-
     def _open(self) -> None:
         with self._starting:
             if self._pipe is not None or self._folder is None:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-            os.mkfifo(path, 0o600)
-            # Open for both ends, so that reading waits for a ring and never sees an end of file.
-            self._pipe = path, os.open(path, os.O_RDWR)
-            threading.Thread(
-                target=self._hear, args=(self._pipe[1],), name="bottega-wake", daemon=True
-            ).start()
+            new = path.with_name(path.name + NEW)
+            os.mkfifo(new, 0o600)
+            # Open for both ends, so that reading waits for a ring and never sees an end of file. It gets its name once
+            # it is read: who rings takes a pipe that nobody reads for that of a process that has ended.
+            handle = os.open(new, os.O_RDWR)
+            new.rename(path)
+            self._pipe = path, handle
+            threading.Thread(target=self._hear, args=(handle,), name="bottega-wake", daemon=True).start()
 
     def _hear(self, handle: int) -> None:
         while b"." not in os.read(handle, 4096):
-            self._ring_here()
+            self.ring_here()
         os.close(handle)
