@@ -21,6 +21,7 @@ def now() -> str:
 
 def build(
     settings: Settings | None = None,
+    /,
     *,
     signing_key: Path | None = None,
     certificate: Path | None = None,
@@ -42,7 +43,7 @@ def build(
     state = open_state(settings.state, now, url=settings.database)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
-        artifacts=ArtifactStore(settings.state / "artifacts"),
+        artifacts=_artifacts(settings),
         runs=state.runs,
         journal=state.journal,
         tickets=state.tickets,
@@ -52,6 +53,7 @@ def build(
         scratch=settings.state / "scratch",
         now=now,
         threads=settings.threads,
+        limits=settings.limits,
         secret=lambda name: secrets.get(name, ""),
     )
 
@@ -61,3 +63,11 @@ def build(
         return Authority.local(settings.state / "keys")
 
     return Bottega(shop, authority, state, actor=settings.actor)
+
+
+def _artifacts(settings: Settings) -> ArtifactStore:
+    if not settings.artifacts:
+        return ArtifactStore(settings.state / "artifacts")
+    from bottega.storage.s3 import S3Objects
+
+    return ArtifactStore(S3Objects(settings.artifacts), settings.state / "cache")

@@ -8,6 +8,9 @@ import click
 COMMANDS = {
     "make": ("make", "Make deliverables from a brief, or run a plan."),
     "plan": ("plan", "Show what `make` would do, and write it to plan.json."),
+    "resume": ("resume", "Go on with a run: after a kill, a stop, a failure or a review."),
+    "stop": ("stop", "Stop a run, in whatever process it works."),
+    "worker": ("worker", "Work on runs that wait, beside other workers."),
     "review": ("review", "Look at what waits for a person, approve or reject it."),
     "runs": ("runs", "List runs."),
     "verify": ("verify", "Check signature, hash, checks and parents of files."),

@@ -18,6 +18,8 @@ from bottega.cli.brief import brief_options, read_brief, release_options
 @click.option("--run-id", default="", help="Name the run; the same id and brief goes on where it stopped.")
 @click.option("--plan-only", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before the plan runs.")
+@click.option("--detach", is_flag=True, help="Leave the work to a `bottega worker` and return at once.")
+@click.option("--no-reuse", is_flag=True, help="Make every step again, even if an equal one was made before.")
 @release_options
 @click.option("--json", "machine", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -26,6 +28,8 @@ def command(
     run_id: str,
     plan_only: bool,
     yes: bool,
+    detach: bool,
+    no_reuse: bool,
     signing_key: Path | None,
     certificate: Path | None,
     policy: Path | None,
@@ -39,7 +43,7 @@ def command(
     from bottega.bootstrap import build
     from bottega.cli.plan import show_plan
     from bottega.cli.progress import Watcher
-    from bottega.cli.show import as_json
+    from bottega.cli.show import as_json, tell
 
     service = build(signing_key=signing_key, certificate=certificate, policy=policy)
     with Watcher(quiet=machine) as watcher:
@@ -54,16 +58,16 @@ def command(
             show_plan(plan)
         if plan_only or not click.confirm("Run this plan?", default=True):
             return
+    if detach:
+        run = service.submit(plan, out, run_id=run_id, reuse=not no_reuse)
+        service.close()
+        if machine:
+            return as_json({"run": run.document(), "out": run.out})
+        return click.echo(f"run {run.id} waits for a worker: bottega worker")
     with Watcher(plan, quiet=machine) as watcher:
-        made = asyncio.run(service.make(plan, out, run_id=run_id, watch=watcher, cancelled=watcher.cancelled))
+        making = service.make(
+            plan, out, run_id=run_id, watch=watcher, cancelled=watcher.cancelled, reuse=not no_reuse
+        )
+        made = asyncio.run(making)
     service.close()
-    if machine:
-        as_json({"run": made.run.document(), "out": str(made.out or "")})
-    else:
-        from bottega.delivery.summary import summary
-
-        for line in summary(made.plan, made.run, made.out):
-            click.echo(line)
-    if made.run.state != "released":
-        codes = {"awaiting_review": 4, "failed": 3 if made.run.error else 6, "cancelled": 130}
-        raise click.exceptions.Exit(codes.get(made.run.state, 1))
+    tell(made, machine)

@@ -65,7 +65,7 @@ async def obtained(
 
 
 async def _claimed(claim: Claim, shop: Workshop, worker: str) -> Lease | StepResult | Busy:
-    """The answer to a claim. A task that is stopped meanwhile gives the lease back that it would not hear of."""
+    """The answer to a claim. A task that is cancelled meanwhile lets the lease go that it would not hear of."""
     claiming = asyncio.ensure_future(shop.runs.claim(claim, worker=worker, host=shop.workers.host))
     try:
         return await asyncio.shield(claiming)
@@ -134,8 +134,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         return None
     except asyncio.CancelledError:
         stopped = _ended(order, "stopped", "stopped with its run")
+        if order.cancelled.is_set():
+            write = shop.runs.finish(lease, stopped, worker=worker)
+        else:
+            write = shop.runs.let_go(lease, worker=worker)
         with suppress(LeaseLost):
-            await shop.runs.finish(lease, stopped, worker=worker)
+            await _through(write)
         raise
     except Cancelled as stop:
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})

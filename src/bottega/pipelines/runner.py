@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from bottega.pipelines.workshop import Workshop
 from bottega.storage.runs import Claim, Lease
 
 DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so
-HEED = 0.2  # seconds between two looks whether somebody asked for a stop
+HEED = 0.1  # seconds between two looks whether it is to stop
+GRACE = 1.5  # seconds that an engine has to stop by itself
 
 Happening = Literal["started", "output", "ended"]
 
@@ -57,33 +59,64 @@ class Runner:
     cancelled: threading.Event = field(default_factory=threading.Event)
     deliver: Callable[[Run], None] | None = None
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
+    _late: bool = False
 
     async def work(self) -> Run:
-        """Run every step that can run, and say what came of it; each step's end is durable before the next begins."""
-        limit = self.plan.brief.constraints.max_seconds
-        state: RunState = "running"
-        reason = error = ""
-        heeding = asyncio.create_task(self._heed())
+        """Run every step that can run, and say what came of it; each step's end is written before the next begins.
+
+        Raises:
+            asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
+        """
+        driving = asyncio.create_task(self._drive_all())
+        heeding = asyncio.create_task(self._heed(driving))
         try:
-            async with asyncio.timeout(limit):
-                await self._drive_all()
-            state, reason = self._verdict()
-            if self.cancelled.is_set():
-                state, reason = "cancelled", "stopped on request"
-        except TimeoutError:
-            over = BudgetExceeded(f"the time limit of {limit:.0f} s is reached")
-            state, reason, error = "failed", str(over), type(over).__name__
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            state, reason = "cancelled", "stopped on request"
+            await driving
+        except asyncio.CancelledError:
+            if not self.cancelled.is_set():
+                raise
         finally:
             heeding.cancel()
-            self.cancelled.set()
+        state, reason, error = self._verdict()
         results = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
         ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
         self.run = self.run.model_copy(update={**ended, "results": tuple(results)})
         await self._deliver()
         await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+        await asyncio.to_thread(self._agree)
         return self.run
+
+    def _agree(self) -> None:
+        """Take the word of whoever ended this round first, and what others made in it."""
+        stored, _ = self.shop.runs.get(self.run.id)
+        if stored.round == self.run.round:
+            results = {result.step: result for result in (*self.run.results, *stored.results)}
+            ordered_ = tuple(results[step.id] for step in self.plan.steps if step.id in results)
+            self.run = stored.model_copy(update={"results": ordered_})
+
+    async def _heed(self, driving: "asyncio.Task[None]") -> None:
+        """Stop when the time is up, when somebody asks for it from whatever process, or when others ended the run.
+
+        Engines are asked first; what does not listen is cancelled after `GRACE`.
+        """
+        limit = self.plan.brief.constraints.max_seconds
+        started = time.monotonic()
+        looked = float("-inf")
+        with self.shop.runs.wakes.listen() as bell:
+            while not self.cancelled.is_set():
+                rung = await bell.wait(HEED)
+                if limit is not None and time.monotonic() - started > limit:
+                    self._late = True
+                    self.cancelled.set()
+                elif (
+                    rung or time.monotonic() - looked > self.shop.workers.beat
+                ):  # a ring may be lost with its ringer
+                    bell.clear()
+                    looked = time.monotonic()
+                    if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
+                        self.cancelled.set()
+                    await asyncio.sleep(HEED)  # a busy run rings often
+        await asyncio.sleep(GRACE)
+        driving.cancel()
 
     async def _deliver(self) -> None:
         """Deliver under a lease, before the run is closed: a worker that dies here is followed by another."""
@@ -95,21 +128,18 @@ class Runner:
             local=False, at_once=1000, behalf=run.requested_by, holder=run.holder,
         )  # fmt: skip
         lease = await obtained(claim, self.shop)
-        if isinstance(lease, Lease):
+        if not isinstance(lease, Lease):
+            return
+        worker = self.shop.workers.id
+        try:
             await asyncio.to_thread(self.deliver, run)
-            done = StepResult(step=DELIVERY, key=claim.key, state="done")
+        except BaseException:  # for example a full disk here: another worker may have room
             with suppress(LeaseLost):
-                await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
-
-    async def _heed(self) -> None:
-        """Stop when somebody asks for it, from whatever process."""
-        with self.shop.runs.wakes.listen() as bell:
-            while True:
-                await bell.wait()
-                await asyncio.sleep(HEED)  # a busy run rings often; once in a while is soon enough
-                bell.clear()
-                if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
-                    return self.cancelled.set()
+                await self.shop.runs.let_go(lease, worker=worker)
+            raise
+        done = StepResult(step=DELIVERY, key=claim.key, state="done")
+        with suppress(LeaseLost):
+            await self.shop.runs.finish(lease, done, worker=worker)
 
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
@@ -187,18 +217,25 @@ class Runner:
             for made in self._results[each.id].outputs
         ]
 
-    def _verdict(self) -> tuple[RunState, str]:
+    def _verdict(self) -> tuple[RunState, str, str]:
+        """State, reason, and the name of the error that ended the run as a whole."""
+        if self._late:
+            over = BudgetExceeded(
+                f"the time limit of {self.plan.brief.constraints.max_seconds:.0f} s is reached"
+            )
+            return "failed", str(over), type(over).__name__
+        if self.cancelled.is_set():
+            return "cancelled", "stopped on request", ""
         results = self._results.values()
-        failed = [f"{r.step}: {r.error}" for r in results if r.state == "failed"]
-        parked = [f"{r.step}: {r.error}" for r in results if r.state == "parked"]
+        failed = [f"{r.step}: {r.error}" for r in results if r.state in ("failed", "parked")]
+        if failed:
+            return "failed", "; ".join(failed), ""
         waiting = [r.step for r in results if r.state == "awaiting_review"]
-        if failed or parked:
-            return "failed", "; ".join(failed + parked)
-        if any(result.state == "stopped" for result in results):
-            return "cancelled", "stopped on request"
         if waiting:
-            return "awaiting_review", f"a person must look at: {', '.join(waiting)}"
-        return "released", ""
+            return "awaiting_review", f"a person must look at: {', '.join(waiting)}", ""
+        if any(result.state == "skipped" for result in results):
+            return "cancelled", "this round of work was ended elsewhere", ""
+        return "released", "", ""
 
 
 async def _all(tasks: Sequence[asyncio.Task[StepResult]]) -> Sequence[asyncio.Task[StepResult]]:

@@ -246,6 +246,7 @@ class Bottega:
     def close(self) -> None:
         """Give back the memory of every engine and close the state; finished work is safe in the store."""
         self.shop.close()
+        self.shop.artifacts.close()
         self.state.close()
 
     def trusted_roots(self) -> list[str]:

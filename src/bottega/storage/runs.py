@@ -244,6 +244,24 @@ class RunStore:
 
         await self._database.write_async(work)
 
+    async def let_go(self, lease: Lease, *, worker: str) -> None:
+        """Give a lease back unused, for another worker; this is no death of the step.
+
+        Raises:
+            LeaseLost: another worker has taken the step over.
+        """
+        claim = lease.claim
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease)
+            self._journal.append(
+                transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
+                why="its worker was asked to leave", holder=claim.holder,
+            )  # fmt: skip
+
+        await self._database.write_async(work)
+
     def close(self, run: Run, *, actor: str) -> None:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
         facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
@@ -321,6 +339,11 @@ class RunStore:
     def all(self) -> list[Run]:
         """Every run, oldest first, without its results."""
         return [_run(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM runs ORDER BY n")]
+
+    def round(self, run_id: str) -> int:
+        """The number of the entry that began the present round of a run; -1 when there is no such run."""
+        rows = self._database.rows("SELECT round FROM runs WHERE id = ?", run_id)
+        return rows[0][0] if rows else -1
 
     def unfinished(self) -> list[str]:
         """Ids of runs that a worker may begin or join."""
