@@ -107,10 +107,9 @@ def _leased(transaction: Transaction, line: Line) -> None:
     run, step = step_of(line.subject)
     detail = line.detail
     transaction.execute(
-        "INSERT INTO leases (run_id, step_id, token, worker, engine, host, round, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO leases (run_id, step_id, token, worker, engine, host, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", ""),
-            detail.get("round", 0), detail.get("key", ""),
+            run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", ""), detail.get("key", ""),
         ),
     )  # fmt: skip
 
@@ -118,17 +117,15 @@ def _leased(transaction: Transaction, line: Line) -> None:
 def _lost(transaction: Transaction, line: Line) -> None:
     """The worker of a step is gone, or the process of its engine: nobody has it, and the death may count.
 
-    What a person was looking at stays, if it was made by this key. A newer round that has settled the step is left
-    as it is.
+    What a person was looking at stays, if it was made by this key.
     """
     run, step = step_of(line.subject)
     lease = transaction.execute(
-        "SELECT round, key FROM leases WHERE run_id = ? AND step_id = ?", (run, step)
+        "SELECT key FROM leases WHERE run_id = ? AND step_id = ?", (run, step)
     ).fetchone()
     if lease is None:  # its own entry was of a data subject whose key is destroyed
         return
     _release(transaction, line)
-    round_, key = lease
     death = int(line.detail.get("counts", True))
     transaction.execute(
         "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
@@ -136,23 +133,23 @@ def _lost(transaction: Transaction, line: Line) -> None:
         "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, state = 'waiting', key = excluded.key, "
         "result = CASE WHEN steps.key = excluded.key AND steps.state IN ('awaiting_review', 'waiting') "
         "THEN steps.result ELSE '' END, error = '', delays = 0, wake_at = '', "
-        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + excluded.deaths ELSE excluded.deaths END "
-        "WHERE steps.round <= ?",
-        (run, step, key, death, round_),
+        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + excluded.deaths ELSE excluded.deaths END",
+        (run, step, lease[0], death),
     )
 
 
 def _settled(transaction: Transaction, line: Line) -> None:
-    """A step has ended in a round, one way or another; a newer round that has settled it is left as it is."""
+    """A step has ended in a round, one way or another; one of an earlier round changes nothing."""
     run, step = step_of(line.subject)
     detail, state = line.detail, STEP_STATES[line.act]
+    deaths = "0" if state in ("done", "reused") else "steps.deaths"
     _release(transaction, line)
     transaction.execute(
         "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
         "state = excluded.state, key = excluded.key, result = excluded.result, error = excluded.error, "
         "delays = excluded.delays, wake_at = excluded.wake_at, "
-        f"deaths = {'0' if state in ('done', 'reused') else 'steps.deaths'} WHERE steps.round <= excluded.round",
+        f"deaths = CASE WHEN steps.key = excluded.key THEN {deaths} ELSE 0 END WHERE steps.round <= excluded.round",
         (
             run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("result", ""),
             detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""),

@@ -28,7 +28,7 @@ CREATE TABLE steps (
 ) {strict};
 CREATE TABLE leases (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, token {integer} NOT NULL, worker TEXT NOT NULL, engine TEXT NOT NULL,
-    host TEXT NOT NULL, round {integer} NOT NULL, key TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
+    host TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
 ) {strict};
 CREATE TABLE results (
     key TEXT NOT NULL, checks TEXT NOT NULL, run_id TEXT NOT NULL, n {integer} NOT NULL, reusable {integer} NOT NULL,
