@@ -72,11 +72,8 @@ async def _claimed(claim: Claim, shop: Workshop, worker: str) -> Lease | StepRes
     except asyncio.CancelledError:
         await asyncio.wait([claiming])
         if claiming.exception() is None and isinstance(lease := claiming.result(), Lease):
-            stopped = StepResult(
-                step=claim.step, key=claim.key, state="stopped", error="stopped with its run"
-            )
             with suppress(LeaseLost):
-                await shop.runs.finish(lease, stopped, worker=worker)
+                await shop.runs.let_go(lease, worker=worker)
         raise
 
 
