@@ -68,6 +68,20 @@ def drawn() -> frozenset[Move]:
     return frozenset(found)
 
 
+def written() -> set[Move]:
+    """The same moves as the plain-text pictures have them: ``before -- act --> after``."""
+    found: set[Move] = set()
+    for picture in re.findall(r"```text\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL):
+        lines = re.findall(r"^(\S+) +-- (\S+) -*> +(\S+)(.*)$", picture, re.MULTILINE)
+        edges = [number for number, line in enumerate(lines) if line[3].endswith("--+")]
+        first, last = edges  # what stands between them is the group
+        group = {line[2] for line in lines[first : last + 1]}
+        for before, act, after, _ in lines:
+            for one in group if before in ("ended", "settled") else [before]:
+                found.add(Move(act.partition(":")[0], one, f"pipeline:{act}", after))
+    return found
+
+
 def _where(transaction: Transaction, line: Line) -> str:
     if line.act in RUN_ACTS:
         run = line.subject.split("/")[1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.properties.moves import RUN_ACTS, STEP_ACTS, Move, drawn, moves
+from tests.properties.moves import RUN_ACTS, STEP_ACTS, Move, drawn, moves, written
 from tests.unit.storage.conftest import Clock, claim, finish, lease, step_state, submit
 
 from bottega.core.entry import Act
@@ -29,6 +29,10 @@ def test_the_drawn_acts_are_those_of_the_fold_and_lead_where_it_leads() -> None:
     leads = {act: {move.after for move in drawn() if move.act == act} for act in folded}
     for act, state in {**ENDED, **STEP_STATES}.items():
         assert leads[act] == {state}
+
+
+def test_both_pictures_say_the_same() -> None:
+    assert written() == drawn()
 
 
 async def test_every_drawn_move_is_made_and_no_other(workers: Hire, clock: Clock, tmp_path: Path) -> None:
