@@ -4,10 +4,12 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +27,8 @@ from bottega.pipelines.leased import obtained
 from bottega.pipelines.runner import Runner, Sources
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.runs import Busy, Claim, Lease
+from bottega.storage.database import Transaction
+from bottega.storage.runs import Claim, Lease
 from bottega.storage.state import State, open_state
 
 TOP = Path(__file__).parents[3]
@@ -170,23 +173,25 @@ async def test_a_claim_cancelled_in_mid_commit_leaves_no_lease(shops: Open) -> N
     shop = shops()
     plan = plan_of(echo("a"))
     run = submit(shop, plan)
-    await asyncio.to_thread(shop.workers.register)
-    for turn in range(40):
-        claim = Claim("run", run.round, "a", plan.steps[0].key({}), "", "echo")
-        task = asyncio.create_task(obtained(claim, shop))
-        for _ in range(turn % 8):
-            await asyncio.sleep(0.0005)
-        task.cancel()
-        try:
-            lease = await task
-        except asyncio.CancelledError:
-            continue
-        assert isinstance(lease, Lease)
-        await shop.runs.let_go(lease, worker=shop.workers.id)
-    found = await shop.runs.claim(
-        Claim("run", run.round, "a", plan.steps[0].key({}), "", "echo"), worker=shop.workers.id, host="x"
-    )
-    assert not isinstance(found, Busy)
+    worker = await asyncio.to_thread(shop.workers.register)
+    entered, opened = threading.Event(), threading.Event()
+
+    def reserve(transaction: Transaction, token: int) -> None:
+        entered.set()
+        assert opened.wait(20)
+
+    claim = Claim("run", run.round, "a", plan.steps[0].key({}), "", "echo")
+    task = asyncio.create_task(obtained(replace(claim, reserve=reserve), shop))
+    await asyncio.to_thread(entered.wait, 20)
+    task.cancel()
+    await asyncio.sleep(0)
+    opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert acts(shop)[Act.STEP_LEASED] == acts(shop)[Act.STEP_LOST] == 1
+    found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+    assert isinstance(found, Lease)
+    assert found.attempt == 1
 
 
 async def test_a_delivery_that_fails_is_left_to_whoever_can(shops: Open) -> None:

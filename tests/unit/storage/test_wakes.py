@@ -11,6 +11,16 @@ from bottega.storage.wakes import Wakes
 
 RING = "import sys; from pathlib import Path; from bottega.storage.wakes import Wakes; Wakes(Path(sys.argv[1])).ring()"
 
+RING_ALWAYS = """
+import sys
+from pathlib import Path
+from bottega.storage.wakes import Wakes
+wakes = Wakes(Path(sys.argv[1]))
+print("ringing", flush=True)
+while True:
+    wakes.ring()
+"""
+
 
 async def test_a_ring_from_another_process_arrives(tmp_path: Path) -> None:
     wakes = Wakes(tmp_path)
@@ -34,22 +44,19 @@ async def test_a_pipe_that_nobody_reads_is_removed_and_one_in_the_making_is_not(
 
 
 async def test_a_pipe_is_read_from_the_moment_it_is_seen(tmp_path: Path) -> None:
-    """While others ring all the time, nobody's new pipe is taken for that of a dead process."""
-    ringing, ending = Wakes(tmp_path), threading.Event()
-
-    def ring() -> None:
-        while not ending.is_set():
-            ringing.ring()
-
-    thread = threading.Thread(target=ring)
-    thread.start()
-    for _ in range(100):
+    """While another process rings all the time, nobody's new pipe is taken for that of a dead one."""
+    ringing = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RING_ALWAYS, str(tmp_path), stdout=subprocess.PIPE
+    )
+    assert ringing.stdout is not None
+    await ringing.stdout.readline()
+    for _ in range(500):
         wakes = Wakes(tmp_path)
         with wakes.listen():
             assert len([path for path in tmp_path.iterdir() if path.suffix != ".new"]) == 1
         wakes.close()
-    ending.set()
-    thread.join()
+    ringing.kill()
+    await ringing.communicate()
 
 
 async def test_no_ring_is_lost_between_clearing_and_waiting(tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
 """Workers live and end as processes do: real ones, killed and stopped."""
 
 import asyncio
-import fcntl
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,21 @@ from bottega.storage.state import State, open_state
 from bottega.storage.workers import Workers
 
 TOP = Path(__file__).parents[3]
+LOOK = """
+import fcntl, sys
+from pathlib import Path
+print("looking", flush=True)
+seen = set()
+while True:
+    for path in Path(sys.argv[1]).iterdir():
+        if path.suffix != ".new" and path not in seen:
+            with path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    print(path.name, "is free", flush=True)
+                except BlockingIOError:
+                    seen.add(path)
+"""
 Start = Callable[[str], "subprocess.Popen[str]"]
 
 
@@ -158,32 +171,20 @@ def test_many_threads_register_one_worker(tmp_path: Path) -> None:
     watcher.close()
 
 
-def test_a_lock_file_is_locked_from_the_moment_it_is_seen(tmp_path: Path) -> None:
-    """Who looks at every file there is, all the time, never finds a live worker's lock free, nor removes it."""
-    watcher = open_state(tmp_path / "state", now, beat=3600)
-    locks = tmp_path / "state" / "workers"
-    ending, free = threading.Event(), list[str]()
-
-    def look() -> None:
-        while not ending.is_set():
-            for path in locks.iterdir():
-                if path.name.endswith(".new"):
-                    continue
-                with path.open("rb") as file, suppress(BlockingIOError):
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    free.append(path.name)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    states = [open_state(tmp_path / "state", now, beat=3600) for _ in range(10)]
-    for state in states:
-        state.workers.register()
-    ending.set()
-    thread.join()
-    assert free == []
-    assert all(watcher.workers.gone(state.workers.id) == "" for state in states)
-    for state in (*states, watcher):
-        state.close()
+def test_a_lock_file_is_locked_from_the_moment_it_is_seen(tmp_path: Path, state: State) -> None:
+    """A process that looks all the time never finds the lock of a live worker free."""
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    looking = subprocess.Popen([sys.executable, "-c", LOOK, locks], stdout=subprocess.PIPE, text=True)
+    assert looking.stdout is not None
+    looking.stdout.readline()
+    workers = [Workers(state.database, locks, beat=3600) for _ in range(200)]
+    for worker in workers:
+        worker.register()
+    looking.kill()
+    assert looking.communicate()[0] == ""
+    for worker in workers:
+        worker.close()
 
 
 def test_waiting_long_for_a_worker_takes_one_thread(state: State, tmp_path: Path) -> None:
