@@ -11,12 +11,15 @@ from bottega.pipelines.workshop import Workshop
 from bottega.service import Bottega
 from bottega.settings import Settings
 from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.database import Database
+from bottega.storage.objects import LocalObjects, Objects
+from bottega.storage.small import SmallObjects
 from bottega.storage.state import open_state
 
 
 def now() -> str:
     """The time, RFC 3339 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def build(
@@ -43,7 +46,7 @@ def build(
     state = open_state(settings.state, now, url=settings.database)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
-        artifacts=_artifacts(settings),
+        artifacts=_artifacts(settings, state.database),
         runs=state.runs,
         journal=state.journal,
         tickets=state.tickets,
@@ -65,9 +68,11 @@ def build(
     return Bottega(shop, authority, state, actor=settings.actor)
 
 
-def _artifacts(settings: Settings) -> ArtifactStore:
-    if not settings.artifacts:
-        return ArtifactStore(settings.state / "artifacts")
-    from bottega.storage.s3 import S3Objects
+def _artifacts(settings: Settings, database: Database) -> ArtifactStore:
+    folder = settings.state / "artifacts"
+    objects: Objects = LocalObjects(folder)
+    if settings.artifacts:
+        from bottega.storage.s3 import S3Objects
 
-    return ArtifactStore(S3Objects(settings.artifacts), settings.state / "cache")
+        objects = S3Objects(settings.artifacts)
+    return ArtifactStore(SmallObjects(database, objects), settings.state / "cache")

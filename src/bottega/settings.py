@@ -56,7 +56,7 @@ class Settings:
     """``BOTTEGA_STATE``: runs, artifacts, the record, keys; back it up."""
 
     database: str = field(default_factory=lambda: environment.get("BOTTEGA_DATABASE", ""), repr=False)
-    """``BOTTEGA_DATABASE``: a PostgreSQL address for several hosts (``postgresql://...``); empty for SQLite under the state."""
+    """``BOTTEGA_DATABASE``: ``postgresql://USER@HOST/DATABASE?schema=NAME`` for several hosts; empty for SQLite under the state."""
 
     artifacts: str = field(default_factory=lambda: environment.get("BOTTEGA_ARTIFACTS", ""), repr=False)
     """``BOTTEGA_ARTIFACTS``: a bucket for several hosts (``s3://bucket/prefix?endpoint=...&region=...``); empty for the state folder.

@@ -107,14 +107,13 @@ class Runner:
                 if limit is not None and time.monotonic() - started > limit:
                     self._late = True
                     self.cancelled.set()
-                elif (
-                    rung or time.monotonic() - looked > self.shop.workers.beat
-                ):  # a ring may be lost with its ringer
+                elif rung or time.monotonic() - looked > self.shop.workers.beat:
+                    # A ring may be lost with its ringer; and a busy run rings often, so that one look answers all.
+                    await asyncio.sleep(HEED if rung else 0)
                     bell.clear()
                     looked = time.monotonic()
                     if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
                         self.cancelled.set()
-                    await asyncio.sleep(HEED)  # a busy run rings often
         await asyncio.sleep(GRACE)
         driving.cancel()
 
@@ -144,10 +143,13 @@ class Runner:
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
         tasks: dict[str, asyncio.Task[StepResult]] = {}
-        async with asyncio.TaskGroup() as group:
-            for step in ordered(self.plan):
-                before = [tasks[need] for need in needs(step)]
-                tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in ordered(self.plan):
+                    before = [tasks[need] for need in needs(step)]
+                    tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        except ExceptionGroup as failures:  # the state cannot be written; one of them says why
+            raise failures.exceptions[0] from failures
 
     async def _drive(
         self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore
@@ -179,6 +181,7 @@ class Runner:
             step=step,
             arrived=self._arrived(step),
             run_id=self.run.id,
+            plan=self.run.plan,
             round=self.run.round,
             reuse=self.run.reuse,
             shown=Reviews(self.shop).wanted(self.plan, step),
@@ -188,6 +191,7 @@ class Runner:
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
             computed=self._computed(step),
+            charge=self.run.charge,
             budget=None if cap is None else cap - spent,
             cancelled=self.cancelled,
             listen=lambda output: self.watch(Event("output", step.id, output=output)),
@@ -230,9 +234,11 @@ class Runner:
         failed = [f"{r.step}: {r.error}" for r in results if r.state in ("failed", "parked")]
         if failed:
             return "failed", "; ".join(failed), ""
-        waiting = [r.step for r in results if r.state == "awaiting_review"]
-        if waiting:
-            return "awaiting_review", f"a person must look at: {', '.join(waiting)}", ""
+        waiting = [r.step for r in results if r.state == "awaiting_review" and not r.error]
+        unpaid = [f"{r.step}: {r.error}" for r in results if r.state == "awaiting_review" and r.error]
+        if waiting or unpaid:
+            looks = [f"a person must look at: {', '.join(waiting)}"] if waiting else []
+            return "awaiting_review", "; ".join(looks + unpaid), ""
         if any(result.state == "skipped" for result in results):
             return "cancelled", "this round of work was ended elsewhere", ""
         return "released", "", ""

@@ -4,7 +4,8 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,32 @@ from pydantic import ValidationError
 
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
+from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
-from bottega.core.plan import Plan, Step
+from bottega.core.plan import Plan
 from bottega.core.request import Finished, Request
 from bottega.core.run import Made as MadeOutput
 from bottega.core.run import Run, StepResult
-from bottega.delivery.folder import Delivery, deliver
+from bottega.delivery.folder import Delivery, deliver, delivered
 from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
 from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
 from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder
+from bottega.pipelines.comparison import Replayed, made_on
 from bottega.pipelines.graph import ancestors, is_source, split
 from bottega.pipelines.intent import read_intent
-from bottega.pipelines.leased import settled
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
-from bottega.pipelines.step import Order
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.service.budgets import Ledger
+from bottega.service.calls import Calls
+from bottega.service.replay import Note, Replays
+from bottega.storage.budgets import named
 from bottega.storage.state import State
 
 Watch = Callable[[Event], None]
@@ -64,37 +69,34 @@ class Bottega:
         self.actor = actor
         self._authority = authority
 
-    async def plan(self, brief: Brief, note: Callable[[str], None] = lambda text: None) -> Plan:
+    async def plan(
+        self,
+        brief: Brief,
+        note: Callable[[str], None] = lambda text: None,
+        *,
+        charge: Sequence[str] = (),
+    ) -> Plan:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
+
+        The accounts of ``charge`` pay for reading the intent.
 
         Raises:
             InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
         """
+        accounts = [named(account) for account in charge]
         for wanted in brief.deliverables:
             blueprint(wanted.kind)  # an unknown kind shows before any work
         sources = await take_in(brief, self.shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, self._ask_once)
+        intent = await read_intent(brief, lambda request: self._ask_once(request, accounts))
         table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
 
-    async def _ask_once(self, request: Request) -> Sequence[Finished]:
+    async def _ask_once(self, request: Request, charge: Sequence[str]) -> Sequence[Finished]:
         """Ask an engine as a step does: the same question about the same brief is answered once."""
-        card = self.shop.card(request.engine)
-        model, weights = self.shop.weights(card, request.model)
-        step = Step(
-            id="intent",
-            engine=card.id,
-            version=card.version,
-            model=model,
-            weights=weights,
-            params=request.params,
-            seed=request.seed,
-        )
-        order = Order(step, (), "intent", round=self.shop.journal.size(), behalf=self.actor)
-        result = await settled(order, self.shop)
+        result = await self.call(request, charge=charge)
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where="reading the brief")
         locate = self.shop.artifacts.locate
@@ -104,6 +106,14 @@ class Bottega:
             )
             for made in result.outputs
         ]
+
+    async def call(
+        self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
+    ) -> StepResult:
+        """One request to one engine, as `Calls.call` says."""
+        return await Calls(self.shop, self.actor).call(
+            request, idempotency_key=idempotency_key, charge=charge
+        )
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.
@@ -136,15 +146,19 @@ class Bottega:
         charge: Sequence[str] = (),
         release_parked: bool = False,
         why: str = "",
+        idempotency_key: str = "",
     ) -> Made:
         """Run a plan and deliver what it makes.
 
         An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
         even when a step waits for a person; the run says so. ``reuse`` takes equal results of other runs over;
-        ``release_parked`` tries steps again that were parked because they ended their worker.
+        ``release_parked`` tries steps again that were parked because they ended their worker. The accounts of
+        ``charge`` (``project:kettles``) pay, each in full; what their limits refuse waits for a person.
+        The same ``idempotency_key`` gives the same run: its result if it is released, else it goes on.
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
+            InvalidValue: the key was used for another plan, folder or run id.
             WeightsMissing: a model of the plan is not here; raised before any step runs.
             StorageFailed: the disk is full.
         """
@@ -152,11 +166,53 @@ class Bottega:
         ready(plan, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
+        if idempotency_key:
+            run_id = await asyncio.to_thread(
+                self._accept, idempotency_key, plan, out, run_id, reuse=reuse, charge=charge
+            )
+            if earlier := await self._earlier(run_id, plan, out, watch, cancelled):
+                return earlier
         run = await asyncio.to_thread(
             self._submit, plan, run_id, out, begin=True, reuse=reuse, charge=charge, release_parked=release_parked,
             why=why,
         )  # fmt: skip
         return await self._work(run, plan, watch, cancelled)
+
+    def _accept(
+        self,
+        key: str,
+        plan: Plan,
+        out: Path | None,
+        run_id: str,
+        *,
+        reuse: bool = True,
+        charge: Sequence[str] = (),
+        **how: Any,
+    ) -> str:
+        where = str(out.absolute()) if out else ""
+        asked = digest(
+            {"make": plan.identity, "out": where, "run_id": run_id, "reuse": reuse, "charge": [*charge]}
+        )
+        new = run_id or f"run-{uuid.uuid4().hex[:12]}"
+        return self.shop.runs.accept_call(key, asked, new, actor=self.actor)
+
+    async def _earlier(
+        self, run_id: str, plan: Plan, out: Path | None, watch: Watch, cancelled: threading.Event | None
+    ) -> Made | None:
+        """What a call that is repeated finds: its run released, or still at work; None when it has to begin (again)."""
+        try:
+            run, _ = self.shop.runs.get(run_id)
+        except NotFound:
+            return None
+        going = run.state in ("planned", "running")
+        if not going and run.state != "released":
+            return None
+        made = Made(run, plan, None)
+        if going:
+            run = self.shop.runs.join(run_id, actor=self.actor)
+            made = await self._work(run, plan, watch, cancelled)
+        delivery = made.delivery or (await asyncio.to_thread(delivered, out, run_id) if out else None)
+        return replace(made, delivery=delivery) if going or delivery or not out else None
 
     def _submit(self, plan: Plan, run_id: str, out: Path | None, **how: Any) -> Run:
         run = Run(
@@ -167,6 +223,7 @@ class Bottega:
             out=str(out.absolute()) if out else "",
         )
         files = [source.sha256 for source in plan.sources]
+        how["charge"] = [named(account) for account in how.get("charge", ())]
         return self.shop.runs.submit(run, plan, actor=self.actor, files=files, **how)
 
     async def _work(
@@ -174,16 +231,16 @@ class Bottega:
     ) -> Made:
         sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
         out = Path(run.out) if run.out else None
-        delivered: list[Delivery] = []
+        handed: list[Delivery] = []
 
         def deliver_(run: Run) -> None:
             assert out is not None
-            delivered.append(self._deliver(plan, run, sources, out))
+            handed.append(self._deliver(plan, run, sources, out))
 
         runner = Runner(
             plan, run, sources, self.shop, watch, cancelled or threading.Event(), deliver_ if out else None
         )
-        return Made(await runner.work(), plan, delivered[0] if delivered else None)
+        return Made(await runner.work(), plan, handed[0] if handed else None)
 
     async def join(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
         """Work on a run in its present round, beside whoever else does; what `make` began is ended here.
@@ -200,15 +257,24 @@ class Bottega:
         ready(plan, self.shop)
         return await self._work(run, plan, watch)
 
-    def submit(self, plan: Plan, out: Path | None, *, run_id: str = "", **how: Any) -> Run:
+    def submit(
+        self, plan: Plan, out: Path | None, *, run_id: str = "", idempotency_key: str = "", **how: Any
+    ) -> Run:
         """Make a run known and leave the work to whichever worker comes; arguments as for `make`.
 
         Raises:
             InvalidPlan, PolicyDenied, BudgetExceeded, WeightsMissing: it cannot or may not run.
             InvalidBrief: the run id belongs to another brief.
+            InvalidValue: the idempotency key was used for another plan, folder or run id.
         """
         validate(plan, self.shop)
         ready(plan, self.shop)
+        if idempotency_key:
+            run_id = self._accept(idempotency_key, plan, out, run_id, **how)
+            with suppress(NotFound):
+                run, _ = self.shop.runs.get(run_id)
+                if run.state in ("planned", "running", "released"):
+                    return run
         return self._submit(plan, run_id, out, begin=False, **how)
 
     def stop(self, run_id: str, why: str = "") -> None:
@@ -231,6 +297,32 @@ class Bottega:
         target = out or (Path(run.out) if run.out else None)
         return await self.make(plan, target, run_id=run_id, watch=watch, **how)
 
+    async def replay(
+        self,
+        run_id: str,
+        steps: Sequence[str] = (),
+        *,
+        note: Note = lambda text: None,
+        watch: Watch = lambda event: None,
+        cancelled: threading.Event | None = None,
+    ) -> Replayed:
+        """Make what a run made again, from the record alone, and compare: see `Replays.run`."""
+        return await Replays(self.shop, self.actor, note, watch, cancelled).run(run_id, steps)
+
+    async def regenerate(
+        self,
+        manifest: Path,
+        artifact: str = "",
+        *,
+        note: Note = lambda text: None,
+        watch: Watch = lambda event: None,
+        cancelled: threading.Event | None = None,
+        **how: Any,
+    ) -> Replayed:
+        """Make artifacts of a delivered folder again and compare: see `Replays.regenerate`."""
+        replays = Replays(self.shop, self.actor, note, watch, cancelled)
+        return await replays.regenerate(manifest, artifact, **how)
+
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
         return self.shop.runs.all()
@@ -238,6 +330,10 @@ class Bottega:
     def reviews(self) -> "Reviews":
         """What waits for a person."""
         return Reviews(self.shop)
+
+    def budgets(self) -> Ledger:
+        """Accounts that pay: limits, and what was spent."""
+        return Ledger(self.state, self.actor)
 
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""
@@ -273,6 +369,7 @@ class Bottega:
             passages=sources.passages,
             root_certificate_pem=authority.root_pem(),
             limits={card.id: card.not_covered for card in cards if card.not_covered},
+            made_on={step: made_on(self.shop.journal, run.id, step) for step in results},
         )
         for item in ready:
             provenance = provenances[item.output]

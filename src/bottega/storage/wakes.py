@@ -5,10 +5,12 @@ import errno
 import os
 import secrets
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+TICK = 1_000_000_000  # nanoseconds; file systems note the time of a change more coarsely than changes follow
 NEW = ".new"  # ends the name of a pipe that is not read yet
 
 
@@ -17,6 +19,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._event = asyncio.Event()
 
     def clear(self) -> None:
@@ -25,6 +28,11 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the sleeper; from any thread."""
+        if self._event.is_set():
+            return
+        if threading.get_ident() == self._thread:
+            self._event.set()
+            return
         with suppress(RuntimeError):  # its loop is closed
             self._loop.call_soon_threadsafe(self._event.set)
 
@@ -46,16 +54,14 @@ class Wakes:
         self._bells: set[Bell] = set()
         self._pipe: tuple[Path, int] | None = None
         self._starting = threading.Lock()
+        self._known: tuple[int, list[Path]] = (0, [])
 
     def ring(self) -> None:
         """Wake all who sleep, in this process and in others."""
         self.ring_here()
         if self._folder is None or not self._folder.is_dir():
             return
-        own = self._pipe
-        for path in self._folder.iterdir():
-            if path.name.endswith(NEW) or (own is not None and path == own[0]):
-                continue
+        for path in self._others(self._folder):
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
@@ -92,6 +98,15 @@ class Wakes:
             self._pipe = None
             path.unlink(missing_ok=True)
             os.write(handle, b".")  # lets the listener end
+
+    def _others(self, folder: Path) -> list[Path]:
+        """Pipes of other processes; looked up again when the folder has changed, or may have within its clock's tick."""
+        changed = folder.stat().st_mtime_ns
+        if changed != self._known[0] or time.time_ns() - changed < TICK:
+            own = self._pipe
+            pipes = [path for path in folder.iterdir() if not path.name.endswith(NEW)]
+            self._known = changed, [path for path in pipes if own is None or path != own[0]]
+        return self._known[1]
 
     def _open(self) -> None:
         with self._starting:

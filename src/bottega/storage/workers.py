@@ -41,6 +41,11 @@ class Workers:
         self._changing = threading.Lock()
         self._ending = threading.Event()
 
+    @property
+    def registered(self) -> str:
+        """This worker's id once it is registered, else ""."""
+        return self.id if self._lock is not None else ""
+
     def register(self) -> str:
         """Take the lock, begin to beat, and give this worker's id. Calling it again changes nothing.
 
@@ -60,15 +65,19 @@ class Workers:
                 raise StorageFailed(
                     f"a worker cannot be registered: {error}", where=str(self._folder)
                 ) from error
-            self._database.write(
-                lambda transaction: (
-                    transaction.execute(
-                        "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                        (self.id, self.host),
-                    ).rowcount
+            try:
+                self._database.write(
+                    lambda transaction: (
+                        transaction.execute(
+                            "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                            (self.id, self.host),
+                        ).rowcount
+                    )
                 )
-            )
-            self._lock = lock
+            except BaseException:
+                lock.close()
+                raise
+            self._lock = lock  # only now may steps be leased to it
             threading.Thread(target=self._keep_beating, name="bottega-beat", daemon=True).start()
             return self.id
 

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from bottega.pipelines.leased import obtained
 from bottega.pipelines.runner import Runner, Sources
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.database import Transaction
 from bottega.storage.runs import Claim, Lease
 from bottega.storage.state import State, open_state
 
@@ -35,7 +33,7 @@ TOP = Path(__file__).parents[3]
 SLOW = {"text": "word " * 400, "delay": 0.05}
 
 
-def open_shop(folder: Path) -> tuple[State, Workshop]:
+def open_shop(folder: Path, now: Callable[[], str] = now) -> tuple[State, Workshop]:
     """A worker with everything of its own but the state."""
     (folder / "policy.toml").write_text(POLICY)
     state = open_state(folder / "state", now)
@@ -52,6 +50,20 @@ def open_shop(folder: Path) -> tuple[State, Workshop]:
         limits={"echo": 2, "local": 2},
     )
     return state, shop
+
+
+class Stalling:
+    """A clock on which whoever writes an entry can be held up."""
+
+    def __init__(self) -> None:
+        self.stalls = False
+        self.entered, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self) -> str:
+        if self.stalls and threading.current_thread() is not threading.main_thread():
+            self.entered.release()
+            assert self.go_on.acquire(timeout=20)
+        return now()
 
 
 Open = Callable[[], Workshop]
@@ -168,30 +180,35 @@ async def test_a_newer_round_ends_the_work_in_the_older_one(shops: Open) -> None
     assert two.runs.get("run")[0].results == newer.results
 
 
-async def test_a_claim_cancelled_in_mid_commit_leaves_no_lease(shops: Open) -> None:
+async def test_a_claim_cancelled_in_mid_commit_leaves_no_lease(tmp_path: Path) -> None:
     """Nobody would ever give it back: its worker lives."""
-    shop = shops()
+    clock = Stalling()
+    state, shop = open_shop(tmp_path, clock)
     plan = plan_of(echo("a"))
     run = submit(shop, plan)
     worker = await asyncio.to_thread(shop.workers.register)
-    entered, opened = threading.Event(), threading.Event()
-
-    def reserve(transaction: Transaction, token: int) -> None:
-        entered.set()
-        assert opened.wait(20)
-
     claim = Claim("run", run.round, "a", plan.steps[0].key({}), "", "echo")
-    task = asyncio.create_task(obtained(replace(claim, reserve=reserve), shop))
-    await asyncio.to_thread(entered.wait, 20)
+    clock.stalls = True
+    blocking = asyncio.create_task(
+        asyncio.to_thread(shop.journal.write, Act.CHECKPOINT_SIGNED, "x", actor="x")
+    )
+    await asyncio.to_thread(clock.entered.acquire)  # somebody else has the turn, so that we wait for ours
+    task = asyncio.create_task(obtained(claim, shop))
+    await asyncio.sleep(0.05)
+    clock.go_on.release()
+    await asyncio.to_thread(clock.entered.acquire)  # our lease is being written
     task.cancel()
     await asyncio.sleep(0)
-    opened.set()
+    clock.stalls = False
+    clock.go_on.release()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await blocking
     assert acts(shop)[Act.STEP_LEASED] == acts(shop)[Act.STEP_LOST] == 1
     found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
     assert isinstance(found, Lease)
     assert found.attempt == 1
+    state.close()
 
 
 async def test_a_delivery_that_fails_is_left_to_whoever_can(shops: Open) -> None:

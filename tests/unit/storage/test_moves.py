@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.properties.moves import RUN_ACTS, STEP_ACTS, Move, drawn, moves, written
-from tests.unit.storage.conftest import Clock, claim, finish, lease, step_state, submit
+from tests.unit.storage.conftest import Clock, claim, claim_of, finish, lease, step_state, submit
 
 from bottega.core.entry import Act
-from bottega.core.run import Run, RunState, StepState
+from bottega.core.run import Run, RunState, StepResult, StepState
+from bottega.storage.budgets import Charge, Refusal
 from bottega.storage.fold import ENDED, RULES, STEP_STATES
 from bottega.storage.runs import ENDED_BY, POISON, Lease
 from bottega.storage.state import State
@@ -28,7 +29,7 @@ def test_the_drawn_acts_are_those_of_the_fold_and_lead_where_it_leads() -> None:
     assert {move.act for move in drawn()} == folded == RUN_ACTS | STEP_ACTS
     leads = {act: {move.after for move in drawn() if move.act == act} for act in folded}
     for act, state in {**ENDED, **STEP_STATES}.items():
-        assert leads[act] == {state}
+        assert leads[act] == ({state, "planned"} if act is Act.RUN_WAITING else {state})
 
 
 def test_both_pictures_say_the_same() -> None:
@@ -49,6 +50,10 @@ async def test_every_drawn_move_is_made_and_no_other(workers: Hire, clock: Clock
         await _elsewhere(state, word)
         await claim(state, submit(state, word, run=word), "a", word)
         assert step_state(state, "a", run=word) == "reused"
+    for before in ("[*]", *SETTLED):
+        await _unpaid(state, before, clock, rejected=False)
+        await _unpaid(state, before, clock, rejected=True)
+    await _every_wait_for_money(state)
     await _to(state, submit(state, "deadly"), "parked", clock, "deadly")
     await claim(state, submit(state, "deadly"), "a", "deadly")  # is parked again
     made = moves(state, tmp_path)
@@ -86,6 +91,44 @@ async def _every_move_of_a_run(state: State) -> None:
 def _close(state: State, run: Run, end: RunState) -> None:
     state.runs.close(run.model_copy(update={"state": end}), actor=state.workers.id)
     assert ENDED_BY[end] in {entry.act for entry in state.journal.about(f"run/{run.id}")}
+
+
+async def _unpaid(state: State, before: str, clock: Clock, *, rejected: bool) -> None:
+    """A step is edited into one that its budget refuses; then perhaps a person does too."""
+    word = f"{before}, then {'denied' if rejected else 'unpaid'}"
+    run = submit(state, word, run=word, charge=["team:home"])
+    if before != "[*]":
+        await _to(state, run, before, clock, word)
+    _limit(state, 1)
+    charge = Charge(("team:home",), {"usd": 2})
+    edited = submit(state, "edited", run=word)
+    if rejected:
+        subject, key = f"run/{word}/step/a", claim_of(edited, "a", f"{word}, edited").key
+        refusal = state.database.write(
+            lambda transaction: state.budgets.admit(transaction, charge, subject, key)
+        )
+        assert isinstance(refusal, Refusal)
+        state.tickets.open(refusal.question, word, "a", b'{"step":"a"}')
+        state.tickets.decide(refusal.question, "reject", "Ada", b"{}")
+    found = await claim(state, edited, "a", f"{word}, edited", charge=charge)
+    assert isinstance(found, StepResult)
+    assert found.state == ("failed" if rejected else "awaiting_review")
+
+
+async def _every_wait_for_money(state: State) -> None:
+    """The budget is raised before the run has begun to wait for it."""
+    run = submit(state, "red", run="poor", charge=["team:home"])
+    _limit(state, 1)
+    await claim(state, run, "a", "poor", charge=Charge(("team:home",), {"usd": 2}))
+    _limit(state, 2)
+    _close(state, run, "awaiting_review")
+    assert state.runs.get("poor")[0].state == "planned"
+
+
+def _limit(state: State, amount: int) -> None:
+    state.database.write(
+        lambda transaction: state.budgets.set_limit(transaction, "team:home", "usd", amount, actor="user:ada")
+    )
 
 
 async def _elsewhere(state: State, word: str) -> None:

@@ -254,8 +254,8 @@ async def test_reuse_is_of_equal_keys_and_checks_and_can_be_switched_off(workers
     other = submit(state, "red", "green", run="other")
     assert isinstance(await claim(state, other, "a", "red"), StepResult)
     third = submit(state, "red", "green", run="third")
-    await state.runs.let_go(await lease(state, third, "a", "red", reuse=False), worker="x")
-    await state.runs.let_go(await lease(state, third, "a", "red", checks="more"), worker="x")
+    await state.runs.let_go(await lease(state, third, "a", "red", reuse=False), worker=state.workers.id)
+    await state.runs.let_go(await lease(state, third, "a", "red", checks="more"), worker=state.workers.id)
     await lease(state, third, "b", "green")
 
 
