@@ -359,6 +359,8 @@ class Bottega:
         authority = self._authority()
         cards = [self.shop.card(engine) for engine in dict.fromkeys(step.engine for step in plan.steps)]
         provenances = {item.output: self._provenance(plan, run, results, item.output) for item in ready}
+        for provenance in provenances.values():
+            self.shop.artifacts.checked(provenance.artifact)  # nothing is signed that is not what was checked
         delivery = deliver(
             out=out,
             plan=plan,

@@ -19,6 +19,7 @@ from bottega.storage.journal import commitment
 from bottega.storage.merkle import TILE, leaf_hash
 from bottega.storage.schema import FOLDED_TABLES
 from bottega.storage.state import State, open_state
+from bottega.storage.tickets import Opening
 
 Hire = Callable[[], State]
 STOP = Act.RUN_STOP_ASKED
@@ -102,9 +103,9 @@ def test_about_finds_a_subject_and_what_is_under_it(workers: Hire) -> None:
 async def test_folding_again_gives_the_same_tables(workers: Hire, tmp_path: Path) -> None:
     one, two = workers(), workers()
     run = submit(one, "red", "green", charge=["team"], files=["f" * 64])
-    one.tickets.open("t1", "run", "a", b'{"step":"a"}')
-    one.tickets.open("t2", "run", "b", b'{"step":"b"}')
-    one.tickets.decide("t1", "approve", "Ada", b"{}")
+    ticket = one.tickets.open(Opening(b'{"step":"a"}', "run", "a"), actor="worker:x")
+    one.tickets.open(Opening(b'{"step":"b"}', "run", "b"), actor="worker:x")
+    one.tickets.decide(ticket, "approve", "Ada", b"{}", "", rule=lambda stored: True)
     one.runs.accept_call("key", "request", "run", actor="user:ada")
     await finish(one, await lease(one, run, "a", "red"), reusable=True)
     await lease(one, run, "b", "green")
@@ -201,19 +202,3 @@ def test_documents_are_kept_by_digest_and_under_their_holders_key(tmp_path: Path
     with pytest.raises(NotFound):
         state.contents.get("0" * 64)
     state.close()
-
-
-def test_a_ticket_is_opened_once_and_decided_once(workers: Hire) -> None:
-    state = workers()
-    for _ in range(2):
-        state.tickets.open("t1", "run", "a", b'{"step":"a"}')
-    assert state.tickets.all("run") == [("t1", "run", '{"step":"a"}', None)]
-    state.tickets.decide("t1", "reject", "Ada", b'{"why":"short"}')
-    with pytest.raises(NotFound):
-        state.tickets.decide("t1", "approve", "Eve", b"{}")
-    with pytest.raises(NotFound):
-        state.tickets.decide("t2", "approve", "Eve", b"{}")
-    assert state.tickets.all() == [("t1", "run", '{"step":"a"}', '{"why":"short"}')]
-    assert state.tickets.all("other") == []
-    acts = [entry.act for entry in state.journal.about("ticket/t1")]
-    assert acts == [Act.TICKET_OPENED, Act.TICKET_REJECTED]

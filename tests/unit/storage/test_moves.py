@@ -6,12 +6,14 @@ from pathlib import Path
 from tests.properties.moves import RUN_ACTS, STEP_ACTS, Move, drawn, moves, written
 from tests.unit.storage.conftest import Clock, claim, claim_of, finish, lease, step_state, submit
 
+from bottega.core.canonical import canonical_json
 from bottega.core.entry import Act
 from bottega.core.run import Run, RunState, StepResult, StepState
 from bottega.storage.budgets import Charge, Refusal
 from bottega.storage.fold import ENDED, RULES, STEP_STATES
 from bottega.storage.runs import ENDED_BY, POISON, Lease
 from bottega.storage.state import State
+from bottega.storage.tickets import Opening
 
 Hire = Callable[[], State]
 ENDS: dict[str, StepState] = {
@@ -108,8 +110,9 @@ async def _unpaid(state: State, before: str, clock: Clock, *, rejected: bool) ->
             lambda transaction: state.budgets.admit(transaction, charge, subject, key)
         )
         assert isinstance(refusal, Refusal)
-        state.tickets.open(refusal.question, word, "a", b'{"step":"a"}')
-        state.tickets.decide(refusal.question, "reject", "Ada", b"{}")
+        asked = Opening(canonical_json({"step": word}), word, "a", kind="budget", question=refusal.question)
+        ticket = state.tickets.open(asked, actor="worker:x")
+        state.tickets.decide(ticket, "reject", "Ada", b"{}", "no", rule=lambda stored: True)
     found = await claim(state, edited, "a", f"{word}, edited", charge=charge)
     assert isinstance(found, StepResult)
     assert found.state == ("failed" if rejected else "awaiting_review")
