@@ -1,7 +1,12 @@
 """Fixtures that every test may use."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -56,3 +61,29 @@ def bench(tmp_path: Path, store_file: Files, weights: Callable[[str], Path]) -> 
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     return Bench(scratch=scratch, locate=store_file.locate, weights=weights)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that speaks S3, in a process of its own."""
+    log = tmp_path_factory.mktemp("s3") / "log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+        try:
+            for _ in range(600):
+                if "Running on " in (said := log.read_text()):
+                    break
+                assert server.poll() is None, said
+                time.sleep(0.1)
+            yield log.read_text().partition("Running on ")[2].split()[0]
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """The URL of a new bucket."""
+    name = f"b-{uuid.uuid4().hex}"
+    with urlopen(Request(f"{s3_server}/{name}", method="PUT"), timeout=30) as answer:
+        assert answer.status == 200
+    return f"s3://{name}/store/one?endpoint={s3_server}&region=us-east-1"

@@ -1,131 +1,211 @@
-"""Artifacts by the hash of their bytes, on local disk."""
+"""Artifacts by the hash of their bytes: on local disk, in a bucket, or sealed under a data subject's key."""
 
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+import hmac
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from bottega.core.artifact import Artifact
-from bottega.core.errors import NotFound, StorageFailed, Tampered
+from bottega.core.errors import InvalidValue, NotFound, StorageFailed, Tampered
+from bottega.storage.cache import GIB, Cache, PrivateFolder, sweep
+from bottega.storage.disk import disk, draft
+from bottega.storage.objects import LocalObjects, Objects, Stored
 
 CHUNK = 1 << 20  # bytes
+PRIVATE = "private"
 
 
 class ArtifactStore:
-    """Files under ``root/ab/cdef...``; a file is there whole or not at all, and never changes."""
+    """What every step reads and writes. Bytes are streamed; an artifact is there whole or not at all, and never changes."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(
+        self,
+        objects: Objects | Path,
+        cache: Cache | Path | None = None,
+        *,
+        cache_limit: int = 20 * GIB,
+    ) -> None:
+        """Join the place of the bytes with a folder on this disk, and clear away what killed processes had opened there.
 
-    def put(self, data: bytes, media_type: str) -> Artifact:
-        """Keep these bytes.
+        Args:
+            objects: where the bytes lie; a path means a folder on this disk.
+            cache: folder for copies of what lies elsewhere or is sealed; beside the folder of the objects if not given.
+            cache_limit: bytes that these copies may take.
 
         Raises:
-            StorageFailed: the disk is full or not writable; nothing half-written stays.
+            InvalidValue: the objects lie elsewhere, and no cache is given.
         """
-        sha256 = hashlib.sha256(data).hexdigest()
-        if not self._has(sha256, len(data)):
-            with _disk(self.root), self._incoming() as incoming:
-                incoming.write_bytes(data)
-                self._settle(incoming, sha256)
-        return Artifact(sha256=sha256, media_type=media_type, size=len(data))
+        self.objects = LocalObjects(objects) if isinstance(objects, Path) else objects
+        if cache is None:
+            if not isinstance(self.objects, LocalObjects):
+                raise InvalidValue(
+                    "artifacts that lie elsewhere need a cache folder on this disk", where=self.objects.where
+                )
+            cache = self.objects.root.parent / "cache"
+        self.cache = Cache(cache, limit=cache_limit) if isinstance(cache, Path) else cache
+        self._private: PrivateFolder | None = None
+        with suppress(StorageFailed):  # a disk that cannot be written may still be read
+            sweep(self.cache.folder / PRIVATE)
+
+    @property
+    def staging(self) -> Path:
+        """Where artifacts in the making lie."""
+        return self.objects.staging or self.cache.staging
+
+    def put(self, data: bytes, media_type: str) -> Artifact:
+        """Keep these bytes; what is there already is not written again.
+
+        Raises:
+            StorageFailed: the disk is full or not writable, or the bucket cannot be used; nothing
+                half-written stays, and the same call works once that is mended.
+        """
+        artifact = Artifact(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, size=len(data))
+        if not self.objects.renew(artifact.sha256, artifact.size):
+            with disk(self.staging), draft(self.staging) as made:
+                made.write_bytes(data)
+                self.objects.put(artifact.sha256, made)
+        return artifact
 
     def put_file(self, source: Path, media_type: str) -> Artifact:
-        """Keep a copy of a file, streamed through its hash."""
-        with _disk(self.root), self._incoming() as incoming:
-            hasher = hashlib.sha256()
-            size = 0
-            with source.open("rb") as reader, incoming.open("wb") as writer:
-                while chunk := reader.read(CHUNK):
+        """Keep a copy of a file."""
+        with disk(self.staging), source.open("rb") as reader:
+            return self.put_stream(iter(lambda: reader.read(CHUNK), b""), media_type)
+
+    def put_stream(self, chunks: Iterable[bytes], media_type: str) -> Artifact:
+        """Keep what these chunks make up; one is in memory at a time. An error they raise keeps nothing."""
+        with disk(self.staging), draft(self.staging) as made:
+            hasher, size = hashlib.sha256(), 0
+            with made.open("wb") as writer:
+                for chunk in chunks:
                     hasher.update(chunk)
                     size += len(chunk)
                     writer.write(chunk)
             sha256 = hasher.hexdigest()
-            if not self._has(sha256, size):
-                self._settle(incoming, sha256)
+            if not self.objects.renew(sha256, size):
+                self.objects.put(sha256, made)
         return Artifact(sha256=sha256, media_type=media_type, size=size)
 
     def locate(self, artifact: Artifact) -> Path:
         """The file of an artifact; read it, never write it.
 
+        What lies elsewhere or is sealed comes into the cache, once, and is checked against its hash on the way. It
+        stays for an hour at least; use `open` to hold on to it longer.
+
         Raises:
-            NotFound: when it is not in the store.
+            NotFound: it is not in the store.
+            Tampered: the bytes in the store are not those that were kept.
         """
-        path = self._place(artifact.sha256)
-        if not path.is_file():
-            raise NotFound(f"artifact {artifact.sha256[:12]} is not in the store", where=str(self.root))
-        return path
+        with self._named(artifact.sha256):
+            return self.objects.local(artifact.sha256) or self.cache.get(
+                artifact.sha256, lambda target: self._fetch(artifact.sha256, target)
+            )
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """The bytes of an artifact as a stream; close it. Raises as `locate` does."""
+        for _ in range(10):
+            with suppress(FileNotFoundError):  # evicted between the two; the next round brings it again
+                return self.locate(artifact).open("rb")
+        raise StorageFailed(
+            "the cache is too small for what is read at the same time",
+            where=str(self.cache.folder),
+            remedy="allow it more bytes",
+        )
 
     def holds(self, sha256: str) -> bool:
         """Whether an artifact with this hash is kept."""
-        return self._place(sha256).is_file()
+        return self.objects.size(sha256) is not None
 
     def verify(self, artifact: Artifact) -> None:
-        """Hash the file again.
+        """Hash the bytes in the store again, whatever the cache holds.
 
         Raises:
-            Tampered: when its bytes are not those that were kept.
+            NotFound: it is not in the store.
+            Tampered: its bytes are not those that were kept.
         """
-        with self.locate(artifact).open("rb") as reader:
-            found = hashlib.file_digest(reader, "sha256").hexdigest()
-        if found != artifact.sha256:
-            raise Tampered(
-                f"artifact {artifact.sha256[:12]} now hashes to {found[:12]}", where=str(self.root)
-            )
+        with self._named(artifact.sha256), self.bytes_of(artifact.sha256) as path:
+            _check(path, artifact.sha256, self.objects.where)
 
-    def _place(self, sha256: str) -> Path:
-        return self.root / sha256[:2] / sha256[2:]
+    def delete(self, sha256: str) -> bool:
+        """Remove an artifact from store and cache; returns whether it was in the store."""
+        deleted = self.objects.delete(sha256)
+        self.cache.drop(sha256)
+        return deleted
 
-    def _has(self, sha256: str, size: int) -> bool:
-        path = self._place(sha256)
-        return path.is_file() and path.stat().st_size == size
+    def list(self) -> Iterator[Stored]:
+        """All that lies in the store; sealed artifacts under their keyed names, foreign things included."""
+        return self.objects.list()
+
+    def stored_name(self, sha256: str) -> str:
+        """The name that `list` shows and garbage collection asks for: the hash, or what a sealed view makes of it."""
+        return sha256
+
+    def sealed(self, subject_key: bytes) -> "ArtifactStore":
+        """A view whose artifacts are encrypted and named under this key; it sees no others, and no others see its own.
+
+        Opened copies lie in a folder of this process until `close` of the view or of this store.
+        """
+        if self._private is None:
+            self._private = PrivateFolder(self.cache.folder / PRIVATE)
+        return _Sealed(self, self._private.path, subject_key)
+
+    def close(self) -> None:
+        """Remove opened copies of what is sealed."""
+        if self._private is not None:
+            self._private.close()
+            self._private = None
 
     @contextmanager
-    def _incoming(self) -> Generator[Path]:
-        folder = self.root / "incoming"
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder)
-        os.close(handle)
-        incoming = Path(name)
+    def bytes_of(self, name: str) -> Generator[Path]:
+        """The bytes in the store as a file for a moment, neither checked nor cached.
+
+        Raises:
+            NotFound: there is nothing under this name.
+        """
+        if here := self.objects.local(name):
+            yield here
+        else:
+            with draft(self.cache.staging) as copy:
+                self.objects.fetch(name, copy)
+                yield copy
+
+    def _fetch(self, sha256: str, target: Path) -> None:
+        self.objects.fetch(sha256, target)
+        _check(target, sha256, self.objects.where)
+
+    @contextmanager
+    def _named(self, sha256: str) -> Generator[None]:
         try:
-            yield incoming
-        finally:
-            incoming.unlink(missing_ok=True)
-
-    def _settle(self, incoming: Path, sha256: str) -> None:
-        """Make it durable, then visible."""
-        with incoming.open("rb+") as file:
-            os.fsync(file.fileno())
-        incoming.chmod(0o444)
-        place = self._place(sha256)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        incoming.replace(place)
-        sync_folder(place.parent)
+            yield
+        except NotFound as error:
+            raise NotFound(f"artifact {sha256[:12]} is not in the store", where=self.objects.where) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside ``folder`` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+class _Sealed(ArtifactStore):
+    """The view under one subject's key."""
+
+    def __init__(self, outer: ArtifactStore, private: Path, key: bytes) -> None:
+        from bottega.storage.sealed import SealedObjects
+
+        token = hmac.new(key, b"bottega private folder", hashlib.sha256).hexdigest()[:32]
+        cache = Cache(private / token, limit=outer.cache.limit)
+        self._sealed = SealedObjects(outer.objects, key, cache.staging)
+        super().__init__(self._sealed, cache)
+
+    def stored_name(self, sha256: str) -> str:
+        return self._sealed.name(sha256)
+
+    def close(self) -> None:
+        self.cache.clear()
 
 
-@contextmanager
-def _disk(root: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        free = ""
-        if root.exists():
-            free = f"{shutil.disk_usage(root).free // 2**20} MiB free; "
-        raise StorageFailed(
-            f"cannot keep an artifact: {reason}",
-            where=str(root),
-            remedy=f"{free}free some space or set BOTTEGA_STATE to another disk",
-        ) from error
+def _check(path: Path, sha256: str, where: str) -> None:
+    with path.open("rb") as reader:
+        found = hashlib.file_digest(reader, "sha256").hexdigest()
+    if found != sha256:
+        raise Tampered(
+            f"artifact {sha256[:12]} now hashes to {found[:12]}",
+            where=where,
+            remedy="restore it from a backup, or delete it and run again what made it",
+        )
