@@ -223,6 +223,7 @@ def test_the_card_is_valid_and_named_like_the_entry_point(name: str) -> None:
     assert card.summary and card.licence and card.version and card.outputs
     assert card.source_type.startswith("http://cv.iptc.org/newscodes/digitalsourcetype/")
     assert (card.locality == "remote") == bool(card.destination)
+    assert card.isolation == "process" or not (card.models or card.extra) or card.locality == "remote"
     for ports in (card.inputs, card.outputs):
         assert len({port.name for port in ports}) == len(ports)
         assert all("/" in pattern for port in ports for pattern in port.media_types)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel
 
 from bottega.core.artifact import Artifact, Locality
-from bottega.core.errors import Cancelled, EngineFailed, ExtraMissing
+from bottega.core.errors import BottegaError, Cancelled, EngineFailed, ExtraMissing
 from bottega.core.request import Output, Part, Request
 from bottega.core.value import Value
 
@@ -45,6 +45,9 @@ class Card(Value, frozen=True):
     same machine and build), ``none``. ``models`` are the catalog models it needs; an engine that generates with a
     model takes one of them, `Request.model` or the first. ``source_type`` is the IPTC digital source type of what
     it makes.
+
+    ``isolation``: ``process`` holds weights in memory or runs native code; it runs in a process of its own, which can
+    be ended at any time. ``thread`` is light, stops when asked, and runs beside the others.
     """
 
     id: str
@@ -58,6 +61,7 @@ class Card(Value, frozen=True):
     destination: str = ""
     determinism: Determinism = "exact"
     extra: str = ""
+    isolation: Literal["thread", "process"] = "thread"
     models: tuple[str, ...] = ()
     source_type: str = ALGORITHMIC
     not_covered: str = ""
@@ -144,6 +148,13 @@ class Engine(ABC):
     def close(self) -> None:
         """Give back weights and memory; the next request loads them again."""
         return
+
+
+def failure(error: BaseException, engine: str) -> BottegaError:
+    """What an engine raised, as an error of ours: anything else is a mistake of the engine's, not of the request."""
+    if isinstance(error, BottegaError):
+        return error
+    return EngineFailed(f"{type(error).__name__}: {error}", where=engine, remedy="this is a bug: report it")
 
 
 def require(module: str, *, extra: str) -> Any:

@@ -36,6 +36,7 @@ class Chart(Engine):
         ),
         licence="Apache-2.0",
         extra="chart",
+        isolation="process",
         models=("inter-fonts",),
         not_covered="does not aggregate: one row is one mark; use the table engine first",
     )

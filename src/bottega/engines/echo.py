@@ -1,6 +1,7 @@
 """The fake engine: gives back what it got. For tests; never a default."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
@@ -18,6 +19,13 @@ class EchoParams(Params, frozen=True):
     media_type: str = Field(default="text/plain", description="media type of the output")
     delay: float = Field(default=0.0, ge=0, le=60, description="seconds between words")
     fail: str = Field(default="", description="fail with this message")
+    die: int | None = Field(
+        default=None,
+        ge=-64,
+        le=255,
+        description="end the process that it runs in: with this exit code, or by this signal when negative",
+    )
+    ignore_stop: bool = Field(default=False, description="go on after the stop signal")
 
 
 class Echo(Engine):
@@ -37,13 +45,18 @@ class Echo(Engine):
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield one `Delta` a word."""
         params = EchoParams.model_validate(request.params)
+        if params.die is not None:
+            if params.die < 0:
+                os.kill(os.getpid(), -params.die)
+            os._exit(max(params.die, 0))
         if params.fail:
             raise EngineFailed(params.fail)
         said = [bench.text(part) for part in parts_at(request, "text")] + [params.text, request.feedback]
         text = "\n".join(piece for piece in said if piece)
         words = text.split(" ")
         for index, word in enumerate(words):
-            bench.check_cancelled()
+            if not params.ignore_stop:
+                bench.check_cancelled()
             if params.delay:
                 await asyncio.sleep(params.delay)
             yield Delta(text=word if index == 0 else f" {word}")

@@ -54,6 +54,7 @@ class Icons(Engine):
             Port(name="sheet", media_types=("image/png",)),
         ),
         licence="Apache-2.0",
+        isolation="process",
         models=("lucide-icons", *FONTS),
         not_covered="ranks by words, not meaning; words that fit nothing get a letter, with score 0 in the details",
     )

@@ -38,6 +38,7 @@ class Image(Engine):
         licence="Apache-2.0",
         determinism="seeded",
         extra="image",
+        isolation="process",
         source_type=GENERATED,
         not_covered="pipelines that need their own code; weights that are not safetensors",
     )

@@ -1,4 +1,4 @@
-"""Text by a local language model: llama.cpp on GGUF weights, in this process."""
+"""Text by a local language model: llama.cpp on GGUF weights, called as a library."""
 
 import asyncio
 import json
@@ -48,6 +48,7 @@ class Language(Engine):
         outputs=OUTPUTS,
         licence="Apache-2.0",
         determinism="seeded",
+        isolation="process",
         models=("qwen2.5-coder-1.5b-instruct", "smollm2-135m-instruct"),
         source_type=GENERATED,
         not_covered="It can be wrong and invents numbers: checks compare its text with the sources. "

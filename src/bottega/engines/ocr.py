@@ -35,6 +35,7 @@ class Ocr(Engine):
         outputs=(Port(name="text", media_types=("application/json",)),),
         licence="Apache-2.0",
         extra="ocr",
+        isolation="process",
         not_covered="Latin and Chinese script; accents are often dropped; handwriting is not read reliably",
     )
     params: ClassVar[type[Params]] = OcrParams

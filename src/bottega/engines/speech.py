@@ -59,6 +59,7 @@ class Speech(Engine):
         licence="Apache-2.0",
         determinism="exact",
         extra="speech",
+        isolation="process",
         models=(MODEL,),
         source_type=GENERATED,
         not_covered="Homographs may be misread; code blocks are not read; English and French only.",

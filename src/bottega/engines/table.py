@@ -56,6 +56,7 @@ class Table(Engine):
         ),
         licence="MIT",
         extra="table",
+        isolation="process",
         not_covered="Thousands separators and units inside cells stay text; averages and quotients are doubles.",
     )
     params: ClassVar[type[Params]] = TableParams

@@ -37,6 +37,7 @@ class Transcribe(Engine):
         licence="MIT",
         determinism="exact",
         extra="transcribe",
+        isolation="process",
         models=(MODEL,),
         not_covered="Who speaks; songs; several languages in one recording.",
     )

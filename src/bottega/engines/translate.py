@@ -49,6 +49,7 @@ class Translate(Engine):
         licence="Apache-2.0",
         determinism="seeded",
         extra="translate",
+        isolation="process",
         models=tuple(PAIRS.values()),
         source_type=GENERATED,
         not_covered="Each sentence is translated alone: pronouns and terms may differ between sentences. "

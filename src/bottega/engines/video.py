@@ -67,6 +67,7 @@ class Video(Engine):
         licence="GPL-3.0 program, called; Apache-2.0 engine",
         determinism="exact",
         extra="video",
+        isolation="process",
         models=(FONTS,),
         source_type=COMPOSITE,
         not_covered="Moving footage; captions need timings; sound other than the voice and one music bed.",

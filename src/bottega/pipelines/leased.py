@@ -1,6 +1,7 @@
 """One step under a lease: claimed, made, settled and written down once, however many workers there are."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from bottega.core.value import JsonObject
 from bottega.governance.redaction import masked, recorded
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
-from bottega.storage.runs import Claim, Lease
+from bottega.storage.runs import Busy, Claim, Lease
 from bottega.storage.workers import BEAT
 
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
@@ -29,23 +30,36 @@ async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: 
     Raises:
         Cancelled: this task was stopped; what was used is written down.
     """
-    worker = await asyncio.to_thread(shop.workers.register)
     claim = claim_for(order, shop)
+    while True:
+        found = await obtained(claim, shop, order.cancelled)
+        if not isinstance(found, Lease):
+            return found or _ended(order, "skipped", "stopped on request")
+        result = await _under(found, order, shop, settle)
+        if result is not None and result.state != "delayed":
+            return result
+
+
+async def obtained(
+    claim: Claim, shop: Workshop, cancelled: threading.Event | None = None
+) -> Lease | StepResult | None:
+    """A lease on what is claimed, or its result; waits while another worker has it. None when stopped meanwhile.
+
+    Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
+    that hangs, or is on another host, is looked at once a heartbeat.
+    """
+    worker = await asyncio.to_thread(shop.workers.register)
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
             found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
-            if isinstance(found, StepResult):
+            if not isinstance(found, Busy):
                 return found
-            if isinstance(found, Lease):
-                result = await _under(found, order, shop, settle)
-                if result is not None and result.state != "delayed":
-                    return result
-                continue
-            shop.workers.watch(found.worker, bell.ring)
+            if found.worker:
+                shop.workers.watch(found.worker, bell.ring)
             await bell.wait(min(BEAT, _seconds_until(found.until, shop.now())))
-            if order.cancelled.is_set():
-                return _ended(order, "skipped", "stopped on request")
+            if cancelled is not None and cancelled.is_set():
+                return None
 
 
 def claim_for(order: Order, shop: Workshop) -> Claim:

@@ -3,21 +3,24 @@
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bottega.core.artifact import Artifact
-from bottega.core.errors import BudgetExceeded, EngineFailed
+from bottega.core.errors import BudgetExceeded, EngineFailed, LeaseLost
 from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Made, Run, RunState, StepResult
 from bottega.pipelines.graph import ancestors, is_source, needs, ordered, split
-from bottega.pipelines.leased import REMOTE_AT_ONCE, settled
+from bottega.pipelines.leased import REMOTE_AT_ONCE, obtained, settled
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.runs import Claim, Lease
 
+DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so
 HEED = 0.2  # seconds between two looks whether somebody asked for a stop
 
 Happening = Literal["started", "output", "ended"]
@@ -52,6 +55,7 @@ class Runner:
     shop: Workshop
     watch: Callable[[Event], None] = lambda event: None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    deliver: Callable[[Run], None] | None = None
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
 
     async def work(self) -> Run:
@@ -74,14 +78,28 @@ class Runner:
         finally:
             heeding.cancel()
             self.cancelled.set()
-        ended = self.shop.runs.close(
-            self.run.id, self.run.round, state, reason, error, actor=self.shop.workers.id
-        )
-        skipped = [result for result in self._results.values() if result.state == "skipped"]
-        results = {result.step: result for result in [*skipped, *ended.results]}
-        ordered_ = [results[step.id] for step in self.plan.steps if step.id in results]
-        self.run = ended.model_copy(update={"results": tuple(ordered_)})
+        results = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
+        ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
+        self.run = self.run.model_copy(update={**ended, "results": tuple(results)})
+        await self._deliver()
+        await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
         return self.run
+
+    async def _deliver(self) -> None:
+        """Deliver under a lease, before the run is closed: a worker that dies here is followed by another."""
+        if self.deliver is None:
+            return
+        run = self.run
+        claim = Claim(
+            run=run.id, round=run.round, step=DELIVERY, key=f"round {run.round}", checks="", engine=DELIVERY,
+            local=False, at_once=1000, behalf=run.requested_by, holder=run.holder,
+        )  # fmt: skip
+        lease = await obtained(claim, self.shop)
+        if isinstance(lease, Lease):
+            await asyncio.to_thread(self.deliver, run)
+            done = StepResult(step=DELIVERY, key=claim.key, state="done")
+            with suppress(LeaseLost):
+                await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
 
     async def _heed(self) -> None:
         """Stop when somebody asks for it, from whatever process."""
@@ -90,7 +108,7 @@ class Runner:
                 await bell.wait()
                 await asyncio.sleep(HEED)  # a busy run rings often; once in a while is soon enough
                 bell.clear()
-                if await asyncio.to_thread(self.shop.runs.stop_asked, self.run.id):
+                if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
                     return self.cancelled.set()
 
     async def _drive_all(self) -> None:

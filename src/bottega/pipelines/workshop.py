@@ -13,9 +13,10 @@ from bottega import plugins
 from bottega.catalog.catalog import Catalog
 from bottega.checks.base import Check
 from bottega.core.canonical import digest
-from bottega.core.errors import BottegaError, EngineFailed
+from bottega.core.errors import BottegaError
 from bottega.core.request import Finished, Output, Request, Usage
-from bottega.engines.base import GENERATED, Bench, Card, Engine
+from bottega.engines.base import GENERATED, Bench, Card, Engine, failure
+from bottega.engines.process import EngineProcess
 from bottega.governance.policy import Policy
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.journal import Journal
@@ -31,7 +32,8 @@ class Workshop:
     """Stores, catalog, policy and engines, joined by `bottega.bootstrap`.
 
     ``now`` gives the time as RFC 3339 text in UTC; ``secret`` looks up a credential by name; ``limits`` says how many
-    steps of an engine, and how many local steps of this host (``local``), may run at once.
+    steps of an engine, and how many local steps of this host (``local``), may run at once. With ``isolate``, engines
+    whose card asks for it run in processes of their own.
     """
 
     artifacts: ArtifactStore
@@ -46,7 +48,9 @@ class Workshop:
     threads: int = 2
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
     secret: Callable[[str], str] = lambda name: ""
+    isolate: bool = True
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
+    _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
     def engine(self, engine_id: str) -> Engine:
@@ -109,7 +113,9 @@ class Workshop:
         Raises:
             BottegaError: as the engine raised it; anything else an engine raises becomes `EngineFailed`.
         """
-        engine = self.engine(request.engine)
+        engine: Engine | EngineProcess = self.engine(request.engine)
+        if self.isolate and engine.card.isolation == "process":
+            engine = self._processes.setdefault(request.engine, EngineProcess(request.engine))
         files: list[Finished] = []
         used = Usage()
         async with self._locks.setdefault(request.engine, asyncio.Lock()):
@@ -125,11 +131,7 @@ class Workshop:
             except BottegaError:
                 raise
             except Exception as error:
-                raise EngineFailed(
-                    f"{type(error).__name__}: {error}",
-                    where=request.engine,
-                    remedy="this is a bug: report it",
-                ) from error
+                raise failure(error, request.engine) from error
         return files, used
 
     async def ask(self, request: Request, cancelled: threading.Event | None = None) -> Sequence[Finished]:
@@ -144,7 +146,8 @@ class Workshop:
             ]
 
     def close(self) -> None:
-        """Give back the memory of every engine."""
-        for engine in self._engines.values():
+        """Give back the memory of every engine, and end their processes."""
+        for engine in (*self._engines.values(), *self._processes.values()):
             engine.close()
         self._engines.clear()
+        self._processes.clear()

@@ -173,11 +173,49 @@ class Bottega:
         self, run: Run, plan: Plan, watch: Watch, cancelled: threading.Event | None = None
     ) -> Made:
         sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
-        runner = Runner(plan, run, sources, self.shop, watch, cancelled or threading.Event())
-        run = await runner.work()
         out = Path(run.out) if run.out else None
-        delivery = await asyncio.to_thread(self._deliver, plan, run, sources, out) if out else None
-        return Made(run, plan, delivery)
+        delivered: list[Delivery] = []
+
+        def deliver_(run: Run) -> None:
+            assert out is not None
+            delivered.append(self._deliver(plan, run, sources, out))
+
+        runner = Runner(
+            plan, run, sources, self.shop, watch, cancelled or threading.Event(), deliver_ if out else None
+        )
+        return Made(await runner.work(), plan, delivered[0] if delivered else None)
+
+    async def join(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
+        """Work on a run in its present round, beside whoever else does; what `make` began is ended here.
+
+        Raises:
+            NotFound: for an unknown run.
+            WeightsMissing: a model of the plan is not on this host.
+        """
+        run = await asyncio.to_thread(self.shop.runs.join, run_id, actor=self.shop.workers.id)
+        plan = self.shop.runs.get(run_id)[1]
+        validate(plan, self.shop)
+        ready(plan, self.shop)
+        return await self._work(run, plan, watch)
+
+    def submit(self, plan: Plan, out: Path | None, *, run_id: str = "", **how: Any) -> Run:
+        """Make a run known and leave the work to whichever worker comes; arguments as for `make`.
+
+        Raises:
+            InvalidPlan, PolicyDenied, BudgetExceeded, WeightsMissing: it cannot or may not run.
+            InvalidBrief: the run id belongs to another brief.
+        """
+        validate(plan, self.shop)
+        ready(plan, self.shop)
+        return self._submit(plan, run_id, out, begin=False, **how)
+
+    def stop(self, run_id: str, why: str = "") -> None:
+        """Ask whoever works on a run to stop it, in whatever process; a running step ends within two seconds.
+
+        Raises:
+            NotFound: for an unknown run.
+        """
+        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=why)
 
     async def resume(
         self, run_id: str, *, out: Path | None = None, watch: Watch = lambda event: None, **how: Any

@@ -51,7 +51,9 @@ def _submitted(transaction: Transaction, line: Line) -> None:
     run, detail = run_of(line.subject), line.detail
     transaction.execute(
         "INSERT INTO runs (id, n, round, state, brief, plan, out, created_at, finished_at, reason, error, requested_by, "
-        "holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, 0)",
+        "holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, 0) "
+        "ON CONFLICT (id) DO UPDATE SET state = 'planned', plan = excluded.plan, out = excluded.out, "
+        "reuse = excluded.reuse, charge = excluded.charge, stop_asked = 0",
         (
             run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
             line.at, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
@@ -81,7 +83,7 @@ def _ended(transaction: Transaction, line: Line) -> None:
         "UPDATE runs SET state = ?, finished_at = ?, reason = ?, error = ?, stop_asked = 0 WHERE id = ?",
         (
             ENDED[line.act],
-            line.at,
+            line.detail.get("finished_at", line.at),
             line.detail.get("reason", ""),
             line.detail.get("error", ""),
             run_of(line.subject),

@@ -9,7 +9,7 @@ from bottega.core.canonical import digest_bytes
 from bottega.core.entry import Act
 from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
 from bottega.core.plan import Plan
-from bottega.core.run import Made, Run, RunState, StepResult, StepState
+from bottega.core.run import Made, Run, StepResult, StepState
 from bottega.core.value import JsonObject
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction
@@ -113,13 +113,13 @@ class RunStore:
             self._contents.keep(transaction, text, holder=run.holder)
             about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
             number = 0
-            if known is None:
+            if known is None or not begin:
                 detail = {**about, "brief": run.brief, "reuse": reuse, "charge": [*charge]}
                 number = self._journal.append(
                     transaction, Act.RUN_SUBMITTED, f"run/{run.id}", actor=actor, detail=detail, why=why,
                     holder=run.holder,
                 )  # fmt: skip
-            if begin or known is not None:
+            if begin:
                 if release_parked:
                     about["release_parked"] = True
                 number = self._journal.append(
@@ -247,26 +247,20 @@ class RunStore:
 
         await self._database.write_async(work)
 
-    def close(self, run_id: str, round_: int, state: RunState, reason: str, error: str, *, actor: str) -> Run:
+    def close(self, run: Run, *, actor: str) -> None:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
+        facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
+        detail = {"round": run.round, **{name: value for name, value in facts if value}}
 
         def work(transaction: Transaction) -> None:
-            row = transaction.execute(
-                "SELECT round, state, holder FROM runs WHERE id = ?", (run_id,)
-            ).fetchone()
-            if row is None or row[0] != round_ or row[1] != "running":
-                return
-            detail = {
-                "round": round_,
-                **({"reason": reason} if reason else {}),
-                **({"error": error} if error else {}),
-            }
-            self._journal.append(
-                transaction, ENDED_BY[state], f"run/{run_id}", actor=actor, detail=detail, holder=row[2]
-            )
+            row = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (run.id,)).fetchone()
+            if row is not None and row[0] == run.round and row[1] == "running":
+                self._journal.append(
+                    transaction, ENDED_BY[run.state], f"run/{run.id}", actor=actor, detail=detail,
+                    behalf=run.requested_by, holder=run.holder,
+                )  # fmt: skip
 
-        self._database.write(work, durable=state == "released")
-        return self.get(run_id)[0]
+        self._database.write(work, durable=run.state == "released")
 
     def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
         """Tell whoever works on a run to stop it.
@@ -278,10 +272,10 @@ class RunStore:
         if run.state in ("planned", "running"):
             self._journal.write(Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=run.holder)
 
-    def stop_asked(self, run_id: str) -> bool:
-        """Whether somebody wants the run to stop."""
-        rows = self._database.rows("SELECT stop_asked FROM runs WHERE id = ?", run_id)
-        return bool(rows and rows[0][0])
+    def over(self, run_id: str, round_: int) -> bool:
+        """Whether work in this round is to stop: somebody asked for it, or others ended the round."""
+        rows = self._database.rows("SELECT stop_asked, round, state FROM runs WHERE id = ?", run_id)
+        return not rows or bool(rows[0][0]) or rows[0][1] != round_ or rows[0][2] != "running"
 
     def get(self, run_id: str) -> tuple[Run, Plan]:
         """A run and its plan.
@@ -332,7 +326,7 @@ class RunStore:
 
         def work(transaction: Transaction) -> str:
             known = transaction.execute("SELECT request, run_id FROM calls WHERE key = ?", (key,)).fetchone()
-            if known is None:
+            if known is None or not begin:
                 self._journal.append(
                     transaction, Act.CALL_ACCEPTED, f"run/{run_id}", actor=actor,
                     detail={"key": key, "request": request, "run": run_id},

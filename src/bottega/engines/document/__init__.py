@@ -96,6 +96,7 @@ class Document(Engine):
             Port(name="html", media_types=("text/html",)),
         ),
         licence="Apache-2.0",
+        isolation="process",
         models=("inter-fonts", "display-fonts"),
         not_covered="Scripts outside Latin, Greek and Cyrillic have no face of their own; formulas are text.",
     )

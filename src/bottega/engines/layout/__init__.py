@@ -89,6 +89,7 @@ class Layout(Engine):
             Port(name="png", media_types=("image/png",)),
         ),
         licence="Apache-2.0",
+        isolation="process",
         models=(*FONTS, ICONS),
         not_covered="Latin scripts only; text is set from left to right",
     )
