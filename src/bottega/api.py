@@ -26,6 +26,7 @@ async def plan_async(
     local_only: bool | None = None,
     max_seconds: float | None = None,
     max_cost: float | None = None,
+    data_subject: str = "",
     **fields: Any,
 ) -> Plan:
     """What `make_async` would run, as data. Nothing is made.
@@ -37,6 +38,7 @@ async def plan_async(
         local_only: nothing may leave the machine.
         max_seconds: time limit.
         max_cost: cost limit, US dollars.
+        data_subject: whom it is about, any stable identifier: all is sealed under a key that `bottega erase` destroys.
         **fields: any other field of `Brief`, for example ``languages=("en", "fr")``.
 
     Raises:
@@ -55,7 +57,7 @@ async def plan_async(
         brief = brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
     service = build()
     try:
-        return await service.plan(brief)
+        return await service.plan(brief, data_subject=data_subject)
     finally:
         service.close()
 
@@ -67,6 +69,7 @@ async def make_async(
     run_id: str = "",
     watch: Callable[[Event], None] = lambda event: None,
     cancelled: threading.Event | None = None,
+    data_subject: str = "",
     **wanted: Any,
 ) -> Made:
     """Make what is wanted and deliver it into the folder ``out``.
@@ -77,10 +80,12 @@ async def make_async(
     Raises:
         As `plan_async`; StorageFailed when the disk is full. What a step could not do is in the returned run.
     """
-    plan = wish if isinstance(wish, Plan) else await plan_async(wish, **wanted)
+    plan = wish if isinstance(wish, Plan) else await plan_async(wish, data_subject=data_subject, **wanted)
     service = build()
     try:
-        return await service.make(plan, Path(out), run_id=run_id, watch=watch, cancelled=cancelled)
+        return await service.make(
+            plan, Path(out), run_id=run_id, watch=watch, cancelled=cancelled, data_subject=data_subject
+        )
     finally:
         service.close()
 

@@ -6,9 +6,14 @@ from pathlib import Path
 from bottega.catalog.catalog import Catalog
 from bottega.core.errors import InvalidValue
 from bottega.governance.authority import Authority
+from bottega.governance.checkpoint import RecordKey
+from bottega.governance.keyring import KeyRing
 from bottega.governance.policy import Policy
+from bottega.governance.seal import SubjectSeal
+from bottega.governance.witness import Witness
 from bottega.pipelines.workshop import Workshop
 from bottega.service import Bottega
+from bottega.service.audit import Audit
 from bottega.settings import Settings
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.state import open_state
@@ -39,7 +44,10 @@ def build(
             remedy="give both, or neither to sign with this machine's own key",
         )
     settings = settings or Settings()
-    state = open_state(settings.state, now, url=settings.database)
+    ring = KeyRing(settings.state / "subject-keys")
+    state = open_state(settings.state, now, url=settings.database, seal=SubjectSeal(ring))
+    witness = Witness(settings.witness) if settings.witness else None
+    audit = Audit(state, lambda: RecordKey.local(settings.state / "record-key"), witness, now)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
         artifacts=ArtifactStore(settings.state / "artifacts"),
@@ -60,4 +68,6 @@ def build(
             return Authority.given(signing_key, certificate)
         return Authority.local(settings.state / "keys")
 
-    return Bottega(shop, authority, state, actor=settings.actor)
+    return Bottega(
+        shop, authority, state, actor=settings.actor, ring=ring, audit=audit, folder=settings.state
+    )

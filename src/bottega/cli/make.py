@@ -30,6 +30,7 @@ def command(
     certificate: Path | None,
     policy: Path | None,
     machine: bool,
+    data_subject: str,
     **wanted: Any,
 ) -> None:
     """Make deliverables: from words, from a brief.toml, or from a plan.
@@ -37,6 +38,7 @@ def command(
     GOAL is what you want, in plain words, or the path of a brief in TOML.
     """
     from bottega.bootstrap import build
+    from bottega.cli.files import warn
     from bottega.cli.plan import show_plan
     from bottega.cli.progress import Watcher
     from bottega.cli.show import as_json
@@ -46,7 +48,7 @@ def command(
         if plan_file is not None:
             plan = service.read_plan(plan_file)
         else:
-            plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note))
+            plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note, data_subject=data_subject))
     if plan_only or not (yes or machine):
         if machine:
             as_json(plan.document())
@@ -55,7 +57,16 @@ def command(
         if plan_only or not click.confirm("Run this plan?", default=True):
             return
     with Watcher(plan, quiet=machine) as watcher:
-        made = asyncio.run(service.make(plan, out, run_id=run_id, watch=watcher, cancelled=watcher.cancelled))
+        made = asyncio.run(
+            service.make(
+                plan,
+                out,
+                run_id=run_id,
+                watch=watcher,
+                cancelled=watcher.cancelled,
+                data_subject=data_subject,
+            )
+        )
     service.close()
     if machine:
         as_json({"run": made.run.document(), "out": str(made.out or "")})
@@ -64,6 +75,7 @@ def command(
 
         for line in summary(made.plan, made.run, made.out):
             click.echo(line)
+    warn(made.warning)
     if made.run.state != "released":
         codes = {"awaiting_review": 4, "failed": 3 if made.run.error else 6, "cancelled": 130}
         raise click.exceptions.Exit(codes.get(made.run.state, 1))

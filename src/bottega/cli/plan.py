@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @brief_options
 @click.option("--out", type=click.Path(path_type=Path), default=Path("plan.json"), show_default=True)
 @click.option("--json", "machine", is_flag=True, help="Print the plan as JSON.")
-def command(out: Path, machine: bool, **wanted: Any) -> None:
+def command(out: Path, machine: bool, data_subject: str, **wanted: Any) -> None:
     """Show what `make` would do, and write it to a file that can be edited and run."""
     from bottega.bootstrap import build
     from bottega.cli.progress import Watcher
@@ -25,7 +25,7 @@ def command(out: Path, machine: bool, **wanted: Any) -> None:
 
     service = build()
     with Watcher(quiet=machine) as watcher:
-        plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note))
+        plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note, data_subject=data_subject))
     service.close()
     _write(out, json.dumps(plan.document(), ensure_ascii=False, indent=2) + "\n")
     if machine:

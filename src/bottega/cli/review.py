@@ -49,8 +49,9 @@ def list_(everything: bool, machine: bool) -> None:
 
 @command.command()
 @click.argument("review")
+@click.option("--copy", type=click.Path(path_type=Path), help="Write the file to look at here.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
-def show(review: str, machine: bool) -> None:
+def show(review: str, copy: Path | None, machine: bool) -> None:
     """Show one review: the file to look at and what the checks said."""
     from bottega.bootstrap import build
     from bottega.cli.show import as_json
@@ -62,7 +63,14 @@ def show(review: str, machine: bool) -> None:
         as_json(_facts(waiting))
         return
     ticket = waiting.ticket
-    file = service.shop.artifacts.locate(Artifact(sha256=ticket.artifact, media_type="", size=0))
+    run, _ = service.shop.runs.get(ticket.run)
+    file = service.shop_of(run.holder).artifacts.locate(
+        Artifact(sha256=ticket.artifact, media_type="", size=0)
+    )
+    if copy is not None:
+        copy.write_bytes(file.read_bytes())
+    if copy is not None or run.holder:  # an opened copy of what is sealed ends with this process
+        file = copy or "sealed: write it into a file of yours with --copy"
     click.echo(
         f"review  {waiting.id}\nrun     {ticket.run}\noutput  {ticket.step}.{ticket.port}\nfile    {file}"
     )
@@ -83,12 +91,14 @@ def _decide(
     release: dict[str, Path | None],
 ) -> None:
     from bottega.bootstrap import build
+    from bottega.cli.files import warn
     from bottega.cli.progress import Watcher
 
     service = build(
         signing_key=release["signing_key"], certificate=release["certificate"], policy=release["policy"]
     )
     waiting, decision = service.reviews().decide(review, outcome, who, why)
+    warn(service.audit.attest())
     done = "approved" if outcome == "approve" else "rejected"
     click.echo(f"{done} by {decision.who}: {waiting.ticket.step}.{waiting.ticket.port}")
     still_open = [each for each in service.reviews().all(waiting.run_id) if each.decision is None]

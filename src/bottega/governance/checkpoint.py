@@ -29,7 +29,7 @@ from pydantic import Field, ValidationError
 from bottega.core.errors import InvalidValue, StorageFailed, Tampered
 from bottega.core.value import Value
 from bottega.governance.certificates import key_pem
-from bottega.storage.artifacts import sync_folder
+from bottega.storage.disk import sync_folder
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -44,6 +44,12 @@ class Rule(Value, frozen=True):
         return all(any(fnmatchcase(fact, pattern) for pattern in patterns) for fact, patterns in facts)
 
 
+class Retention(Value, frozen=True):
+    """How long is kept what is no longer worked on; `bottega store expire` applies it."""
+
+    runs_days: int = Field(ge=1, description="days after its end that a run, its results and files are kept")
+
+
 class Policy(Value, frozen=True):
     """An ordered set of rules. Every rule that matches adds its checks; a later one may set other options."""
 
@@ -52,6 +58,7 @@ class Policy(Value, frozen=True):
     record: Recording = Field(
         default="redacted", description="what the journal keeps of prompts and parameters"
     )
+    retention: Retention | None = Field(default=None, description="without it, runs are kept for good")
     rules: tuple[Rule, ...]
 
     @cached_property

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bottega.core.errors import StorageFailed, Tampered
 from bottega.governance.checkpoint import Checkpoint
-from bottega.storage.artifacts import sync_folder
+from bottega.storage.disk import sync_folder
 
 LONGEST = 1 << 16  # bytes of one note, with the lines of other signers
 _LAST_LINE = re.compile("\n— [^\n]+\n\n".encode())

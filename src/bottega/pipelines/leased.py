@@ -10,7 +10,7 @@ from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied, EngineFailed, LeaseLost
 from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
-from bottega.governance.redaction import masked, recorded
+from bottega.governance.redaction import recorded, told
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.runs import Busy, Claim, Lease
@@ -102,7 +102,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = settle(result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"}))
     except EngineDied as death:
         with suppress(LeaseLost):
-            await shop.runs.died(lease, _evidence(death), worker=worker)
+            await shop.runs.died(lease, _evidence(death, order, shop), worker=worker)
         return None
     except asyncio.CancelledError:
         stopped = _ended(order, "stopped", "stopped with its run")
@@ -120,6 +120,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     except Exception as error:  # noqa: BLE001 - a failure of one step must not take the run with it
         failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
         result = _ended(order, "failed", str(failure))
+    result = result.model_copy(update={"error": told(result.error, order.step.params, shop.policy.record)})
     try:
         await shop.runs.finish(
             lease,
@@ -139,8 +140,9 @@ def _ended(order: Order, state: str, error: str) -> StepResult:
     )
 
 
-def _evidence(death: EngineDied) -> JsonObject:
-    return {"ended": death.ended, "stderr": masked(death.stderr), "used": dict(death.used)}
+def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:
+    stderr = told(death.stderr, order.step.params, shop.policy.record)
+    return {"ended": death.ended, "stderr": stderr, "used": dict(death.used)}
 
 
 def _after(now: str, seconds: float) -> str:

@@ -4,7 +4,8 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver
 from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
+from bottega.governance.keyring import KeyRing
+from bottega.governance.redaction import masked
 from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
 from bottega.pipelines.blueprints import blueprint
@@ -34,6 +37,9 @@ from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.step import Order
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.service.audit import Audit
+from bottega.service.privacy import Privacy, intent_run
+from bottega.service.store import Store
 from bottega.storage.state import State
 
 Watch = Callable[[Event], None]
@@ -46,6 +52,7 @@ class Made:
     run: Run
     plan: Plan
     delivery: Delivery | None
+    warning: str = ""  # why what was recorded is not under a checkpoint that the witness has
 
     @property
     def out(self) -> Path | None:
@@ -57,30 +64,60 @@ class Bottega:
     """The service. Built by `bottega.bootstrap`; all operations are coroutines."""
 
     def __init__(
-        self, shop: Workshop, authority: Callable[[], Authority], state: State, *, actor: str
+        self,
+        shop: Workshop,
+        authority: Callable[[], Authority],
+        state: State,
+        *,
+        actor: str,
+        ring: KeyRing,
+        audit: Audit,
+        folder: Path,
     ) -> None:
         self.shop = shop
         self.state = state
         self.actor = actor
+        self.audit = audit
+        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor)
+        self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
 
-    async def plan(self, brief: Brief, note: Callable[[str], None] = lambda text: None) -> Plan:
+    def shop_of(self, holder: str) -> Workshop:
+        """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
+
+        Raises:
+            PolicyDenied: the data subject was erased.
+        """
+        if not holder:
+            return self.shop
+        artifacts = self.privacy.artifacts_of(holder)
+        return replace(
+            self.shop, artifacts=artifacts, holder=holder, scratch=artifacts.cache.folder / "scratch"
+        )
+
+    async def plan(
+        self, brief: Brief, note: Callable[[str], None] = lambda text: None, *, data_subject: str = ""
+    ) -> Plan:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
+
+        With ``data_subject`` (any stable identifier of the person) all that is kept is sealed under that person's
+        key; `make` needs the same.
 
         Raises:
             InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
         """
+        shop = self.shop_of(self.privacy.holder_of(data_subject))
         for wanted in brief.deliverables:
             blueprint(wanted.kind)  # an unknown kind shows before any work
-        sources = await take_in(brief, self.shop, note)
+        sources = await take_in(brief, shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, self._ask_once)
-        table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
+        intent = await read_intent(brief, partial(self._ask_once, shop))
+        table = await asyncio.to_thread(main_table, sources, brief.goal, shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
 
-    async def _ask_once(self, request: Request) -> Sequence[Finished]:
+    async def _ask_once(self, shop: Workshop, request: Request) -> Sequence[Finished]:
         """Ask an engine as a step does: the same question about the same brief is answered once."""
         card = self.shop.card(request.engine)
         model, weights = self.shop.weights(card, request.model)
@@ -93,11 +130,18 @@ class Bottega:
             params=request.params,
             seed=request.seed,
         )
-        order = Order(step, (), "intent", round=self.shop.journal.size(), behalf=self.actor)
-        result = await settled(order, self.shop)
+        order = Order(
+            step,
+            (),
+            intent_run(shop.holder),
+            round=self.shop.journal.size(),
+            behalf=self.actor,
+            holder=shop.holder,
+        )
+        result = await settled(order, shop)
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where="reading the brief")
-        locate = self.shop.artifacts.locate
+        locate = shop.artifacts.locate
         return [
             Finished(
                 port=made.port, media_type=made.artifact.media_type, data=locate(made.artifact).read_bytes()
@@ -136,54 +180,68 @@ class Bottega:
         charge: Sequence[str] = (),
         release_parked: bool = False,
         why: str = "",
+        data_subject: str = "",
     ) -> Made:
         """Run a plan and deliver what it makes.
 
         An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
         even when a step waits for a person; the run says so. ``reuse`` takes equal results of other runs over;
-        ``release_parked`` tries steps again that were parked because they ended their worker.
+        ``release_parked`` tries steps again that were parked because they ended their worker. ``data_subject``
+        names the person whom it is all about, as in `plan`.
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
             WeightsMissing: a model of the plan is not here; raised before any step runs.
             StorageFailed: the disk is full.
         """
+        return await self._make(
+            plan, out, run_id=run_id, watch=watch, cancelled=cancelled, reuse=reuse, charge=charge,
+            release_parked=release_parked, why=why, holder=self.privacy.holder_of(data_subject),
+        )  # fmt: skip
+
+    async def _make(
+        self, plan: Plan, out: Path | None, *, run_id: str, watch: Watch,
+        cancelled: threading.Event | None = None, **how: Any,
+    ) -> Made:  # fmt: skip
         validate(plan, self.shop)
         ready(plan, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
-        run = await asyncio.to_thread(
-            self._submit, plan, run_id, out, begin=True, reuse=reuse, charge=charge, release_parked=release_parked,
-            why=why,
-        )  # fmt: skip
+        run = await asyncio.to_thread(self._submit, plan, run_id, out, begin=True, **how)
         return await self._work(run, plan, watch, cancelled)
 
-    def _submit(self, plan: Plan, run_id: str, out: Path | None, **how: Any) -> Run:
+    def _submit(
+        self, plan: Plan, run_id: str, out: Path | None, *, holder: str = "", why: str = "", **how: Any
+    ) -> Run:
         run = Run(
             id=run_id or f"run-{uuid.uuid4().hex[:12]}",
             state="planned",
             plan=plan.identity,
             brief=plan.brief.identity,
             out=str(out.absolute()) if out else "",
+            holder=holder,
         )
         files = [source.sha256 for source in plan.sources]
-        return self.shop.runs.submit(run, plan, actor=self.actor, files=files, **how)
+        return self.shop.runs.submit(run, plan, actor=self.actor, files=files, why=masked(why), **how)
 
     async def _work(
         self, run: Run, plan: Plan, watch: Watch, cancelled: threading.Event | None = None
     ) -> Made:
-        sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
+        shop = self.shop_of(run.holder)
+        sources = await asyncio.to_thread(at_hand, plan.sources, shop)
         out = Path(run.out) if run.out else None
         delivered: list[Delivery] = []
 
         def deliver_(run: Run) -> None:
             assert out is not None
-            delivered.append(self._deliver(plan, run, sources, out))
+            delivered.append(self._deliver(plan, run, sources, out, shop))
 
         runner = Runner(
-            plan, run, sources, self.shop, watch, cancelled or threading.Event(), deliver_ if out else None
+            plan, run, sources, shop, watch, cancelled or threading.Event(), deliver_ if out else None
         )
-        return Made(await runner.work(), plan, delivered[0] if delivered else None)
+        ended = await runner.work()
+        warning = await asyncio.to_thread(self.audit.attest)
+        return Made(ended, plan, delivered[0] if delivered else None, warning)
 
     async def join(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
         """Work on a run in its present round, beside whoever else does; what `make` began is ended here.
@@ -198,7 +256,9 @@ class Bottega:
         ready(plan, self.shop)
         return await self._work(run, plan, watch)
 
-    def submit(self, plan: Plan, out: Path | None, *, run_id: str = "", **how: Any) -> Run:
+    def submit(
+        self, plan: Plan, out: Path | None, *, run_id: str = "", data_subject: str = "", **how: Any
+    ) -> Run:
         """Make a run known and leave the work to whichever worker comes; arguments as for `make`.
 
         Raises:
@@ -207,7 +267,8 @@ class Bottega:
         """
         validate(plan, self.shop)
         ready(plan, self.shop)
-        return self._submit(plan, run_id, out, begin=False, **how)
+        holder = self.privacy.holder_of(data_subject)
+        return self._submit(plan, run_id, out, begin=False, holder=holder, **how)
 
     def stop(self, run_id: str, why: str = "") -> None:
         """Ask whoever works on a run to stop it, in whatever process; a running step ends within two seconds.
@@ -215,7 +276,7 @@ class Bottega:
         Raises:
             NotFound: for an unknown run.
         """
-        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=why)
+        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=masked(why))
 
     async def resume(
         self, run_id: str, *, out: Path | None = None, watch: Watch = lambda event: None, **how: Any
@@ -227,7 +288,7 @@ class Bottega:
         """
         run, plan = self.shop.runs.get(run_id)
         target = out or (Path(run.out) if run.out else None)
-        return await self.make(plan, target, run_id=run_id, watch=watch, **how)
+        return await self._make(plan, target, run_id=run_id, watch=watch, holder=run.holder, **how)
 
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
@@ -244,13 +305,14 @@ class Bottega:
     def close(self) -> None:
         """Give back the memory of every engine and close the state; finished work is safe in the store."""
         self.shop.close()
+        self.shop.artifacts.close()
         self.state.close()
 
     def trusted_roots(self) -> list[str]:
         """Certificates that this machine trusts."""
         return [self._authority().root_pem()]
 
-    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path) -> Delivery:
+    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path, shop: Workshop) -> Delivery:
         results = {result.step: result for result in run.results}
         ready = [
             item
@@ -265,17 +327,22 @@ class Bottega:
             plan=plan,
             run=run,
             provenances=provenances,
-            locate=self.shop.artifacts.locate,
+            locate=shop.artifacts.locate,
             sign=Signer(authority).sign,
             passages=sources.passages,
             root_certificate_pem=authority.root_pem(),
             limits={card.id: card.not_covered for card in cards if card.not_covered},
         )
-        for item in ready:
-            provenance = provenances[item.output]
-            detail = {"path": item.path, "sha256": provenance.artifact.sha256, "output": item.output}
+        for number, file in enumerate(delivery.files, 1):
+            # Signing may change the bytes: `made` is what was checked, `delivered` what lies in the folder.
+            detail = {
+                "path": file.path, "output": file.output, "made": file.made_sha256, "delivered": file.sha256,
+            }  # fmt: skip
+            subject = (
+                f"run/{run.id}/file/{number if run.holder else file.path}"  # a name may tell of a person
+            )
             self.shop.journal.write(
-                Act.FILE_DELIVERED, f"run/{run.id}/file/{item.path}", actor=self.shop.workers.id, detail=detail,
+                Act.FILE_DELIVERED, subject, actor=self.shop.workers.id, detail=detail,
                 behalf=run.requested_by, holder=run.holder,
             )  # fmt: skip
         return delivery

@@ -59,7 +59,7 @@ def _submitted(transaction: Transaction, line: Line) -> None:
             line.at, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
         ),
     )  # fmt: skip
-    _refer(transaction, run, detail.get("files", ()))
+    _refer(transaction, run, detail.get("files", ()), line.holder)
 
 
 def _begun(transaction: Transaction, line: Line) -> None:
@@ -69,7 +69,7 @@ def _begun(transaction: Transaction, line: Line) -> None:
         "stop_asked = 0 WHERE id = ?",
         (line.n, detail.get("plan", ""), detail.get("out", ""), run),
     )
-    _refer(transaction, run, detail.get("files", ()))
+    _refer(transaction, run, detail.get("files", ()), line.holder)
     if detail.get("release_parked"):
         transaction.execute("UPDATE steps SET deaths = 0 WHERE run_id = ?", (run,))
 
@@ -93,9 +93,25 @@ def _ended(transaction: Transaction, line: Line) -> None:
 
 def _expired(transaction: Transaction, line: Line) -> None:
     run = run_of(line.subject)
-    for table in ("steps", "leases", "results", "refs", "tickets"):
+    transaction.execute(
+        "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
+    )
+    for table in ("steps", "leases", "results", "refs", "tickets", "calls"):
         transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
     transaction.execute("DELETE FROM runs WHERE id = ?", (run,))
+
+
+def _erased(transaction: Transaction, line: Line) -> None:
+    """Nothing of the subject stays. What was sealed is not folded again, so its runs are named by the entry."""
+    holder = line.subject.split("/")[1]
+    transaction.execute(
+        "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE holder = ?)", (holder,)
+    )
+    for table in ("steps", "results", "refs", "tickets", "runs"):
+        transaction.execute(f"DELETE FROM {table} WHERE holder = ?", (holder,))
+    for run in line.detail.get("runs", ()):
+        transaction.execute("DELETE FROM leases WHERE run_id = ?", (run,))
+        transaction.execute("DELETE FROM calls WHERE run_id = ?", (run,))
 
 
 def _leased(transaction: Transaction, line: Line) -> None:
@@ -122,11 +138,11 @@ def _died(transaction: Transaction, line: Line) -> None:
 
 def _die(transaction: Transaction, run: str, step: str, line: Line) -> None:
     transaction.execute(
-        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
-        "VALUES (?, ?, -1, 'waiting', ?, '', '', 1, 0, '') "
+        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, -1, 'waiting', ?, '', '', 1, 0, '', ?) "
         "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, key = excluded.key, "
         "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + 1 ELSE 1 END",
-        (run, step, line.detail.get("key", "")),
+        (run, step, line.detail.get("key", ""), line.holder),
     )
 
 
@@ -136,17 +152,17 @@ def _settled(transaction: Transaction, line: Line) -> None:
     detail, state = line.detail, STEP_STATES[line.act]
     _release(transaction, line)
     transaction.execute(
-        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
+        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
         "state = excluded.state, key = excluded.key, result = excluded.result, error = excluded.error, "
         "delays = excluded.delays, wake_at = excluded.wake_at"
         + (", deaths = 0" if state in ("done", "reused") else ""),
         (
             run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("result", ""),
-            detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""),
+            detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""), line.holder,
         ),
     )  # fmt: skip
-    _refer(transaction, run, [made["sha256"] for made in detail.get("outputs", ())])
+    _refer(transaction, run, [made["sha256"] for made in detail.get("outputs", ())], line.holder)
     if line.act is Act.STEP_FINISHED:
         transaction.execute(
             "INSERT INTO results (key, checks, run_id, n, reusable, result, holder) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -163,10 +179,11 @@ def _release(transaction: Transaction, line: Line) -> None:
     transaction.execute("DELETE FROM leases WHERE run_id = ? AND step_id = ?", (run, step))
 
 
-def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ...]") -> None:
+def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ...]", holder: str) -> None:
     for sha256 in files:
         transaction.execute(
-            "INSERT INTO refs (sha256, run_id) VALUES (?, ?) ON CONFLICT DO NOTHING", (sha256, run)
+            "INSERT INTO refs (sha256, run_id, holder) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (sha256, run, holder),
         )
 
 
@@ -182,6 +199,7 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.RUN_BEGUN: _begun,
     Act.RUN_STOP_ASKED: _stop_asked,
     Act.RUN_EXPIRED: _expired,
+    Act.SUBJECT_ERASED: _erased,
     Act.STEP_LEASED: _leased,
     Act.STEP_LOST: _lost,
     Act.STEP_DIED: _died,

@@ -71,10 +71,12 @@ class Journal:
         cost: Mapping[str, int] | None = None,
         holder: str = "",
     ) -> int:
-        """Write one entry and give its number. A holder's detail is sealed: only a salted hash of it is in the entry."""
+        """Write one entry and give its number. Of a holder's detail and reason only a salted hash is in the entry."""
         last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
         n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
         entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
+        if holder and self.seal is not None and why:
+            detail, why = {**(detail or {}), "why": why}, ""
         for name, value in (("behalf", behalf), ("why", why), ("cost", dict(cost or {}))):
             if value:
                 entry[name] = value
@@ -156,9 +158,9 @@ class Journal:
             return None, rows[0][0] if rows else ""
         return self.seal.open(rows[0][0], bytes(rows[0][1])), rows[0][0]
 
-    def replay(self, transaction: Transaction) -> None:
+    def replay(self, transaction: Transaction, start: int = 0, end: int | None = None) -> None:
         """Fold every entry again; what can no longer be opened is left out, as its erasure left it."""
-        for _, text, _ in self.entries(0, self.size()):
+        for _, text, _ in self.entries(start, self.size() if end is None else end):
             entry = Entry.model_validate_json(text)
             detail, holder = self.detail(entry)
             if entry.sealed and not detail:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bottega.core.canonical import digest_bytes
-from bottega.core.entry import Act
+from bottega.core.entry import Act, Entry
 from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
 from bottega.core.plan import Plan
 from bottega.core.run import Made, Run, StepResult, StepState
@@ -103,12 +103,18 @@ class RunStore:
         text = plan.canonical()
 
         def work(transaction: Transaction) -> int:
-            known = transaction.execute("SELECT brief FROM runs WHERE id = ?", (run.id,)).fetchone()
+            known = transaction.execute("SELECT brief, holder FROM runs WHERE id = ?", (run.id,)).fetchone()
             if known is not None and known[0] != run.brief:
                 raise InvalidBrief(
                     f"run '{run.id}' was made for another brief",
                     where="run-id",
                     remedy="choose another run id",
+                )
+            if known is not None and known[1] != run.holder:
+                raise InvalidBrief(
+                    f"run '{run.id}' is about another data subject, or about none",
+                    where="data-subject",
+                    remedy="name the same data subject, or choose another run id",
                 )
             self._contents.keep(transaction, text, holder=run.holder)
             about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
@@ -326,7 +332,7 @@ class RunStore:
 
         def work(transaction: Transaction) -> str:
             known = transaction.execute("SELECT request, run_id FROM calls WHERE key = ?", (key,)).fetchone()
-            if known is None or not begin:
+            if known is None:
                 self._journal.append(
                     transaction, Act.CALL_ACCEPTED, f"run/{run_id}", actor=actor,
                     detail={"key": key, "request": request, "run": run_id},
@@ -340,25 +346,29 @@ class RunStore:
 
         return self._database.write(work, durable=True)
 
-    def keep_document(self, source: str, name: str, converter: str, document: str) -> None:
+    def keep_document(
+        self, source: str, name: str, converter: str, document: str, *, holder: str = ""
+    ) -> None:
         """Remember the converted form of a source: work saved, not truth."""
         self._database.write(
             lambda transaction: (
                 transaction.execute(
-                    "INSERT INTO documents (source, name, converter, document) VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT (source, name, converter) DO UPDATE SET document = excluded.document",
-                    (source, name, converter, document),
+                    "INSERT INTO documents (source, name, converter, holder, document, at) VALUES (?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (source, name, converter, holder) DO UPDATE SET document = excluded.document, "
+                    "at = excluded.at",
+                    (source, name, converter, holder, document, self._journal.now()),
                 ).rowcount
             )
         )
 
-    def document(self, source: str, name: str, converter: str) -> str | None:
+    def document(self, source: str, name: str, converter: str, *, holder: str = "") -> str | None:
         """The converted form of a source, if it was converted before by the same converter."""
         rows = self._database.rows(
-            "SELECT document FROM documents WHERE source = ? AND name = ? AND converter = ?",
+            "SELECT document FROM documents WHERE source = ? AND name = ? AND converter = ? AND holder = ?",
             source,
             name,
             converter,
+            holder,
         )
         return rows[0][0] if rows else None
 
@@ -399,11 +409,11 @@ class RunStore:
         """Take a dead worker's lease away; 1 if the death counts against the step."""
         run, step, token, gone = lease[:4]
         row = transaction.execute("SELECT holder FROM runs WHERE id = ?", (run,)).fetchone()
-        key = transaction.execute("SELECT entry FROM journal WHERE n = ?", (token,)).fetchone()
-        leased: JsonObject = json.loads(key[0]) if key else {}
+        entry = transaction.execute("SELECT entry FROM journal WHERE n = ?", (token,)).fetchone()
+        leased = self._journal.detail(Entry.model_validate_json(entry[0]))[0]
         self._journal.append(
             transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
-            detail={"worker": gone, "token": token, "key": leased.get("detail", {}).get("key", "")},
+            detail={"worker": gone, "token": token, "key": leased.get("key", "")},
         )  # fmt: skip
         return 1
 

@@ -63,6 +63,27 @@ class SQLite(Database):
         """Strict tables."""
         return statements(text, integer="INTEGER", bytes_="BLOB", strict="STRICT")
 
+    def purge(self) -> bool:
+        """Carry the write-ahead log into the file and cut it off; deleted rows were overwritten with zeros there."""
+        with self._turn:
+            try:
+                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise _failed(self._path, "cannot be cleaned", error) from error
+        return not busy
+
+    def copy_to(self, path: Path) -> None:
+        """SQLite's online backup: one consistent state, whoever writes meanwhile."""
+        try:
+            source, target = _connect(self._path), sqlite3.connect(path)
+            try:
+                source.backup(target)
+            finally:
+                source.close()
+                target.close()
+        except sqlite3.Error as error:
+            raise _failed(path, "cannot be copied", error) from error
+
     def _begin(self, durable: bool) -> Transaction:
         try:
             if durable != self._durable:
