@@ -13,12 +13,13 @@ SHORT = 40  # characters; longer text is a prompt, a template or a query, not a 
 PROMPTS = frozenset({"goal", "negative_prompt", "prompt", "query", "sql", "system", "template", "text"})
 PIECE = 16  # characters
 # Credentials as their makers print them: `sk-...`, `ghp_...`, `AKIA...`, JSON web tokens, PEM keys, `key=value` pairs.
+_START = r"(?:\b|(?<=\\[nrt]))"  # of a word, also after a line break that was escaped in a quotation
 SECRET = re.compile(
-    r"\b(?:sk|pk|rk|ghp|gho|xox[abprs]|hf|glpat)[-_][A-Za-z0-9_-]{12,}"
-    r"|\bAKIA[0-9A-Z]{16}\b"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"
+    rf"{_START}(?:sk|pk|rk|ghp|gho|xox[abprs]|hf|glpat)[-_][A-Za-z0-9_-]{{12,}}"
+    rf"|{_START}AKIA[0-9A-Z]{{16}}\b"
+    rf"|{_START}eyJ[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?i:\b(?:api[_-]?key|token|secret|password|passwd|authorization)\b\s*[:=]\s*)(?:(?i:bearer)\s+)?[^\s,;\"']+"
+    rf"|(?i:{_START}(?:api[_-]?key|token|secret|password|passwd|authorization)\b\s*[:=]\s*)(?:(?i:bearer)\s+)?[^\s,;\"']+"
 )
 
 

@@ -16,7 +16,7 @@ from bottega.storage.state import State
 
 NOT_COVERED = (
     "folders that were delivered, copies and backups of the state and its keys, and what remote engines were sent: "
-    "whoever runs this machine has to delete those"
+    "whoever runs this machine has to delete those; and what a process at work has opened, until it ends"
 )
 
 

@@ -12,7 +12,7 @@ from bottega.core.errors import BottegaError
 from bottega.storage import schema
 from bottega.storage.contents import REFERRED, Contents
 from bottega.storage.database import Transaction
-from bottega.storage.journal import Journal, commitment
+from bottega.storage.journal import PAGE, Journal, commitment
 
 CATCH_UP = 1000  # entries that may be folded while nobody else writes
 MOST = 20  # differences that are named
@@ -48,10 +48,7 @@ def compare(journal: Journal, contents: Contents) -> Compared:
     except at the end, when the last entries are folded and the rows are read.
     """
     database = journal.database
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as beside:
-        for statement in schema.statements(schema.FOLDED, integer="INTEGER", bytes_="BLOB", strict="STRICT"):
-            beside.execute(statement)
-        beside.execute("BEGIN")
+    with closing(_beside()) as beside:
         done = 0
 
         def fold(until: int) -> list[Difference]:
@@ -61,25 +58,29 @@ def compare(journal: Journal, contents: Contents) -> Compared:
                 return [Difference("journal", f"entries {done} to {until - 1}", f"cannot be folded: {error}")]
             return []
 
-        found: list[Difference] = []
-        while not found and (size := journal.size()) - done > CATCH_UP:
-            found = fold(size)
+        broken: list[Difference] = []
+        while not broken and (size := journal.size()) - done > CATCH_UP:
+            broken = fold(size)
             done = size
+        documents, sealed, erased = [0], [0], [0]
+        found = [*_documents(journal, contents, documents), *_details(journal, sealed, erased)]
 
         def work(transaction: Transaction) -> Compared:
-            faults = iter(found or fold(journal.size()))
-            rows, documents = [0], [0]
-            sealed, erased = [0], [0]
-            looks = (
-                faults,
-                _tables(beside, transaction, rows),
-                _documents(transaction, contents, documents),
-                _details(journal, sealed, erased),
-            )
-            named = [each for look in looks for each in look]
+            rows = [0]
+            faults = broken or fold(journal.size()) or [*_tables(beside, transaction, rows)]
+            named = [*faults, *_missing(transaction), *found]
             return Compared(rows[0], documents[0], sealed[0], erased[0], tuple(named[:MOST]))
 
         return database.write(work)
+
+
+def _beside() -> sqlite3.Connection:
+    """Empty tables; whichever thread commits reads them."""
+    beside = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for statement in schema.statements(schema.FOLDED, integer="INTEGER", bytes_="BLOB", strict="STRICT"):
+        beside.execute(statement)
+    beside.execute("BEGIN")
+    return beside
 
 
 def _tables(beside: sqlite3.Connection, transaction: Transaction, count: list[int]) -> Iterator[Difference]:
@@ -114,21 +115,33 @@ def _tables(beside: sqlite3.Connection, transaction: Transaction, count: list[in
                 yield Difference(table, _row(keys, should), "it is missing; the journal made it")
 
 
-def _documents(transaction: Transaction, contents: Contents, count: list[int]) -> Iterator[Difference]:
-    kept: set[tuple[str, str]] = set()
-    for digest, holder, body in transaction.execute("SELECT digest, holder, body FROM contents").fetchall():
-        kept.add((digest, holder))
-        count[0] += 1
-        try:
-            plain = contents.read(body, holder=holder)
-        except BottegaError as error:
-            yield Difference("contents", f"digest {digest}", error.message)
-            continue
-        if plain is not None and digest_bytes(plain) != digest:
-            yield Difference("contents", f"digest {digest}", f"it hashes to {digest_bytes(plain)}")
-    for digest, holder in transaction.execute(REFERRED).fetchall():
-        if digest and (digest, holder) not in kept:
-            yield Difference("contents", f"digest {digest}", "it is missing; an entry refers to it")
+def _documents(journal: Journal, contents: Contents, count: list[int]) -> Iterator[Difference]:
+    """Whether every document has the hash that it is kept under."""
+    last = ("", "")
+    while page := journal.database.rows(
+        "SELECT digest, holder, body FROM contents WHERE (digest, holder) > (?, ?) ORDER BY digest, holder LIMIT ?",
+        *last,
+        PAGE,
+    ):
+        for digest, holder, body in page:
+            count[0] += 1
+            try:
+                plain = contents.read(body, holder=holder)
+            except BottegaError as error:
+                yield Difference("contents", f"digest {digest}", error.message)
+                continue
+            if plain is not None and digest_bytes(plain) != digest:
+                yield Difference("contents", f"digest {digest}", f"it hashes to {digest_bytes(plain)}")
+        last = page[-1][:2]
+
+
+def _missing(transaction: Transaction) -> Iterator[Difference]:
+    rows = transaction.execute(
+        f"SELECT plan, holder FROM ({REFERRED}) AS r WHERE plan <> '' AND NOT EXISTS "
+        "(SELECT 1 FROM contents AS c WHERE c.digest = r.plan AND c.holder = r.holder)"
+    ).fetchall()
+    for digest, _ in rows:
+        yield Difference("contents", f"digest {digest}", "it is missing; an entry refers to it")
 
 
 def _details(journal: Journal, sealed: list[int], erased: list[int]) -> Iterator[Difference]:
