@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from tests.servers import PostgresServer
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest_bytes
@@ -87,3 +88,29 @@ def bucket(s3_server: str) -> str:
     with urlopen(Request(f"{s3_server}/{name}", method="PUT"), timeout=30) as answer:
         assert answer.status == 200
     return f"s3://{name}/store/one?endpoint={s3_server}&region=us-east-1"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests; ``url()`` gives each of them a schema of its own."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def database_url() -> str:
+    """The database of the state: the SQLite file. Modules that run on both give their own, `either_database`."""
+    return ""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_database(request: pytest.FixtureRequest) -> str:
+    """The setting of the state's database: each test runs on SQLite and on a new schema of a real PostgreSQL."""
+    if request.param == "sqlite":
+        return ""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url()

@@ -5,15 +5,37 @@ import bottega
 made = bottega.make("a launch kit for our new kettle", sources=["docs/"], out="kit")
 made = await bottega.make_async("...")          # the same inside a running event loop
 plan = bottega.plan("...", sources=["docs/"])   # nothing runs; edit it, then bottega.make(plan)
+bottega.resume("run-1f0c...", out="kit")         # after a stop, a failure or a review
+bottega.replay("run-1f0c...").finding           # "identical", or which step differs and why
 bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bottega.api import make, make_async, plan, plan_async, verify
+    from bottega.api import (
+        make,
+        make_async,
+        plan,
+        plan_async,
+        replay,
+        replay_async,
+        resume,
+        resume_async,
+        verify,
+    )
 
-__all__ = ["make", "make_async", "plan", "plan_async", "verify"]
+__all__ = [
+    "make",
+    "make_async",
+    "plan",
+    "plan_async",
+    "replay",
+    "replay_async",
+    "resume",
+    "resume_async",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from bottega.core.brief import Brief
 from bottega.core.plan import Plan
 from bottega.governance.verify import Verification
 from bottega.pipelines.briefs import brief_from_file, brief_from_words
+from bottega.pipelines.comparison import Replayed
 from bottega.pipelines.runner import Event
 from bottega.service import Made
 
@@ -27,6 +28,7 @@ async def plan_async(
     max_seconds: float | None = None,
     max_cost: float | None = None,
     data_subject: str = "",
+    charge: Sequence[str] = (),
     **fields: Any,
 ) -> Plan:
     """What `make_async` would run, as data. Nothing is made.
@@ -39,6 +41,7 @@ async def plan_async(
         max_seconds: time limit.
         max_cost: cost limit, US dollars.
         data_subject: whom it is about, any stable identifier: all is sealed under a key that `bottega erase` destroys.
+        charge: budget accounts that pay, for example ``("project:kettles", "team:home")``.
         **fields: any other field of `Brief`, for example ``languages=("en", "fr")``.
 
     Raises:
@@ -57,7 +60,7 @@ async def plan_async(
         brief = brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
     service = build()
     try:
-        return await service.plan(brief, data_subject=data_subject)
+        return await service.plan(brief, charge=charge, data_subject=data_subject)
     finally:
         service.close()
 
@@ -70,22 +73,82 @@ async def make_async(
     watch: Callable[[Event], None] = lambda event: None,
     cancelled: threading.Event | None = None,
     data_subject: str = "",
+    charge: Sequence[str] = (),
+    idempotency_key: str = "",
     **wanted: Any,
 ) -> Made:
     """Make what is wanted and deliver it into the folder ``out``.
 
     ``wish`` and ``wanted`` are as in `plan_async`, or a `Plan`. ``run_id`` names the run: the same id and brief
-    goes on where it stopped. ``watch`` is called with every event; set ``cancelled`` to stop.
+    goes on where it stopped. ``watch`` is called with every event; set ``cancelled`` to stop. The same
+    ``idempotency_key`` with the same plan and folder gives the same run.
 
     Raises:
         As `plan_async`; StorageFailed when the disk is full. What a step could not do is in the returned run.
     """
-    plan = wish if isinstance(wish, Plan) else await plan_async(wish, data_subject=data_subject, **wanted)
+    plan = (
+        wish
+        if isinstance(wish, Plan)
+        else await plan_async(wish, charge=charge, data_subject=data_subject, **wanted)
+    )
     service = build()
     try:
         return await service.make(
-            plan, Path(out), run_id=run_id, watch=watch, cancelled=cancelled, data_subject=data_subject
+            plan,
+            Path(out),
+            run_id=run_id,
+            watch=watch,
+            cancelled=cancelled,
+            idempotency_key=idempotency_key,
+            charge=charge,
+            data_subject=data_subject,
         )
+    finally:
+        service.close()
+
+
+async def resume_async(
+    run_id: str,
+    out: str | Path | None = None,
+    *,
+    watch: Callable[[Event], None] = lambda event: None,
+    cancelled: threading.Event | None = None,
+) -> Made:
+    """Go on with a run where it stopped, and deliver into ``out`` or the folder it had.
+
+    Raises:
+        NotFound: there is no such run. Else as `make_async`.
+    """
+    service = build()
+    try:
+        folder = Path(out) if out is not None else None
+        return await service.resume(run_id, out=folder, watch=watch, cancelled=cancelled)
+    finally:
+        service.close()
+
+
+async def replay_async(
+    run_id: str,
+    steps: Sequence[str] = (),
+    *,
+    watch: Callable[[Event], None] = lambda event: None,
+    cancelled: threading.Event | None = None,
+) -> Replayed:
+    """Make a run again from the record alone and compare every output; nothing is delivered.
+
+    Args:
+        run_id: the run.
+        steps: only these and what they need.
+        watch: called with every event.
+        cancelled: set it to stop.
+
+    Raises:
+        NotFound: there is no such run or step.
+        SetupError: an engine or weights are missing; raised before any step runs.
+    """
+    service = build()
+    try:
+        return await service.replay(run_id, steps, watch=watch, cancelled=cancelled)
     finally:
         service.close()
 
@@ -98,6 +161,16 @@ def plan(wish: str | Brief, **wanted: Any) -> Plan:
 def make(wish: Wish, **wanted: Any) -> Made:
     """As `make_async`, for code without an event loop."""
     return _wait(make_async(wish, **wanted))
+
+
+def resume(run_id: str, out: str | Path | None = None, **how: Any) -> Made:
+    """As `resume_async`, for code without an event loop."""
+    return _wait(resume_async(run_id, out, **how))
+
+
+def replay(run_id: str, steps: Sequence[str] = (), **how: Any) -> Replayed:
+    """As `replay_async`, for code without an event loop."""
+    return _wait(replay_async(run_id, steps, **how))
 
 
 def verify(path: str | Path) -> Verification:

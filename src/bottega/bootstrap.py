@@ -16,16 +16,20 @@ from bottega.service import Bottega
 from bottega.service.audit import Audit
 from bottega.settings import Settings
 from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.database import Database
+from bottega.storage.objects import LocalObjects, Objects
+from bottega.storage.small import SmallObjects
 from bottega.storage.state import open_state
 
 
 def now() -> str:
     """The time, RFC 3339 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def build(
     settings: Settings | None = None,
+    /,
     *,
     signing_key: Path | None = None,
     certificate: Path | None = None,
@@ -50,7 +54,7 @@ def build(
     audit = Audit(state, lambda: RecordKey.local(settings.state / "record-key"), witness, now)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
-        artifacts=ArtifactStore(settings.state / "artifacts"),
+        artifacts=_artifacts(settings, state.database),
         runs=state.runs,
         journal=state.journal,
         tickets=state.tickets,
@@ -60,6 +64,7 @@ def build(
         scratch=settings.state / "scratch",
         now=now,
         threads=settings.threads,
+        limits=settings.limits,
         secret=lambda name: secrets.get(name, ""),
     )
 
@@ -71,3 +76,13 @@ def build(
     return Bottega(
         shop, authority, state, actor=settings.actor, ring=ring, audit=audit, folder=settings.state
     )
+
+
+def _artifacts(settings: Settings, database: Database) -> ArtifactStore:
+    folder = settings.state / "artifacts"
+    objects: Objects = LocalObjects(folder)
+    if settings.artifacts:
+        from bottega.storage.s3 import S3Objects
+
+        objects = S3Objects(settings.artifacts)
+    return ArtifactStore(SmallObjects(database, objects), settings.state / "cache")

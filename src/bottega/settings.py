@@ -38,6 +38,18 @@ def _witness() -> Path | None:
     return Path(given).expanduser().absolute() if given else None
 
 
+def _limits() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for item in filter(None, environment.get("BOTTEGA_LIMITS", "").split(",")):
+        name, _, count = item.strip().partition("=")
+        if not name or not count.isdecimal() or int(count) < 1:
+            raise InvalidValue(
+                f"'{item}' is not a limit", where="BOTTEGA_LIMITS", remedy="write ENGINE=NUMBER,ENGINE=NUMBER"
+            )
+        found[name] = int(count)
+    return found
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings; each is one environment variable with its meaning under it."""
@@ -49,7 +61,15 @@ class Settings:
     """``BOTTEGA_STATE``: runs, artifacts, the record, keys; back it up."""
 
     database: str = field(default_factory=lambda: environment.get("BOTTEGA_DATABASE", ""), repr=False)
-    """``BOTTEGA_DATABASE``: a PostgreSQL address for several hosts (``postgresql://...``); empty for SQLite under the state."""
+    """``BOTTEGA_DATABASE``: ``postgresql://USER@HOST/DATABASE?schema=NAME`` for several hosts; empty for SQLite under the state."""
+
+    artifacts: str = field(default_factory=lambda: environment.get("BOTTEGA_ARTIFACTS", ""), repr=False)
+    """``BOTTEGA_ARTIFACTS``: a bucket for several hosts (``s3://bucket/prefix?endpoint=...&region=...``); empty for the state folder.
+    Its credentials are those that S3 clients read: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``."""
+
+    limits: dict[str, int] = field(default_factory=_limits)
+    """``BOTTEGA_LIMITS``: how many steps of an engine may run at once on all hosts, and how many local steps on this one:
+    ``openai_chat=8,local=1``."""
 
     actor: str = field(default_factory=lambda: environment.get("BOTTEGA_ACTOR", "") or f"user:{getuser()}")
     """``BOTTEGA_ACTOR``: who acts, for the record; the login name by default."""

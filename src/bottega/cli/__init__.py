@@ -8,8 +8,13 @@ import click
 COMMANDS = {
     "make": ("make", "Make deliverables from a brief, or run a plan."),
     "plan": ("plan", "Show what `make` would do, and write it to plan.json."),
+    "resume": ("resume", "Go on with a run: after a kill, a stop, a failure or a review."),
+    "stop": ("stop", "Stop a run, in whatever process it works."),
+    "worker": ("worker", "Work on runs that wait, beside other workers."),
     "review": ("review", "Look at what waits for a person, approve or reject it."),
+    "budget": ("budget", "Set what accounts may spend, and see what they have spent."),
     "runs": ("runs", "List runs."),
+    "replay": ("replay", "Make a run, or a delivered file, again and compare every byte."),
     "verify": ("verify", "Check signature, hash, checks and parents of files."),
     "audit": ("audit", "Verify the record, prove what stands in it, sign checkpoints."),
     "erase": ("erase", "Destroy the key of a person's data, with a receipt."),

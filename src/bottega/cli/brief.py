@@ -36,6 +36,13 @@ def brief_options(function: F) -> F:
     return function
 
 
+def charge_option(function: F) -> F:
+    """Who pays."""
+    return click.option(
+        "--charge", multiple=True, help="A budget account that pays, such as project:kettles; several may."
+    )(function)
+
+
 def release_options(function: F) -> F:
     """What a release is judged and signed by; a run that goes on later needs the same."""
     for option in reversed(

@@ -2,14 +2,34 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from bottega.cli.files import warn
+
+if TYPE_CHECKING:
+    from bottega.service import Made
 
 
 def as_json(value: Any) -> None:
     """Print a value for a program."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def tell(made: "Made", machine: bool) -> None:
+    """Say what came of a run, and end with the code of its state."""
+    if machine:
+        as_json({"run": made.run.document(), "out": str(made.out or "")})
+    else:
+        from bottega.delivery.summary import summary
+
+        for line in summary(made.plan, made.run, made.out):
+            click.echo(line)
+    warn(made.warning)
+    if made.run.state != "released":
+        codes = {"awaiting_review": 4, "failed": 3 if made.run.error else 6, "cancelled": 130}
+        raise click.exceptions.Exit(codes.get(made.run.state, 1))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,9 +1,9 @@
 """Canonical JSON (RFC 8785) and the digests taken over it."""
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import cast
 
 from bottega.core.errors import InvalidValue
@@ -21,7 +21,10 @@ def canonical_json(value: object) -> bytes:
     """
     pieces: list[str] = []
     _write(value, pieces)
-    return "".join(pieces).encode("utf-8")
+    try:
+        return "".join(pieces).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue("text holds a lone surrogate", remedy="send valid Unicode") from error
 
 
 def digest(value: object) -> str:
@@ -35,54 +38,75 @@ def digest_bytes(data: bytes) -> str:
 
 
 def _write(value: object, out: list[str]) -> None:
+    kind = type(value)
+    if kind is str:  # the commonest kinds first: every step of a run writes a dozen documents
+        out.append(encode_basestring(cast(str, value)))
+    elif kind is dict:
+        _write_object(cast(dict[object, object], value), out)
+    elif kind is int:
+        out.append(_integer(cast(int, value)))
+    elif value is None:
+        out.append("null")
+    elif kind is bool:
+        out.append("true" if value else "false")
+    elif kind is list or kind is tuple:
+        _write_array(cast(Sequence[object], value), out)
+    else:
+        _write_other(value, out)
+
+
+def _write_other(value: object, out: list[str]) -> None:
     match value:
-        case None:
-            out.append("null")
-        case bool():
-            out.append("true" if value else "false")
-        case str():
-            out.append(_text(value))
-        case int():
-            if abs(value) > 2**53:
-                raise InvalidValue(f"integer {value} is beyond 2**53", remedy="write it as text")
-            out.append(str(value))
         case float():
             out.append(_number(value))
+        case str():
+            out.append(encode_basestring(value))
+        case int():
+            out.append(_integer(value))
         case Mapping():
             _write_object(cast(Mapping[object, object], value), out)
         case Sequence() if not isinstance(value, bytes | bytearray):
-            out.append("[")
-            for index, item in enumerate(cast(Sequence[object], value)):
-                if index:
-                    out.append(",")
-                _write(item, out)
-            out.append("]")
+            _write_array(cast(Sequence[object], value), out)
         case _:
             raise InvalidValue(f"{type(value).__name__} has no canonical JSON form", remedy="use JSON types")
 
 
+def _write_array(value: Sequence[object], out: list[str]) -> None:
+    opening = "["
+    for item in value:
+        out.append(opening)
+        _write(item, out)
+        opening = ","
+    out.append("]" if opening == "," else "[]")
+
+
 def _write_object(value: Mapping[object, object], out: list[str]) -> None:
-    keys: list[str] = []
+    opening = "{"
+    for key in _sorted_keys(value):
+        out.append(opening)
+        out.append(encode_basestring(key))
+        out.append(":")
+        _write(value[key], out)
+        opening = ","
+    out.append("}" if opening == "," else "{}")
+
+
+def _sorted_keys(value: Mapping[object, object]) -> list[str]:
+    ascii_only = True
     for key in value:
         if not isinstance(key, str):
             raise InvalidValue(f"object key {key!r} is not text", remedy="use text keys")
-        keys.append(key)
-    out.append("{")
-    for index, key in enumerate(sorted(keys, key=lambda k: k.encode("utf-16-be", "surrogatepass"))):
-        if index:
-            out.append(",")
-        out.append(_text(key))
-        out.append(":")
-        _write(value[key], out)
-    out.append("}")
+        ascii_only = ascii_only and key.isascii()
+    keys = cast(Mapping[str, object], value)
+    if ascii_only:
+        return sorted(keys)
+    return sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
 
 
-def _text(value: str) -> str:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidValue("text holds a lone surrogate", remedy="send valid Unicode") from error
-    return json.dumps(value, ensure_ascii=False)
+def _integer(value: int) -> str:
+    if abs(value) > 2**53:
+        raise InvalidValue(f"integer {value} is beyond 2**53", remedy="write it as text")
+    return str(int(value))
 
 
 def _number(value: float) -> str:

@@ -43,6 +43,7 @@ class Act(StrEnum):
     BUDGET_REFUSED = "budget:amount:refused"  # the limit would have been passed
 
     FILE_DELIVERED = "delivery:file:delivered"
+    RUN_REPLAYED = "service:run:replayed"  # made again from the record, and compared
     CALL_ACCEPTED = "service:call:accepted"  # an idempotency key is bound to its request
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
     FILES_COLLECTED = "storage:files:collected"

@@ -11,6 +11,7 @@ from bottega.core.errors import BottegaError, InvalidPlan, StorageFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Deliverable, Plan
 from bottega.core.run import Made, Run
+from bottega.core.value import JsonObject
 from bottega.delivery.manifest import (
     MANIFEST,
     PAGE,
@@ -20,6 +21,7 @@ from bottega.delivery.manifest import (
     Manifest,
     SupportFile,
     Withheld,
+    read_delivery,
 )
 from bottega.delivery.page import Shown, render
 from bottega.delivery.replace import discard, place, prepare
@@ -48,6 +50,7 @@ def deliver(
     passages: Sequence[Passage] = (),
     root_certificate_pem: str = "",
     limits: Mapping[str, str] | None = None,
+    made_on: Mapping[str, JsonObject] | None = None,
 ) -> Delivery:
     """Write the folder beside ``out``, then put it in place in one step.
 
@@ -64,6 +67,7 @@ def deliver(
         passages: passages of the sources, for the citations.
         root_certificate_pem: the certificate that a reader of the folder may trust.
         limits: engine id to what it does not cover, for the page's last section.
+        made_on: step id to threads, processor and packages, for whoever makes it again.
 
     Raises:
         InputError: ``out`` holds files that are not an earlier delivery.
@@ -91,7 +95,7 @@ def deliver(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
             files = tuple(signed[item.path] for item in ready)
-            _write_manifest(staging, plan, run, files, withheld, support)
+            _write_manifest(staging, plan, run, files, withheld, support, made_on or {})
             home = place(staging, out)
         except BaseException:
             discard(staging)
@@ -103,6 +107,19 @@ def deliver(
             remedy="free some space or choose another --out",
         ) from error
     return Delivery(home, home / PAGE, home / MANIFEST, files, withheld)
+
+
+def delivered(out: Path, run_id: str) -> Delivery | None:
+    """The folder as this run delivered it, or None when it is not there or not whole."""
+    try:
+        manifest, _ = read_delivery(out / MANIFEST)
+        if manifest.run != run_id or any(
+            _digest(out / file.path) != file.sha256 for file in manifest.artifacts
+        ):
+            return None
+    except (BottegaError, OSError):
+        return None
+    return Delivery(out, out / PAGE, out / MANIFEST, manifest.artifacts, manifest.withheld)
 
 
 def _check_names(deliverables: Sequence[Deliverable]) -> None:
@@ -159,7 +176,7 @@ def _sign_all(
             media_type=artifact.media_type,
             size=result.path.stat().st_size,
             sha256=_digest(result.path),
-            made_sha256=artifact.sha256,
+            content_digest=artifact.sha256,
             sidecar=result.sidecar.relative_to(staging).as_posix() if result.sidecar else "",
             parents=provenance.ingredients,
             verdicts=made[item.output].verdicts,
@@ -227,6 +244,7 @@ def _write_manifest(
     files: tuple[DeliveredFile, ...],
     withheld: tuple[Withheld, ...],
     support: Mapping[str, bytes],
+    made_on: Mapping[str, JsonObject],
 ) -> None:
     names = sorted({*support, *(file.sidecar for file in files if file.sidecar)})
     manifest = Manifest(
@@ -237,6 +255,7 @@ def _write_manifest(
         policy=plan.policy,
         created_at=run.created_at,
         finished_at=run.finished_at,
+        made_on=dict(made_on),
         artifacts=files,
         withheld=withheld,
         support=tuple(

@@ -1,13 +1,18 @@
 """`manifest.json`: the facts of a delivery for machines."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from bottega.core.artifact import Ingredient, Locality
+from bottega.core.errors import InvalidValue, Tampered
+from bottega.core.plan import Plan
 from bottega.core.run import RunState, StepState
-from bottega.core.value import Value
+from bottega.core.value import JsonObject, Value
 from bottega.core.verdict import Verdict
+
+T = TypeVar("T", bound=Value)
 
 MANIFEST = "manifest.json"
 PAGE = "index.html"
@@ -18,7 +23,7 @@ ROOT = "certificates/root.pem"
 class DeliveredFile(Value, frozen=True):
     """An artifact as it lies in the folder.
 
-    ``sha256`` and ``size`` describe the file in the folder; ``made_sha256`` is the artifact before signing,
+    ``sha256`` and ``size`` describe the file in the folder; ``content_digest`` is the artifact before signing,
     the identity that the plan, the record and other artifacts' parents use. Equal when ``sidecar`` is set.
     """
 
@@ -30,7 +35,7 @@ class DeliveredFile(Value, frozen=True):
     media_type: str
     size: int = Field(description="bytes")
     sha256: str
-    made_sha256: str
+    content_digest: str
     sidecar: str = Field(default="", description="relative path of the C2PA manifest; empty when embedded")
     engine: str
     engine_version: str
@@ -77,6 +82,41 @@ class Manifest(Value, frozen=True):
     policy: str = ""
     created_at: str = ""
     finished_at: str = ""
+    made_on: dict[str, JsonObject] = Field(
+        default_factory=dict, description="by step, for those made locally: threads, processor, packages"
+    )
     artifacts: tuple[DeliveredFile, ...] = ()
     withheld: tuple[Withheld, ...] = ()
     support: tuple[SupportFile, ...] = ()
+
+
+def read_delivery(path: Path) -> tuple[Manifest, Plan]:
+    """A manifest, and the plan that lies beside it.
+
+    Raises:
+        InvalidValue: one of the files is missing or is not what it should be; names it.
+        Tampered: the plan is not the one that the manifest names.
+    """
+    manifest = _read(path, Manifest, "give the manifest.json of a delivered folder")
+    beside = path.parent / PLAN
+    plan = _read(beside, Plan, f"a delivered folder has its {PLAN} beside its {MANIFEST}")
+    if plan.identity != manifest.plan:
+        raise Tampered(
+            "this is not the plan that the manifest names",
+            where=str(beside),
+            remedy="take the folder as it was delivered",
+        )
+    return manifest, plan
+
+
+def _read(path: Path, kind: type[T], remedy: str) -> T:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidValue(
+            f"it cannot be read: {error.strerror or error}", where=str(path), remedy=remedy
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        raise InvalidValue(first["msg"], where=f"{path}, field '{field}'", remedy=remedy) from error

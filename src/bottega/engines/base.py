@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bottega.core.artifact import Artifact, Locality
 from bottega.core.errors import BottegaError, Cancelled, EngineFailed, ExtraMissing
@@ -68,10 +68,15 @@ class Card(Value, frozen=True):
 
 
 class Estimate(Value, frozen=True):
-    """Expected wall seconds on two cores, and US dollars."""
+    """Expected wall seconds on two cores, and US dollars.
+
+    ``units`` are ceilings, for budgets: the most that one attempt can use of the unit that the engine's `Usage` counts
+    (``token``, ``second``), and of ``usd`` where the expected cost is less than the highest.
+    """
 
     seconds: float
     cost: float = 0.0
+    units: dict[str, float] = Field(default_factory=dict)
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
@@ -88,6 +93,7 @@ class Bench:
     threads: int = 2
     secret: Callable[[str], str] = field(default=lambda name: "")  # "openai_api_key" to its value, or ""
     cancelled: threading.Event = field(default_factory=threading.Event)
+    content: Callable[[Artifact], bytes] | None = None  # reads a small artifact without making a file of it
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` once somebody asked to stop; engines call this between units of work."""
@@ -97,6 +103,8 @@ class Bench:
     def read(self, part: Part) -> bytes:
         """The bytes of a part, whether it came as text or as an artifact."""
         if part.artifact is not None:
+            if self.content is not None:
+                return self.content(part.artifact)
             return self.locate(part.artifact).read_bytes()
         return (part.text or "").encode()
 

@@ -24,6 +24,7 @@ INPUTS = (
 )
 OUTPUTS = (Port(name="text", media_types=("text/markdown", "text/plain", "application/json")),)
 
+FRAME = 1000  # bytes and tokens of tags, of the template, and of the line that asks for a repair
 OPEN_STRING = 600  # characters, given to a string without maxLength
 OPEN_ARRAY = 12  # items, given to an array without maxItems
 
@@ -85,6 +86,12 @@ def messages(request: Request, params: ChatParams, bench: Bench) -> list[dict[st
         blocks.append(f"Your last answer was refused: {' '.join(request.feedback.split())}")
     user = {"role": "user", "content": "\n\n".join(blocks)}
     return [{"role": "system", "content": params.system}, user] if params.system else [user]
+
+
+def most_tokens(params: ChatParams, input_bytes: int) -> int:
+    """A ceiling on the prompt's tokens: a token is at least one byte of the messages, besides what frames them."""
+    words = "".join((params.prompt, params.system, json.dumps(params.json_schema)))
+    return input_bytes + len(words.encode()) + FRAME
 
 
 def _on_one_line(passage: Passage) -> str:

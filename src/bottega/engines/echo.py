@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bottega.core.errors import EngineFailed
 from bottega.core.request import Delta, Finished, Output, Progress, Request, Usage
-from bottega.engines.base import Bench, Card, Engine, Params, Port, parts_at
+from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
 
 
 class EchoParams(Params, frozen=True):
@@ -63,6 +63,12 @@ class Echo(Engine):
             yield Progress(fraction=(index + 1) / len(words))
         yield Usage(input_units=len(request.parts), output_units=len(words), unit="word")
         yield Finished(port="text", media_type=params.media_type, data=text.encode())
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """The pauses between its words; no more words than bytes."""
+        assert isinstance(params, EchoParams)
+        most = input_bytes + len(params.text.encode()) + 400  # the longest repair line
+        return Estimate(seconds=1 + params.delay * len(params.text.split()), units={"word": float(most)})
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """One text port of the asked media type."""

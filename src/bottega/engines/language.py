@@ -11,7 +11,16 @@ from bottega.core.errors import EngineFailed
 from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
-from bottega.engines.chat import INPUTS, OUTPUTS, ChatParams, close_schema, finished, logprobs, messages
+from bottega.engines.chat import (
+    INPUTS,
+    OUTPUTS,
+    ChatParams,
+    close_schema,
+    finished,
+    logprobs,
+    messages,
+    most_tokens,
+)
 from bottega.engines.llama import CONTEXT, LlamaServer
 
 PROMPT_SPEED = 60.0  # tokens a second, 1.5 billion weights at 4 bits on two cores
@@ -93,7 +102,8 @@ class Language(Engine):
         assert isinstance(params, ChatParams)
         read = (input_bytes + len(params.prompt) + len(params.system)) / BYTES_PER_TOKEN
         return Estimate(
-            seconds=LOADING + min(read, CONTEXT) / PROMPT_SPEED + params.max_tokens * 0.66 / ANSWER_SPEED
+            seconds=LOADING + min(read, CONTEXT) / PROMPT_SPEED + params.max_tokens * 0.66 / ANSWER_SPEED,
+            units={"token": min(most_tokens(params, input_bytes) + params.max_tokens, CONTEXT)},
         )
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ class Marian:
             EngineFailed: when CTranslate2 or SentencePiece cannot read the files.
             ExtraMissing: without the extra ``translate``.
         """
+        self.read = self.wrote = 0  # tokens
         ctranslate2: Any = require("ctranslate2", extra="translate")
         sentencepiece: Any = require("sentencepiece", extra="translate")
         try:
@@ -42,4 +43,6 @@ class Marian:
         tokens = [[*self._source.encode(sentence, out_type=str), END] for sentence in sentences]
         longest = 2 * max(map(len, tokens)) + 16
         found: Any = self._model.translate_batch(tokens, beam_size=4, max_decoding_length=longest)
+        self.read += sum(map(len, tokens))
+        self.wrote += sum(len(result.hypotheses[0]) for result in found)
         return [str(self._target.decode(result.hypotheses[0])) for result in found]

@@ -15,7 +15,16 @@ from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, require
-from bottega.engines.chat import INPUTS, OUTPUTS, ChatParams, close_schema, finished, logprobs, messages
+from bottega.engines.chat import (
+    INPUTS,
+    OUTPUTS,
+    ChatParams,
+    close_schema,
+    finished,
+    logprobs,
+    messages,
+    most_tokens,
+)
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
@@ -112,7 +121,13 @@ class OpenAIChat(Engine):
         assert isinstance(params, OpenAIChatParams)
         read = (input_bytes + len(params.prompt) + len(params.system)) / 3.5  # bytes a token
         cost = (read * params.price_in + params.max_tokens * params.price_out) / 1e6
-        return Estimate(seconds=2 + params.max_tokens / 50, cost=cost)
+        most = most_tokens(params, input_bytes)
+        highest = (most * params.price_in + params.max_tokens * params.price_out) / 1e6
+        return Estimate(
+            seconds=2 + params.max_tokens / 50,
+            cost=cost,
+            units={"token": most + params.max_tokens, "usd": highest},
+        )
 
     async def _events(
         self, request: Request, params: OpenAIChatParams, bench: Bench, host: str

@@ -27,6 +27,7 @@ VOICES: dict[str, Dialect] = {
 }
 _FADE = 0.008  # seconds
 _MARGIN = 0.04  # seconds of quiet kept around a sentence
+SLOWEST = 0.5  # seconds of speech a byte of script: a digit, said as a word
 _STREAM_GAIN = 2.0  # the model speaks at about -22 LUFS; the stream comes before the whole can be measured
 
 
@@ -120,7 +121,7 @@ class Speech(Engine):
             "true_peak_db": round(true_peak(whole), 2),
         }
         characters = sum(len(text) for _, text in script)
-        yield Usage(input_units=characters, output_units=round(seconds, 3), unit="second of speech")
+        yield Usage(input_units=characters, output_units=round(seconds, 3), unit="second")
         yield Finished(port="audio", media_type="audio/wav", data=_wav(whole), details=details)
         data = json.dumps(timings, ensure_ascii=False, indent=1).encode()
         yield Finished(port="timings", media_type="application/json", data=data)
@@ -138,7 +139,9 @@ class Speech(Engine):
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """About 15 characters a second of speech, half a second of work each, after loading."""
-        return Estimate(seconds=4 + input_bytes / 15 * 0.5)
+        assert isinstance(params, SpeechParams)
+        longest = input_bytes * (SLOWEST / params.speed + params.pause)  # a pause a sentence, two a paragraph
+        return Estimate(seconds=4 + input_bytes / 15 * 0.5, units={"second": 5 + longest})
 
     def close(self) -> None:
         """Free the network."""

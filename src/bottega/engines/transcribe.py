@@ -81,7 +81,7 @@ class Transcribe(Engine):
             "duration": round(duration, 3),
             "words": words,
         }
-        yield Usage(input_units=round(duration, 3), output_units=len(words), unit="second of sound")
+        yield Usage(output_units=round(duration, 3), unit="second")
         yield Finished(
             port="transcript",
             media_type="application/json",
@@ -110,7 +110,10 @@ class Transcribe(Engine):
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """A quarter of the length, for 24 kHz 16-bit sound, after loading."""
-        return Estimate(seconds=3 + input_bytes / 48_000 * 0.25)
+        return Estimate(
+            seconds=3 + input_bytes / 48_000 * 0.25,
+            units={"second": input_bytes / 2_000 + 1},  # 16 kbit/s: speech is seldom packed closer
+        )
 
     def close(self) -> None:
         """Free the network."""

@@ -61,7 +61,7 @@ class Translate(Engine):
         self._models: dict[str, Marian] = {}
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
-        """Yield progress by batches of sentences, the usage in sentences, then the document."""
+        """Yield progress by batches of sentences, the usage in tokens, then the document."""
         params = TranslateParams.model_validate(request.params)
         parts = parts_at(request, "text")
         if len(parts) != 1:
@@ -73,6 +73,8 @@ class Translate(Engine):
         model = request.model or PAIRS[params.source, params.target]
         if model not in self._models:
             self._models[model] = await asyncio.to_thread(Marian, bench.weights(model), bench.threads)
+        marian = self._models[model]
+        read, wrote = marian.read, marian.wrote
         form = prose_of(document, media_type, params.keys, params.skip_keys)
         sentences = [[Masked.of(text) for text in SENTENCE_END.split(prose)] for prose in form.pieces]
         said: dict[str, str] = {}
@@ -99,7 +101,7 @@ class Translate(Engine):
             )
             for group in sentences
         ]
-        yield Usage(input_units=len(wanted), output_units=len(wanted), unit="sentence")
+        yield Usage(input_units=marian.read - read, output_units=marian.wrote - wrote, unit="token")
         details = {
             "model": model,
             "source": params.source,
@@ -116,7 +118,12 @@ class Translate(Engine):
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Two seconds to load, then 250 bytes a second."""
-        return Estimate(seconds=2 + input_bytes / 250)
+        return Estimate(
+            seconds=2 + input_bytes / 250,
+            units={
+                "token": 8.0 * input_bytes + 100
+            },  # a token a byte, read twice at most, and written out longer
+        )
 
     def close(self) -> None:
         """Free the weights."""

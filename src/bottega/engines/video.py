@@ -144,7 +144,7 @@ class Video(Engine):
                 f"ffmpeg refused: {_last_line(log)}", remedy="check that sound and music can be decoded"
             )
         details = {"seconds": count / params.fps, "fps": params.fps, "width": size[0], "height": size[1]}
-        yield Usage(input_units=len(scenes), output_units=count, unit="frame")
+        yield Usage(input_units=len(scenes), output_units=count / params.fps, unit="second")
         yield Finished(
             port="video",
             media_type="video/mp4",
@@ -158,7 +158,10 @@ class Video(Engine):
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """The voice is nearly all of the input bytes that count: 48 kB a second, about a second of work each."""
-        return Estimate(seconds=3 + min(300.0, input_bytes / 48_000))
+        return Estimate(
+            seconds=3 + min(300.0, input_bytes / 48_000),
+            units={"second": input_bytes / 16_000 + 1},  # 8 kHz, 16 bit: the longest that a voice may be
+        )
 
 
 def _command(

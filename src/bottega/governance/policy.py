@@ -55,8 +55,11 @@ class Policy(Value, frozen=True):
 
     format: Literal["bottega.policy/1"] = "bottega.policy/1"
     name: str
+    # A field younger than the first release is left out at its default: decisions are bound to the digest.
     record: Recording = Field(
-        default="redacted", description="what the journal keeps of prompts and parameters"
+        default="redacted",
+        exclude_if=lambda value: value == "redacted",
+        description="what the journal keeps of prompts and parameters",
     )
     retention: Retention | None = Field(default=None, description="without it, runs are kept for good")
     rules: tuple[Rule, ...]

@@ -1,9 +1,9 @@
 """References between steps, and the order they give."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from bottega.core.errors import InvalidPlan
+from bottega.core.errors import InvalidPlan, NotFound
 from bottega.core.plan import Plan, Step
 
 SOURCE_KINDS = ("source", "document")
@@ -72,3 +72,29 @@ def ancestors(plan: Plan, step: Step) -> set[str]:
             found.add(step_id)
             stack.extend(needs(by_id[step_id]))
     return found
+
+
+def needed(plan: Plan, steps: Iterable[str]) -> set[str]:
+    """Ids of these steps and of all that they need.
+
+    Raises:
+        NotFound: a step is not in the plan.
+    """
+    found: set[str] = set()
+    for step_id in steps:
+        try:
+            found |= {step_id, *ancestors(plan, plan.step(step_id))}
+        except KeyError as error:
+            known = ", ".join(step.id for step in plan.steps)
+            raise NotFound(f"there is no step '{step_id}'", remedy=f"steps are: {known}") from error
+    return found
+
+
+def only(plan: Plan, steps: set[str]) -> Plan:
+    """The part of a plan that holds these steps and what is delivered of them."""
+    return plan.model_copy(
+        update={
+            "steps": tuple(step for step in plan.steps if step.id in steps),
+            "deliverables": tuple(item for item in plan.deliverables if split(item.output)[0] in steps),
+        }
+    )

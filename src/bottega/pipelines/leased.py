@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -11,8 +11,11 @@ from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied,
 from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
 from bottega.governance.redaction import recorded, told
+from bottega.pipelines.charges import Meter, ask, charge_for
+from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.budgets import Charge
 from bottega.storage.runs import Busy, Claim, Lease
 from bottega.storage.workers import BEAT
 
@@ -33,6 +36,8 @@ async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: 
     claim = claim_for(order, shop)
     while True:
         found = await obtained(claim, shop, order.cancelled)
+        if isinstance(found, StepResult) and found.state == "awaiting_review" and claim.charge is not None:
+            await asyncio.to_thread(ask, order.run_id, order.step, order.plan, shop)
         if not isinstance(found, Lease):
             return found or _ended(order, "skipped", "stopped on request")
         result = await _under(found, order, shop, settle)
@@ -48,7 +53,7 @@ async def obtained(
     Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
     that hangs, or is on another host, is looked at once a heartbeat.
     """
-    worker = await asyncio.to_thread(shop.workers.register)
+    worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
     with shop.runs.wakes.listen() as bell:
         while True:
             bell.clear()
@@ -73,6 +78,8 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         "seed": step.seed,
         "params": recorded(step.params, shop.policy.record),
         "inputs": {item.name: item.artifact.sha256 for item in order.arrived},
+        "charge": [*order.charge],
+        **(machine(shop.threads) if local else {}),
     }
     return Claim(
         run=order.run_id,
@@ -86,40 +93,57 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         shown=order.shown,
         at_once=shop.limits.get(step.engine, 1 if local else REMOTE_AT_ONCE),
         here_at_once=shop.limits.get("local", 1),
-        detail={name: value for name, value in with_what.items() if value not in ("", None, {})},
+        detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
         behalf=order.behalf,
         holder=order.holder,
-        reserve=order.reserve,
+        charge=_charge(order, shop) if order.charge else None,
     )
+
+
+def _charge(order: Order, shop: Workshop) -> Charge:
+    size = sum(item.artifact.size for item in order.arrived)
+    return charge_for(order.step, order.charge, size, shop)
 
 
 async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> StepResult | None:
     """Make and settle a leased step; None when somebody must try again."""
-    worker = shop.workers.id
+    worker, meter = shop.workers.id, Meter()
     until = ""
+    ended: BaseException | None = None
     try:
-        result = lease.before or await make(order, shop)
+        result = lease.before or await make(order, shop, meter)
         result = settle(result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"}))
     except EngineDied as death:
         with suppress(LeaseLost):
-            await shop.runs.died(lease, _evidence(death, order, shop), worker=worker)
+            used = _used(lease, order, shop, meter, death)
+            await shop.runs.died(lease, _evidence(death, order, shop), worker=worker, used=used)
         return None
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as stop:
         stopped = _ended(order, "stopped", "stopped with its run")
+        used = _used(lease, order, shop, meter, stop)
+        if order.cancelled.is_set():
+            write = shop.runs.finish(lease, stopped, worker=worker, used=used)
+        else:
+            write = shop.runs.let_go(lease, worker=worker, used=used)
         with suppress(LeaseLost):
-            await asyncio.shield(shop.runs.finish(lease, stopped, worker=worker))
+            await asyncio.shield(write)
         raise
     except Cancelled as stop:
+        ended = stop
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})
     except EngineBusy as busy:
+        ended = busy
         patient = lease.delays < DELAYS
         result = _ended(order, "delayed" if patient else "failed", str(busy))
         until = _after(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
     except BottegaError as error:
+        ended = error
         result = _ended(order, "failed", str(error))
     except Exception as error:  # noqa: BLE001 - a failure of one step must not take the run with it
         failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
         result = _ended(order, "failed", str(failure))
+    if ended is not None:
+        result = result.model_copy(update={"cost": meter.cost})
     result = result.model_copy(update={"error": told(result.error, order.step.params, shop.policy.record)})
     try:
         await shop.runs.finish(
@@ -128,10 +152,19 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
             worker=worker,
             reusable=reusable(order.step, shop) and not result.blocked,
             until=until,
+            used=_used(lease, order, shop, meter, ended),
         )
     except LeaseLost:
         return None
     return result
+
+
+def _used(
+    lease: Lease, order: Order, shop: Workshop, meter: Meter, error: BaseException | None
+) -> Mapping[str, int] | None:
+    if not lease.charged or lease.claim.charge is None:
+        return None
+    return meter.used(lease.claim.charge, order.step, shop.card(order.step.engine), error)
 
 
 def _ended(order: Order, state: str, error: str) -> StepResult:

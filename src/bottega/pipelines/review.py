@@ -33,11 +33,11 @@ class Reviews:
 
         An approval counts for exactly the bytes, plan, policy and verdicts that were looked at.
         """
-        known = {waiting.id: waiting for waiting in self.all(run.id)}
-        approvals: list[Decision] = []
         tickets = self._tickets(run, plan, result)
         if not tickets:
             return result
+        known = {waiting.id: waiting for waiting in self.all(run.id)}
+        approvals: list[Decision] = []
         for ticket in tickets:
             waiting = known.get(ticket.identity)
             if waiting is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from bottega.pipelines.workshop import Workshop
 from bottega.storage.runs import Claim, Lease
 
 DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so
-HEED = 0.2  # seconds between two looks whether somebody asked for a stop
+HEED = 0.1  # seconds between two looks whether it is to stop
+GRACE = 1.5  # seconds that an engine has to stop by itself
 
 Happening = Literal["started", "output", "ended"]
 
@@ -57,33 +59,51 @@ class Runner:
     cancelled: threading.Event = field(default_factory=threading.Event)
     deliver: Callable[[Run], None] | None = None
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
+    _late: bool = False
 
     async def work(self) -> Run:
-        """Run every step that can run, and say what came of it; each step's end is durable before the next begins."""
-        limit = self.plan.brief.constraints.max_seconds
-        state: RunState = "running"
-        reason = error = ""
-        heeding = asyncio.create_task(self._heed())
+        """Run every step that can run, and say what came of it; each step's end is written before the next begins.
+
+        Raises:
+            asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
+        """
+        driving = asyncio.create_task(self._drive_all())
+        heeding = asyncio.create_task(self._heed(driving))
         try:
-            async with asyncio.timeout(limit):
-                await self._drive_all()
-            state, reason = self._verdict()
-            if self.cancelled.is_set():
-                state, reason = "cancelled", "stopped on request"
-        except TimeoutError:
-            over = BudgetExceeded(f"the time limit of {limit:.0f} s is reached")
-            state, reason, error = "failed", str(over), type(over).__name__
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            state, reason = "cancelled", "stopped on request"
+            await driving
+        except asyncio.CancelledError:
+            if not self.cancelled.is_set():
+                raise
         finally:
             heeding.cancel()
-            self.cancelled.set()
+        state, reason, error = self._verdict()
         results = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
         ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
         self.run = self.run.model_copy(update={**ended, "results": tuple(results)})
         await self._deliver()
         await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
         return self.run
+
+    async def _heed(self, driving: "asyncio.Task[None]") -> None:
+        """Stop when the time is up, when somebody asks for it from whatever process, or when others ended the run.
+
+        Engines are asked first; what does not listen is cancelled after `GRACE`.
+        """
+        limit = self.plan.brief.constraints.max_seconds
+        started = time.monotonic()
+        with self.shop.runs.wakes.listen() as bell:
+            while not self.cancelled.is_set():
+                rung = await bell.wait(HEED)
+                if limit is not None and time.monotonic() - started > limit:
+                    self._late = True
+                    self.cancelled.set()
+                elif rung:
+                    await asyncio.sleep(HEED)  # a busy run rings often; one look answers all
+                    bell.clear()
+                    if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
+                        self.cancelled.set()
+        await asyncio.sleep(GRACE)
+        driving.cancel()
 
     async def _deliver(self) -> None:
         """Deliver under a lease, before the run is closed: a worker that dies here is followed by another."""
@@ -101,23 +121,16 @@ class Runner:
             with suppress(LeaseLost):
                 await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
 
-    async def _heed(self) -> None:
-        """Stop when somebody asks for it, from whatever process."""
-        with self.shop.runs.wakes.listen() as bell:
-            while True:
-                await bell.wait()
-                await asyncio.sleep(HEED)  # a busy run rings often; once in a while is soon enough
-                bell.clear()
-                if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
-                    return self.cancelled.set()
-
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
         tasks: dict[str, asyncio.Task[StepResult]] = {}
-        async with asyncio.TaskGroup() as group:
-            for step in ordered(self.plan):
-                before = [tasks[need] for need in needs(step)]
-                tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in ordered(self.plan):
+                    before = [tasks[need] for need in needs(step)]
+                    tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+        except ExceptionGroup as failures:  # the state cannot be written; one of them says why
+            raise failures.exceptions[0] from failures
 
     async def _drive(
         self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore
@@ -149,6 +162,7 @@ class Runner:
             step=step,
             arrived=self._arrived(step),
             run_id=self.run.id,
+            plan=self.run.plan,
             round=self.run.round,
             reuse=self.run.reuse,
             shown=Reviews(self.shop).wanted(self.plan, step),
@@ -158,6 +172,7 @@ class Runner:
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
             computed=self._computed(step),
+            charge=self.run.charge,
             budget=None if cap is None else cap - spent,
             cancelled=self.cancelled,
             listen=lambda output: self.watch(Event("output", step.id, output=output)),
@@ -187,18 +202,25 @@ class Runner:
             for made in self._results[each.id].outputs
         ]
 
-    def _verdict(self) -> tuple[RunState, str]:
+    def _verdict(self) -> tuple[RunState, str, str]:
+        """State, reason, and the name of the error that ended the run as a whole."""
+        if self._late:
+            over = BudgetExceeded(
+                f"the time limit of {self.plan.brief.constraints.max_seconds:.0f} s is reached"
+            )
+            return "failed", str(over), type(over).__name__
+        if self.cancelled.is_set():
+            return "cancelled", "stopped on request", ""
         results = self._results.values()
-        failed = [f"{r.step}: {r.error}" for r in results if r.state == "failed"]
-        parked = [f"{r.step}: {r.error}" for r in results if r.state == "parked"]
-        waiting = [r.step for r in results if r.state == "awaiting_review"]
-        if failed or parked:
-            return "failed", "; ".join(failed + parked)
-        if any(result.state == "stopped" for result in results):
-            return "cancelled", "stopped on request"
-        if waiting:
-            return "awaiting_review", f"a person must look at: {', '.join(waiting)}"
-        return "released", ""
+        failed = [f"{r.step}: {r.error}" for r in results if r.state in ("failed", "parked")]
+        if failed:
+            return "failed", "; ".join(failed), ""
+        waiting = [r.step for r in results if r.state == "awaiting_review" and not r.error]
+        unpaid = [f"{r.step}: {r.error}" for r in results if r.state == "awaiting_review" and r.error]
+        if waiting or unpaid:
+            looks = [f"a person must look at: {', '.join(waiting)}"] if waiting else []
+            return "awaiting_review", "; ".join(looks + unpaid), ""
+        return "released", "", ""
 
 
 async def _all(tasks: Sequence[asyncio.Task[StepResult]]) -> Sequence[asyncio.Task[StepResult]]:

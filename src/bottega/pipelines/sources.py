@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bottega.catalog.receipt import sha256_of
 from bottega.core.artifact import Artifact
 from bottega.core.brief import Brief
-from bottega.core.errors import InvalidBrief, InvalidPlan
+from bottega.core.errors import InvalidBrief, InvalidPlan, NotFound
 from bottega.core.plan import SourceRef
 from bottega.engines.tabular import Column, profile, table_name
 from bottega.pipelines.build import TABULAR, TableFacts
@@ -36,16 +37,47 @@ async def take_in(brief: Brief, shop: Workshop, note: Callable[[str], None]) -> 
     paths = await asyncio.to_thread(expand, [Path(source) for source in brief.sources])
     for path, name in names(paths).items():
         note(f"reading {name}")
-        document = await convert(path, name=name, ask=shop.ask, store=shop.artifacts.put)
-        original = await asyncio.to_thread(shop.artifacts.put_file, path, document.media_type)
-        stored = shop.artifacts.put(dump(document), MEDIA_TYPE)
-        shop.runs.keep_document(
-            original.sha256, name, CONVERTER, stored.canonical().decode(), holder=shop.holder
-        )
-        found.append(
-            SourceRef(name=name, sha256=original.sha256, media_type=original.media_type, size=original.size)
-        )
+        found.append(await _take(path, name, shop))
     return found
+
+
+async def _take(path: Path, name: str, shop: Workshop) -> SourceRef:
+    document = await convert(path, name=name, ask=shop.ask, store=shop.artifacts.put)
+    original = await asyncio.to_thread(shop.artifacts.put_file, path, document.media_type)
+    stored = shop.artifacts.put(dump(document), MEDIA_TYPE)
+    shop.runs.keep_document(original.sha256, name, CONVERTER, stored.canonical().decode(), holder=shop.holder)
+    return SourceRef(name=name, sha256=original.sha256, media_type=original.media_type, size=original.size)
+
+
+async def bring(
+    sources: Sequence[SourceRef], paths: Sequence[Path], shop: Workshop, note: Callable[[str], None]
+) -> Sources:
+    """A plan's sources, from the store or else from these files and folders, found by their digests.
+
+    Raises:
+        NotFound: a source is in neither; names it.
+        UnreadableSource: a path cannot be read.
+    """
+    missing = [source for source in sources if not _held(source, shop)]
+    if missing and paths:
+        given = {await asyncio.to_thread(sha256_of, path): path for path in expand(paths)}
+        for source in [source for source in missing if source.sha256 in given]:
+            note(f"reading {source.name}")
+            await _take(given[source.sha256], source.name, shop)
+            missing.remove(source)
+    if missing:
+        wanted = ", ".join(f"'{source.name}' (SHA-256 {source.sha256[:12]}...)" for source in missing)
+        raise NotFound(
+            f"not here: {wanted}",
+            where="sources",
+            remedy="give them with --source FILE; a file counts by its bytes, not by its name",
+        )
+    return await asyncio.to_thread(at_hand, sources, shop)
+
+
+def _held(source: SourceRef, shop: Workshop) -> bool:
+    converted = shop.runs.document(source.sha256, source.name, CONVERTER, holder=shop.holder)
+    return converted is not None and shop.artifacts.holds(source.sha256)
 
 
 def at_hand(sources: Sequence[SourceRef], shop: Workshop) -> Sources:

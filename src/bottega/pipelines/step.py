@@ -18,10 +18,9 @@ from bottega.core.request import Finished, Output, Part, Request, Usage
 from bottega.core.run import Made, StepResult
 from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
+from bottega.pipelines.charges import ATTEMPTS, Meter
 from bottega.pipelines.workshop import Workshop
-from bottega.storage.database import Transaction
-
-ATTEMPTS = 3  # the first, and at most two repairs
+from bottega.storage.small import SMALL
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Order:
     step: Step
     arrived: Sequence[Arrived]
     run_id: str
+    plan: str = ""
     round: int = 0
     reuse: bool = True
     shown: bool = False  # a person must see what it makes
@@ -50,7 +50,7 @@ class Order:
     passages: Sequence[Passage] = ()
     computed: Sequence[str] = ()
     budget: float | None = None  # US dollars left
-    reserve: Callable[[Transaction, int], None] | None = None
+    charge: Sequence[str] = ()  # budget accounts that pay
     cancelled: threading.Event = field(default_factory=threading.Event)
     listen: Callable[[Output], None] | None = None
 
@@ -63,8 +63,10 @@ class Order:
         return self.step.key(ports)
 
 
-async def make(order: Order, shop: Workshop) -> StepResult:
+async def make(order: Order, shop: Workshop, meter: Meter | None = None) -> StepResult:
     """Make what one step of a plan, or one call of the API, asks for: they are the same.
+
+    ``meter`` knows what was used even when this raises.
 
     The result is `done`, or `awaiting_review` when a check still blocks it after the last repair.
 
@@ -77,14 +79,15 @@ async def make(order: Order, shop: Workshop) -> StepResult:
     if order.budget is not None and step.cost > order.budget:
         raise BudgetExceeded(f"step '{step.id}' costs about ${step.cost:.4f}, ${order.budget:.4f} is left")
 
-    started, cost = time.monotonic(), 0.0
+    started, meter = time.monotonic(), meter or Meter()
     request, attempt = admit(order), 0
     while True:
         attempt += 1
+        meter.begun += 1
         async with shop.bench(order.cancelled) as bench:
             files, used = await shop.generate(request, bench, order.listen)
+            meter.known.append(used)
             made = await keep(files, step, bench, shop)
-        cost += used.cost
         made = [await judged(order, each, made, shop) for each in made]
         blocking = [verdict for each in made for verdict in each.verdicts if verdict.outcome == "block"]
         if not blocking or shop.card(step.engine).determinism == "exact" or attempt == ATTEMPTS:
@@ -98,7 +101,7 @@ async def make(order: Order, shop: Workshop) -> StepResult:
         outputs=tuple(made),
         attempts=attempt,
         seconds=round(time.monotonic() - started, 3),
-        cost=cost,
+        cost=meter.cost,
         usage=used.document() if used != Usage() else {},
     )
 
@@ -116,8 +119,13 @@ def admit(order: Order) -> Request:
 
 
 async def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
-    """Store what an engine finished; off the event loop, because it waits for the disk."""
-    return await asyncio.to_thread(_keep, files, step, bench, shop)
+    """Store what an engine finished; off the event loop where that waits for a disk."""
+    few = shop.artifacts.objects.quick and all(
+        len(file.data or b"") <= SMALL and not file.path for file in files
+    )
+    return (
+        _keep(files, step, bench, shop) if few else await asyncio.to_thread(_keep, files, step, bench, shop)
+    )
 
 
 def _keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:

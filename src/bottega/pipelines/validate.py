@@ -1,6 +1,6 @@
 """Every plan passes here before it runs, whoever wrote it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from pydantic import BaseModel, ValidationError
@@ -22,14 +22,24 @@ def validate(plan: Plan, shop: Workshop) -> None:
         PolicyDenied: the constraints or the policy forbid it.
         BudgetExceeded: its estimate is above the brief's limits.
     """
+    _check_deliverables(plan, shop, sound(plan, shop))
+    _check_limits(plan)
+
+
+def sound(plan: Plan, shop: Workshop) -> dict[str, dict[str, Port]]:
+    """Say no to steps that cannot run; gives the output ports of each. Release is judged by `validate`, not here.
+
+    Raises:
+        InvalidPlan: naming the step and the field.
+        PolicyDenied: an engine is remote and nothing may leave the machine.
+    """
     outputs: dict[str, dict[str, Port]] = {}
     sources = {source.name: source for source in plan.sources}
     for step in ordered(plan):
         outputs[step.id] = _check_engine(step, shop, plan)
         _check_inputs(step, shop, outputs, sources)
         _check_checks(step, shop, outputs[step.id].values())
-    _check_deliverables(plan, shop, outputs)
-    _check_limits(plan)
+    return outputs
 
 
 def ready(plan: Plan, shop: Workshop) -> None:
@@ -40,9 +50,7 @@ def ready(plan: Plan, shop: Workshop) -> None:
     """
     missing: dict[str, str] = {}
     for step in plan.steps:
-        card = shop.card(step.engine)
-        model, _ = shop.weights(card, step.model)
-        for name in ([model] if model else card.models) if card.models else ():
+        for name in models_of(step, shop):
             if not shop.catalog.pulled(shop.catalog.get(name)):
                 missing.setdefault(shop.catalog.get(name).id, step.id)
     if missing:
@@ -52,6 +60,17 @@ def ready(plan: Plan, shop: Workshop) -> None:
             where=f"step '{next(iter(missing.values()))}'",
             remedy=f"bottega pull {' '.join(missing)}",
         )
+
+
+def models_of(step: Step, shop: Workshop) -> Sequence[str]:
+    """The catalog models that a step's engine will open.
+
+    Raises:
+        NotFound: for an unknown engine or model.
+    """
+    card = shop.card(step.engine)
+    model, _ = shop.weights(card, step.model)
+    return ([model] if model else card.models) if card.models else ()
 
 
 def fault(step: Step, field: str, message: str, remedy: str = "") -> InvalidPlan:

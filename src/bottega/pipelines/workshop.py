@@ -53,6 +53,9 @@ class Workshop:
     holder: str = ""
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
+    _folders: list[Path] = field(
+        default_factory=list[Path]
+    )  # private folders that nobody uses and that are empty
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
     def engine(self, engine_id: str) -> Engine:
@@ -93,8 +96,7 @@ class Workshop:
     @asynccontextmanager
     async def bench(self, cancelled: threading.Event) -> AsyncGenerator[Bench]:
         """A bench with a private folder that is gone afterwards."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        folder = self._folders.pop() if self._folders else self._new_folder()
         try:
             yield Bench(
                 scratch=folder,
@@ -103,9 +105,17 @@ class Workshop:
                 threads=self.threads,
                 secret=self.secret,
                 cancelled=cancelled,
+                content=self.artifacts.read,
             )
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            if any(folder.iterdir()):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            else:
+                self._folders.append(folder)  # most engines leave nothing in it
+
+    def _new_folder(self) -> Path:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self.scratch))
 
     async def generate(
         self, request: Request, bench: Bench, listen: Listen | None = None
@@ -153,3 +163,5 @@ class Workshop:
             engine.close()
         self._engines.clear()
         self._processes.clear()
+        while self._folders:
+            shutil.rmtree(self._folders.pop(), ignore_errors=True)

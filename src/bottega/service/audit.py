@@ -291,5 +291,5 @@ def _made_as(path: Path) -> list[str]:
         except ValueError:
             return []
         name = path.absolute().relative_to(folder).as_posix()
-        return [file.made_sha256 for file in files if file.path == name]
+        return [file.content_digest for file in files if file.path == name]
     return []

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,14 @@ from pydantic import ValidationError
 
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
+from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
-from bottega.core.plan import Plan, Step
+from bottega.core.plan import Plan
 from bottega.core.request import Finished, Request
 from bottega.core.run import Made as MadeOutput
 from bottega.core.run import Run, StepResult
-from bottega.delivery.folder import Delivery, deliver
+from bottega.delivery.folder import Delivery, deliver, delivered
 from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
 from bottega.governance.keyring import KeyRing
@@ -28,18 +30,21 @@ from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
 from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder
+from bottega.pipelines.comparison import Replayed, made_on
 from bottega.pipelines.graph import ancestors, is_source, split
 from bottega.pipelines.intent import read_intent
-from bottega.pipelines.leased import settled
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
-from bottega.pipelines.step import Order
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
 from bottega.service.audit import Audit
-from bottega.service.privacy import Privacy, intent_run
+from bottega.service.budgets import Ledger
+from bottega.service.calls import Calls
+from bottega.service.privacy import Privacy
+from bottega.service.replay import Note, Replays
 from bottega.service.store import Store
+from bottega.storage.budgets import named
 from bottega.storage.state import State
 
 Watch = Callable[[Event], None]
@@ -96,49 +101,37 @@ class Bottega:
         )
 
     async def plan(
-        self, brief: Brief, note: Callable[[str], None] = lambda text: None, *, data_subject: str = ""
+        self,
+        brief: Brief,
+        note: Callable[[str], None] = lambda text: None,
+        *,
+        charge: Sequence[str] = (),
+        data_subject: str = "",
     ) -> Plan:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
 
-        With ``data_subject`` (any stable identifier of the person) all that is kept is sealed under that person's
-        key; `make` needs the same.
+        The accounts of ``charge`` pay for reading the intent. With ``data_subject`` (any stable identifier of the
+        person) all that is kept is sealed under that person's key; `make` needs the same.
 
         Raises:
             InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
         """
         shop = self.shop_of(self.privacy.holder_of(data_subject))
+        accounts = [named(account) for account in charge]
         for wanted in brief.deliverables:
             blueprint(wanted.kind)  # an unknown kind shows before any work
         sources = await take_in(brief, shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, partial(self._ask_once, shop))
+        asking = partial(self._ask_once, shop, accounts)
+        intent = await read_intent(brief, asking)
         table = await asyncio.to_thread(main_table, sources, brief.goal, shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
 
-    async def _ask_once(self, shop: Workshop, request: Request) -> Sequence[Finished]:
+    async def _ask_once(self, shop: Workshop, charge: Sequence[str], request: Request) -> Sequence[Finished]:
         """Ask an engine as a step does: the same question about the same brief is answered once."""
-        card = self.shop.card(request.engine)
-        model, weights = self.shop.weights(card, request.model)
-        step = Step(
-            id="intent",
-            engine=card.id,
-            version=card.version,
-            model=model,
-            weights=weights,
-            params=request.params,
-            seed=request.seed,
-        )
-        order = Order(
-            step,
-            (),
-            intent_run(shop.holder),
-            round=self.shop.journal.size(),
-            behalf=self.actor,
-            holder=shop.holder,
-        )
-        result = await settled(order, shop)
+        result = await Calls(shop, self.actor).call(request, charge=charge)
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where="reading the brief")
         locate = shop.artifacts.locate
@@ -148,6 +141,14 @@ class Bottega:
             )
             for made in result.outputs
         ]
+
+    async def call(
+        self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
+    ) -> StepResult:
+        """One request to one engine, as `Calls.call` says."""
+        return await Calls(self.shop, self.actor).call(
+            request, idempotency_key=idempotency_key, charge=charge
+        )
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.
@@ -181,34 +182,92 @@ class Bottega:
         release_parked: bool = False,
         why: str = "",
         data_subject: str = "",
+        idempotency_key: str = "",
     ) -> Made:
         """Run a plan and deliver what it makes.
 
         An existing ``run_id`` of the same brief goes on where it stopped. Whatever is finished is delivered,
         even when a step waits for a person; the run says so. ``reuse`` takes equal results of other runs over;
-        ``release_parked`` tries steps again that were parked because they ended their worker. ``data_subject``
-        names the person whom it is all about, as in `plan`.
+        ``release_parked`` tries steps again that were parked because they ended their worker. The accounts of
+        ``charge`` (``project:kettles``) pay, each in full; what their limits refuse waits for a person.
+        The same ``idempotency_key`` gives the same run: its result if it is released, else it goes on.
+        ``data_subject`` names the person whom it is all about, as in `plan`.
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
+            InvalidValue: the key was used for another plan, folder or run id.
             WeightsMissing: a model of the plan is not here; raised before any step runs.
             StorageFailed: the disk is full.
         """
         return await self._make(
             plan, out, run_id=run_id, watch=watch, cancelled=cancelled, reuse=reuse, charge=charge,
-            release_parked=release_parked, why=why, holder=self.privacy.holder_of(data_subject),
+            release_parked=release_parked, why=why, idempotency_key=idempotency_key,
+            holder=self.privacy.holder_of(data_subject),
         )  # fmt: skip
 
     async def _make(
-        self, plan: Plan, out: Path | None, *, run_id: str, watch: Watch,
-        cancelled: threading.Event | None = None, **how: Any,
+        self, plan: Plan, out: Path | None, *, run_id: str, watch: Watch, holder: str,
+        cancelled: threading.Event | None = None, idempotency_key: str = "", reuse: bool = True,
+        charge: Sequence[str] = (), **how: Any,
     ) -> Made:  # fmt: skip
         validate(plan, self.shop)
         ready(plan, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
-        run = await asyncio.to_thread(self._submit, plan, run_id, out, begin=True, **how)
+        if idempotency_key:
+            run_id = await asyncio.to_thread(
+                self._accept, idempotency_key, plan, out, run_id, reuse=reuse, charge=charge, holder=holder
+            )
+            if earlier := await self._earlier(run_id, plan, out, watch, cancelled):
+                return earlier
+        run = await asyncio.to_thread(
+            self._submit, plan, run_id, out, begin=True, reuse=reuse, charge=charge, holder=holder, **how
+        )
         return await self._work(run, plan, watch, cancelled)
+
+    def _accept(
+        self,
+        key: str,
+        plan: Plan,
+        out: Path | None,
+        run_id: str,
+        *,
+        reuse: bool = True,
+        charge: Sequence[str] = (),
+        holder: str = "",
+        **how: Any,
+    ) -> str:
+        where = str(out.absolute()) if out else ""
+        asked = digest(
+            {
+                "make": plan.identity,
+                "out": where,
+                "run_id": run_id,
+                "reuse": reuse,
+                "charge": [*charge],
+                "holder": holder,
+            }
+        )
+        new = run_id or f"run-{uuid.uuid4().hex[:12]}"
+        return self.shop.runs.accept_call(key, asked, new, actor=self.actor)
+
+    async def _earlier(
+        self, run_id: str, plan: Plan, out: Path | None, watch: Watch, cancelled: threading.Event | None
+    ) -> Made | None:
+        """What a call that is repeated finds: its run released, or still at work; None when it has to begin (again)."""
+        try:
+            run, _ = self.shop.runs.get(run_id)
+        except NotFound:
+            return None
+        going = run.state in ("planned", "running")
+        if not going and run.state != "released":
+            return None
+        made = Made(run, plan, None)
+        if going:
+            run = self.shop.runs.join(run_id, actor=self.actor)
+            made = await self._work(run, plan, watch, cancelled)
+        delivery = made.delivery or (await asyncio.to_thread(delivered, out, run_id) if out else None)
+        return replace(made, delivery=delivery) if going or delivery or not out else None
 
     def _submit(
         self, plan: Plan, run_id: str, out: Path | None, *, holder: str = "", why: str = "", **how: Any
@@ -222,6 +281,7 @@ class Bottega:
             holder=holder,
         )
         files = [source.sha256 for source in plan.sources]
+        how["charge"] = [named(account) for account in how.get("charge", ())]
         return self.shop.runs.submit(run, plan, actor=self.actor, files=files, why=masked(why), **how)
 
     async def _work(
@@ -230,18 +290,18 @@ class Bottega:
         shop = self.shop_of(run.holder)
         sources = await asyncio.to_thread(at_hand, plan.sources, shop)
         out = Path(run.out) if run.out else None
-        delivered: list[Delivery] = []
+        handed: list[Delivery] = []
 
         def deliver_(run: Run) -> None:
             assert out is not None
-            delivered.append(self._deliver(plan, run, sources, out, shop))
+            handed.append(self._deliver(plan, run, sources, out, shop))
 
         runner = Runner(
             plan, run, sources, shop, watch, cancelled or threading.Event(), deliver_ if out else None
         )
         ended = await runner.work()
         warning = await asyncio.to_thread(self.audit.attest)
-        return Made(ended, plan, delivered[0] if delivered else None, warning)
+        return Made(ended, plan, handed[0] if handed else None, warning)
 
     async def join(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
         """Work on a run in its present round, beside whoever else does; what `make` began is ended here.
@@ -257,18 +317,32 @@ class Bottega:
         return await self._work(run, plan, watch)
 
     def submit(
-        self, plan: Plan, out: Path | None, *, run_id: str = "", data_subject: str = "", **how: Any
+        self,
+        plan: Plan,
+        out: Path | None,
+        *,
+        run_id: str = "",
+        idempotency_key: str = "",
+        data_subject: str = "",
+        **how: Any,
     ) -> Run:
         """Make a run known and leave the work to whichever worker comes; arguments as for `make`.
 
         Raises:
             InvalidPlan, PolicyDenied, BudgetExceeded, WeightsMissing: it cannot or may not run.
             InvalidBrief: the run id belongs to another brief.
+            InvalidValue: the idempotency key was used for another plan, folder or run id.
         """
         validate(plan, self.shop)
         ready(plan, self.shop)
-        holder = self.privacy.holder_of(data_subject)
-        return self._submit(plan, run_id, out, begin=False, holder=holder, **how)
+        how["holder"] = self.privacy.holder_of(data_subject)
+        if idempotency_key:
+            run_id = self._accept(idempotency_key, plan, out, run_id, **how)
+            with suppress(NotFound):
+                run, _ = self.shop.runs.get(run_id)
+                if run.state in ("planned", "running", "released"):
+                    return run
+        return self._submit(plan, run_id, out, begin=False, **how)
 
     def stop(self, run_id: str, why: str = "") -> None:
         """Ask whoever works on a run to stop it, in whatever process; a running step ends within two seconds.
@@ -290,6 +364,33 @@ class Bottega:
         target = out or (Path(run.out) if run.out else None)
         return await self._make(plan, target, run_id=run_id, watch=watch, holder=run.holder, **how)
 
+    async def replay(
+        self,
+        run_id: str,
+        steps: Sequence[str] = (),
+        *,
+        note: Note = lambda text: None,
+        watch: Watch = lambda event: None,
+        cancelled: threading.Event | None = None,
+    ) -> Replayed:
+        """Make what a run made again, from the record alone, and compare: see `Replays.run`."""
+        shop = self.shop_of(self.shop.runs.get(run_id)[0].holder)
+        return await Replays(shop, self.actor, note, watch, cancelled).run(run_id, steps)
+
+    async def regenerate(
+        self,
+        manifest: Path,
+        artifact: str = "",
+        *,
+        note: Note = lambda text: None,
+        watch: Watch = lambda event: None,
+        cancelled: threading.Event | None = None,
+        **how: Any,
+    ) -> Replayed:
+        """Make artifacts of a delivered folder again and compare: see `Replays.regenerate`."""
+        replays = Replays(self.shop, self.actor, note, watch, cancelled)
+        return await replays.regenerate(manifest, artifact, **how)
+
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
         return self.shop.runs.all()
@@ -297,6 +398,10 @@ class Bottega:
     def reviews(self) -> "Reviews":
         """What waits for a person."""
         return Reviews(self.shop)
+
+    def budgets(self) -> Ledger:
+        """Accounts that pay: limits, and what was spent."""
+        return Ledger(self.state, self.actor)
 
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""
@@ -332,11 +437,12 @@ class Bottega:
             passages=sources.passages,
             root_certificate_pem=authority.root_pem(),
             limits={card.id: card.not_covered for card in cards if card.not_covered},
+            made_on={step: made_on(self.shop.journal, run.id, step) for step in results},
         )
         for number, file in enumerate(delivery.files, 1):
             # Signing may change the bytes: `made` is what was checked, `delivered` what lies in the folder.
             detail = {
-                "path": file.path, "output": file.output, "made": file.made_sha256, "delivered": file.sha256,
+                "path": file.path, "output": file.output, "made": file.content_digest, "delivered": file.sha256,
             }  # fmt: skip
             subject = (
                 f"run/{run.id}/file/{number if run.holder else file.path}"  # a name may tell of a person

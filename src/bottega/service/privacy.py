@@ -18,6 +18,7 @@ NOT_COVERED = (
     "folders that were delivered, copies and backups of the state and its keys, and what remote engines were sent: "
     "whoever runs this machine has to delete those; and what a process at work has opened, until it ends"
 )
+WHY_LOST = "its data subject is erased"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Privacy:
     ) -> None:
         self._journal = state.journal
         self._database = state.database
+        self._budgets = state.budgets
         self._ring = ring
         self._artifacts = artifacts
         self._audit = audit
@@ -117,14 +119,17 @@ class Privacy:
                 "SELECT id FROM runs WHERE holder = ? ORDER BY n", (holder,)
             ).fetchall()
             runs = [run for (run,) in rows]
-            for run in (*runs, intent_run(holder)):
-                for step, token, worker in transaction.execute(
-                    "SELECT step_id, token, worker FROM leases WHERE run_id = ?", (run,)
-                ).fetchall():
-                    self._journal.append(
-                        transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=who,
-                        why="its data subject is erased", detail={"worker": worker, "token": token, "counts": False},
-                    )  # fmt: skip
+            # A lease's token is the number of its entry, and that one is sealed for the holder.
+            for run, step, token, worker in transaction.execute(
+                "SELECT run_id, step_id, token, worker FROM leases "
+                "WHERE token IN (SELECT n FROM sealed WHERE holder = ?)",
+                (holder,),
+            ).fetchall():
+                self._journal.append(
+                    transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=who, why=WHY_LOST,
+                    detail={"worker": worker, "token": token, "counts": False},
+                )  # fmt: skip
+                self._budgets.settle(transaction, token, None, actor=who, why=WHY_LOST)
             counts: dict[str, int] = {}
             for table in ("sealed", "contents", "documents"):
                 counts[table] = transaction.execute(
@@ -159,8 +164,3 @@ class Privacy:
                 found |= {source, Artifact.model_validate_json(document).sha256}
             return [(view, sha256) for sha256 in sorted(found) if view.holds(sha256)]
         return []
-
-
-def intent_run(holder: str) -> str:
-    """The run under which briefs are read: one for each data subject, and one for all that is about nobody."""
-    return f"intent-{holder}" if holder else "intent"

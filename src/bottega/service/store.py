@@ -17,7 +17,8 @@ from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.contents import REFERRED
 from bottega.storage.database import Database, Transaction
 from bottega.storage.disk import disk, sync_file, sync_folder
-from bottega.storage.objects import NAME, LocalObjects
+from bottega.storage.objects import NAME, LocalObjects, Objects
+from bottega.storage.small import SmallObjects
 from bottega.storage.sqlite import SQLite
 from bottega.storage.state import State
 from bottega.storage.upkeep import HOUR, Collected, Finding, gc, scan
@@ -120,7 +121,7 @@ class Store:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._state.database.copy_to(folder / DATABASE)
             sync_file(folder / DATABASE)
-            objects = self._artifacts.objects
+            objects = self._large()
             files, linked = 0, 0
             if isinstance(objects, LocalObjects):  # after the database, so that all it refers to is there
                 files, linked = _copy_files(objects.root, folder / ARTIFACTS)
@@ -143,14 +144,18 @@ class Store:
             detail={"entries": journal.size()}, why=f"from the backup {source.name}",
         )  # fmt: skip
 
+    def _large(self) -> Objects:
+        """Where the artifacts lie that are not rows of the database."""
+        objects = self._artifacts.objects
+        return objects.inner if isinstance(objects, SmallObjects) else objects
+
     def _read_back(self, copy: Database, folder: Path) -> int:
         said = copy.rows("PRAGMA integrity_check")[0][0]
         if said != "ok":
             raise StorageFailed(f"the copy of the database is damaged: {said}", where=str(folder))
         entries = self._audit.verify_copy(copy)
-        objects = self._artifacts.objects
-        if isinstance(objects, LocalObjects):
-            copied = LocalObjects(folder / ARTIFACTS)
+        if isinstance(self._large(), LocalObjects):
+            copied = SmallObjects(copy, LocalObjects(folder / ARTIFACTS))
             missing = [name for name in self._referenced(copy) if copied.size(name) is None]
             if missing:
                 raise StorageFailed(
@@ -177,12 +182,17 @@ class Store:
             "AND finished_at < ? ORDER BY n",
             before,
         )
-        # Answers about briefs belong to no run that is listed; they expire with the newest of them.
-        asked = database.rows(
-            "SELECT r.run_id FROM results r JOIN journal j ON j.n = r.n "
-            "WHERE r.run_id NOT IN (SELECT id FROM runs) GROUP BY r.run_id HAVING MAX(j.at) < ?",
-            before,
-        )
+        # Calls, and what replays left, belong to no run that is listed; they expire with their last entry.
+        asked = [
+            (run,)
+            for (run,) in database.rows(
+                "SELECT DISTINCT run_id FROM steps WHERE run_id NOT IN (SELECT id FROM runs) ORDER BY run_id"
+            )
+            if database.rows(
+                "SELECT MAX(at) FROM journal WHERE subject >= ? AND subject < ?", f"run/{run}/", f"run/{run}0"
+            )[0][0]
+            < before
+        ]
         return [run for (run,) in (*rows, *asked)]
 
     def _remove(self, runs: list[str], before: str, days: int) -> int:

@@ -63,10 +63,17 @@ class ArtifactStore:
         """
         artifact = Artifact(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, size=len(data))
         if not self.objects.renew(artifact.sha256, artifact.size):
-            with disk(self.staging), draft(self.staging) as made:
-                made.write_bytes(data)
-                self.objects.put(artifact.sha256, made)
+            if self.objects.staging is not None:
+                self.objects.put_bytes(artifact.sha256, data)
+            else:
+                with disk(self.staging), draft(self.staging) as made:
+                    made.write_bytes(data)
+                    self.objects.put(artifact.sha256, made)
         return artifact
+
+    def read(self, artifact: Artifact) -> bytes:
+        """The bytes of an artifact, which should be few. Raises as `locate` does."""
+        return self.objects.read(artifact.sha256) or self.locate(artifact).read_bytes()
 
     def put_file(self, source: Path, media_type: str) -> Artifact:
         """Keep a copy of a file."""

@@ -77,7 +77,9 @@ def compare(journal: Journal, contents: Contents) -> Compared:
 def _beside() -> sqlite3.Connection:
     """Empty tables; whichever thread commits reads them."""
     beside = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    for statement in schema.statements(schema.FOLDED, integer="INTEGER", bytes_="BLOB", strict="STRICT"):
+    for statement in schema.statements(
+        schema.FOLDED, integer="INTEGER", bytes_="BLOB", strict="STRICT", keyed=""
+    ):
         beside.execute(statement)
     beside.execute("BEGIN")
     return beside

@@ -64,15 +64,19 @@ class Database(ABC):
     the others survive the end of the process, and a power cut may take the last of them.
     """
 
+    quick: bool = False
+    """Whether a change that is not durable waits for no disk and no network."""
+
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
+        self.always_durable = False  # every commit survives a power cut, at the price of a sync each
         self.rings = False  # set by a change that others wait for
         self._turn = threading.Lock()
         self._waiting: deque[_Pending[Any]] = deque()
         self._flusher: ThreadPoolExecutor | None = None
 
     def write(self, work: Work[T], *, durable: bool = False) -> T:
-        """Do an atomic change and wait until it is committed.
+        """Do an atomic change and wait until it is committed. ``work`` is called again after a lost connection.
 
         Raises:
             StorageFailed: the database cannot write; nothing has changed.
@@ -82,16 +86,25 @@ class Database(ABC):
         self._waiting.append(pending)
         with self._turn:
             if not pending.future.done():
-                self._commit()
+                self._commit(self._drained())
         return pending.future.result()
 
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
-        """As `write`, off the event loop."""
+        """As `write`, without holding up the event loop.
+
+        A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
+        """
         pending = _Pending(work, durable, Future[T]())
+        hurried = not (durable or self.always_durable or self._waiting) and self._turn.acquire(blocking=False)
+        if hurried:
+            try:
+                if self._begun_at_once():
+                    self._commit([pending])
+                    return pending.future.result()
+            finally:
+                self._turn.release()
         self._waiting.append(pending)
-        if self._flusher is None:
-            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
-        self._flusher.submit(self._flush)
+        self._aside(self._flush)
         return await asyncio.wrap_future(pending.future)
 
     @abstractmethod
@@ -109,22 +122,34 @@ class Database(ABC):
         with self._turn:
             self._close()
 
+    def _aside(self, call: Callable[[], None]) -> None:
+        """Call something in the thread that commits."""
+        if self._flusher is None:
+            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
+        self._flusher.submit(call)
+
     def _flush(self) -> None:
         with self._turn:
             if self._waiting:
-                self._commit()
+                self._commit(self._drained())
 
-    def _commit(self) -> None:
-        """Commit all that waits, in the order in which it came; called with the turn."""
+    def _drained(self) -> list[_Pending[Any]]:
+        """All that waits, in the order in which it came, without what its caller has given up."""
         group: list[_Pending[Any]] = []
         while self._waiting:
             pending = self._waiting.popleft()
             if pending.future.set_running_or_notify_cancel():
                 group.append(pending)
+        return group
+
+    def _commit(self, group: Sequence[_Pending[Any]]) -> None:
+        """Commit these and tell each its outcome; called with the turn."""
         if not group:
             return
         try:
-            tell = self._commit_group(group, durable=any(pending.durable for pending in group))
+            tell = self._commit_group(
+                group, durable=self.always_durable or any(each.durable for each in group)
+            )
         except Exception as error:  # noqa: BLE001 - goes to everyone in the group
             for pending in group:
                 pending.future.set_exception(error)
@@ -178,6 +203,10 @@ class Database(ABC):
     @abstractmethod
     def statements(self, text: str) -> list[str]:
         """The statements of a schema in this database's words."""
+
+    def _begun_at_once(self) -> bool:
+        """Begin, if that needs no waiting; `_begin` then goes on with it. Called with the turn."""
+        return False
 
     @abstractmethod
     def _begin(self, durable: bool) -> Transaction:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from bottega.core.entry import Act
-from bottega.storage import tickets
+from bottega.storage import accounts, tickets
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Line
 
@@ -53,7 +53,7 @@ def _submitted(transaction: Transaction, line: Line) -> None:
         "INSERT INTO runs (id, n, round, state, brief, plan, out, created_at, finished_at, reason, error, requested_by, "
         "holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, 0) "
         "ON CONFLICT (id) DO UPDATE SET state = 'planned', plan = excluded.plan, out = excluded.out, "
-        "reuse = excluded.reuse, charge = excluded.charge, stop_asked = 0",
+        "reuse = excluded.reuse, stop_asked = 0",
         (
             run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
             line.at, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
@@ -89,6 +89,8 @@ def _ended(transaction: Transaction, line: Line) -> None:
             run_of(line.subject),
         ),
     )
+    if line.act is Act.RUN_WAITING:
+        accounts.go_on(transaction, run_of(line.subject))
 
 
 def _expired(transaction: Transaction, line: Line) -> None:
@@ -96,7 +98,7 @@ def _expired(transaction: Transaction, line: Line) -> None:
     transaction.execute(
         "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
     )
-    for table in ("steps", "leases", "results", "refs", "tickets", "calls"):
+    for table in ("steps", "leases", "results", "refs", "tickets", "waits", "calls"):
         transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
     transaction.execute("DELETE FROM runs WHERE id = ?", (run,))
 
@@ -110,8 +112,11 @@ def _erased(transaction: Transaction, line: Line) -> None:
     for table in ("steps", "results", "refs", "tickets", "runs"):
         transaction.execute(f"DELETE FROM {table} WHERE holder = ?", (holder,))
     for run in line.detail.get("runs", ()):
-        transaction.execute("DELETE FROM leases WHERE run_id = ?", (run,))
-        transaction.execute("DELETE FROM calls WHERE run_id = ?", (run,))
+        transaction.execute(
+            "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
+        )
+        for table in ("leases", "waits", "calls", "tickets"):
+            transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
 
 
 def _leased(transaction: Transaction, line: Line) -> None:
@@ -187,6 +192,11 @@ def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ..
         )
 
 
+def _decided(transaction: Transaction, line: Line) -> None:
+    tickets.RULES[line.act](transaction, line)
+    accounts.answered(transaction, "question = ?", line.subject.split("/")[1])
+
+
 def _called(transaction: Transaction, line: Line) -> None:
     transaction.execute(
         "INSERT INTO calls (key, request, run_id) VALUES (?, ?, ?)",
@@ -205,6 +215,9 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.STEP_DIED: _died,
     Act.CALL_ACCEPTED: _called,
     **tickets.RULES,
+    Act.TICKET_APPROVED: _decided,
+    Act.TICKET_REJECTED: _decided,
+    **accounts.RULES,
     **dict.fromkeys(ENDED, _ended),
     **dict.fromkeys(STEP_STATES, _settled),
 }

@@ -40,6 +40,8 @@ class Objects(ABC):
     """The place, for messages."""
     staging: Path | None
     """A folder from which `put` takes a file without a copy, if there is one."""
+    quick: bool = False
+    """Whether `put_bytes` of a few bytes waits for no disk."""
 
     @abstractmethod
     def put(self, name: str, source: Path) -> None:
@@ -47,6 +49,17 @@ class Objects(ABC):
 
         What is there under the name is replaced at one stroke.
         """
+
+    def put_bytes(self, name: str, data: bytes) -> None:
+        """As `put`, for bytes in memory."""
+        assert self.staging is not None
+        with disk(self.staging), draft(self.staging) as made:
+            made.write_bytes(data)
+            self.put(name, made)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes, if they need not be read from a file."""
+        return None
 
     @abstractmethod
     def fetch(self, name: str, target: Path) -> None:

@@ -1,7 +1,7 @@
 """Runs and their steps: leased, fenced, finished once. Every change is an entry of the journal."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
 from bottega.core.plan import Plan
 from bottega.core.run import Made, Run, StepResult, StepState
 from bottega.core.value import JsonObject
+from bottega.storage.budgets import Budgets, Charge, Refusal
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction
 from bottega.storage.fold import ENDED
@@ -28,7 +29,7 @@ class Claim:
 
     ``shown`` says that a person must see what it makes: a finished result is then given along with a lease, to be
     settled, in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts; ``here_at_once`` how many local
-    steps run on this host. ``reserve`` takes what the step may cost from its budgets, in the same transaction.
+    steps run on this host. ``charge`` is reserved from its budgets in the same transaction.
     """
 
     run: str
@@ -45,7 +46,7 @@ class Claim:
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
     behalf: str = ""
     holder: str = ""
-    reserve: "Callable[[Transaction, int], None] | None" = None
+    charge: Charge | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Lease:
     attempt: int = 1
     delays: int = 0  # times that its engine has asked to come back later
     before: StepResult | None = None  # what a person was looking at, when the key is the same
+    charged: bool = False  # something is reserved under its token
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Busy:
 class RunStore:
     """The state of runs, as the journal tells it."""
 
-    def __init__(self, journal: Journal, workers: Workers, contents: Contents) -> None:
+    def __init__(self, journal: Journal, workers: Workers, contents: Contents, budgets: Budgets) -> None:
+        self.budgets = budgets
         self._journal = journal
         self._database = journal.database
         self._workers = workers
@@ -98,19 +101,27 @@ class RunStore:
         """Make a run known, or go on with the one that has this id; with ``begin`` a round of work begins at once.
 
         Raises:
-            InvalidBrief: the id belongs to a run of another brief.
+            InvalidBrief: the id belongs to a run of another brief, or that other accounts pay.
         """
         text = plan.canonical()
 
         def work(transaction: Transaction) -> int:
-            known = transaction.execute("SELECT brief, holder FROM runs WHERE id = ?", (run.id,)).fetchone()
+            known = transaction.execute(
+                "SELECT brief, charge, holder FROM runs WHERE id = ?", (run.id,)
+            ).fetchone()
             if known is not None and known[0] != run.brief:
                 raise InvalidBrief(
                     f"run '{run.id}' was made for another brief",
                     where="run-id",
                     remedy="choose another run id",
                 )
-            if known is not None and known[1] != run.holder:
+            if known is not None and charge and [*charge] != json.loads(known[1]):
+                raise InvalidBrief(
+                    f"run '{run.id}' is charged to {', '.join(json.loads(known[1])) or 'nobody'}",
+                    where="charge",
+                    remedy="go on without naming accounts, or choose another run id",
+                )
+            if known is not None and known[2] != run.holder:
                 raise InvalidBrief(
                     f"run '{run.id}' is about another data subject, or about none",
                     where="data-subject",
@@ -135,7 +146,7 @@ class RunStore:
             return number
 
         self._database.write(work)
-        return self.get(run.id)[0]
+        return self._row(run.id)
 
     def join(self, run_id: str, *, actor: str) -> Run:
         """Work with others on a run in its present round; a run that waits to begin is begun."""
@@ -151,13 +162,14 @@ class RunStore:
                 )  # fmt: skip
 
         self._database.write(work)
-        return self.get(run_id)[0]
+        return self._row(run_id)
 
     async def claim(self, claim: Claim, *, worker: str, host: str) -> Lease | StepResult | Busy:
         """Lease a step, or give the result that makes running it needless, or say who is in the way.
 
         A result of the same key and checks is taken over, from this run or, unless ``reuse`` is off, from any. A lease
         whose worker is gone is taken over with a new token. A step that ended its worker `POISON` times is parked.
+        A step whose charge its budgets refuse comes to wait for a person; nothing is reserved for it.
         """
 
         def work(transaction: Transaction) -> Lease | StepResult | Busy:
@@ -175,13 +187,14 @@ class RunStore:
                 if round_ == claim.round and state != "delayed":
                     return _step_result(claim.step, state, key, error, body)
                 delays = delays if round_ == claim.round else 0
-                if state == "awaiting_review":
+                if state == "awaiting_review" and body is not None:
                     before = _step_result(claim.step, state, key, error, body)
             if found := self._finished(transaction, claim):
                 n, digest, result = found
                 if not claim.shown and not result.blocked:
                     return self._reuse(transaction, claim, n, digest, result, worker)
                 before = result
+            others: list[Sequence[Any]] = []
             for lease in transaction.execute(
                 "SELECT run_id, step_id, token, worker, engine, host FROM leases"
             ).fetchall():
@@ -193,25 +206,43 @@ class RunStore:
                     deaths += counts if mine else 0
                 elif mine:
                     return Busy("another worker has it", lease[3])
-            if busy := self._crowded(transaction, claim, host):
+                else:
+                    others.append(lease)
+            if busy := _crowded(others, claim, host):
                 return busy
             if deaths >= POISON:
                 return self._park(transaction, claim, deaths, worker)
+            charge, approval = claim.charge if before is None else None, ""
+            if charge is not None:
+                approval = self._admit(transaction, claim, charge, worker)
+                if isinstance(approval, Refusal):
+                    return self._unpaid(transaction, claim, approval, worker)
             detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
             token = self._journal.append(
                 transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
                 detail={**detail, "host": host if claim.local else "", **claim.detail},
             )  # fmt: skip
-            if claim.reserve is not None:
-                claim.reserve(transaction, token)
-            return Lease(claim, token, deaths + 1, delays, before)
+            if charge is not None:
+                self.budgets.hold(
+                    transaction, token, charge, subject, actor=worker, behalf=claim.behalf, approval=approval
+                )
+            return Lease(claim, token, deaths + 1, delays, before, charge is not None)
 
-        return await self._database.write_async(work)
+        return await self._database.write_async(work, durable=claim.charge is not None)
 
     async def finish(
-        self, lease: Lease, result: StepResult, *, worker: str, reusable: bool = False, until: str = ""
+        self,
+        lease: Lease,
+        result: StepResult,
+        *,
+        worker: str,
+        reusable: bool = False,
+        until: str = "",
+        used: Mapping[str, int] | None = None,
     ) -> None:
         """Write down how a leased step ended: done, awaiting_review, failed, stopped or delayed.
+
+        What it ``used`` (millionths of each unit; None when nobody knows) is settled with its budgets.
 
         Raises:
             LeaseLost: another worker has taken the step over; nothing is written.
@@ -226,17 +257,20 @@ class RunStore:
             detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
 
         def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease)
+            self._fence(transaction, lease, worker)
             if result.outputs:
                 self._contents.keep(transaction, body, holder=claim.holder)
             self._journal.append(
                 transaction, act, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
                 detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
             )  # fmt: skip
+            self._settle(transaction, lease, used, worker)
 
-        await self._database.write_async(work, durable=bool(result.approved_by))
+        await self._database.write_async(work, durable=lease.charged or bool(result.approved_by))
 
-    async def died(self, lease: Lease, evidence: Mapping[str, Any], *, worker: str) -> None:
+    async def died(
+        self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
+    ) -> None:
         """Write down that the process of the step's engine ended under it; the lease is given back.
 
         Raises:
@@ -245,13 +279,33 @@ class RunStore:
         claim = lease.claim
 
         def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease)
+            self._fence(transaction, lease, worker)
             self._journal.append(
                 transaction, Act.STEP_DIED, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
                 detail={"key": claim.key, "token": lease.token, "evidence": dict(evidence)}, holder=claim.holder,
             )  # fmt: skip
+            self._settle(transaction, lease, used, worker)
 
-        await self._database.write_async(work)
+        await self._database.write_async(work, durable=lease.charged)
+
+    async def let_go(self, lease: Lease, *, worker: str, used: Mapping[str, int] | None = None) -> None:
+        """Give a lease back unfinished, for another worker; this is no death of the step.
+
+        Raises:
+            LeaseLost: another worker has taken the step over.
+        """
+        claim = lease.claim
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease, worker)
+            self._journal.append(
+                transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
+                why="its worker was asked to leave", holder=claim.holder,
+            )  # fmt: skip
+            self._settle(transaction, lease, used, worker)
+
+        await self._database.write_async(work, durable=lease.charged)
 
     def close(self, run: Run, *, actor: str) -> None:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
@@ -289,14 +343,17 @@ class RunStore:
         Raises:
             NotFound: there is no such run, or its data subject was erased.
         """
-        rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
-        if not rows:
-            raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
-        run = _run(rows[0])
+        run = self._row(run_id)
         plan = Plan.model_validate_json(self._contents.get(run.plan, holder=run.holder))
         results = {result.step: result for result in self.results(run)}
         ordered = [results[step.id] for step in plan.steps if step.id in results]
         return run.model_copy(update={"results": tuple(ordered)}), plan
+
+    def _row(self, run_id: str) -> Run:
+        rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
+        if not rows:
+            raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
+        return _run(rows[0])
 
     def results(self, run: Run) -> list[StepResult]:
         """What came of the run's steps so far."""
@@ -317,6 +374,11 @@ class RunStore:
     def all(self) -> list[Run]:
         """Every run, oldest first, without its results."""
         return [_run(row) for row in self._database.rows(f"SELECT {_COLUMNS} FROM runs ORDER BY n")]
+
+    def round(self, run_id: str) -> int:
+        """The number of the entry that began the present round of a run; -1 when there is no such run."""
+        rows = self._database.rows("SELECT round FROM runs WHERE id = ?", run_id)
+        return rows[0][0] if rows else -1
 
     def unfinished(self) -> list[str]:
         """Ids of runs that a worker may begin or join."""
@@ -372,11 +434,13 @@ class RunStore:
         )
         return rows[0][0] if rows else None
 
-    def _fence(self, transaction: Transaction, lease: Lease) -> None:
+    def _fence(self, transaction: Transaction, lease: Lease, worker: str) -> None:
+        """The worker too: a database restored to an earlier moment may give the same token to another."""
         row = transaction.execute(
-            "SELECT token FROM leases WHERE run_id = ? AND step_id = ?", (lease.claim.run, lease.claim.step)
+            "SELECT token, worker FROM leases WHERE run_id = ? AND step_id = ?",
+            (lease.claim.run, lease.claim.step),
         ).fetchone()
-        if row is None or row[0] != lease.token:
+        if row is None or (row[0], row[1]) != (lease.token, worker):
             raise LeaseLost(
                 f"another worker has taken over step '{lease.claim.step}'", where=f"run '{lease.claim.run}'"
             )
@@ -408,24 +472,50 @@ class RunStore:
     def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> int:
         """Take a dead worker's lease away; 1 if the death counts against the step."""
         run, step, token, gone = lease[:4]
-        row = transaction.execute("SELECT holder FROM runs WHERE id = ?", (run,)).fetchone()
+        row = transaction.execute("SELECT holder, charge FROM runs WHERE id = ?", (run,)).fetchone()
         entry = transaction.execute("SELECT entry FROM journal WHERE n = ?", (token,)).fetchone()
         leased = self._journal.detail(Entry.model_validate_json(entry[0]))[0]
         self._journal.append(
             transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
             detail={"worker": gone, "token": token, "key": leased.get("key", "")},
         )  # fmt: skip
+        if row is None or row[1] != "[]":  # a call outside a run may be charged too
+            self.budgets.settle(transaction, token, None, actor=worker, why=why)
         return 1
 
-    def _crowded(self, transaction: Transaction, claim: Claim, host: str) -> Busy | None:
-        rows = transaction.execute("SELECT worker, engine, host FROM leases").fetchall()
-        same = [worker for worker, engine, _ in rows if engine == claim.engine]
-        if len(same) >= claim.at_once:
-            return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
-        here = [worker for worker, _, on in rows if claim.local and on == host]
-        if len(here) >= claim.here_at_once:
-            return Busy(f"{claim.here_at_once} at once on this host", here[0])
-        return None
+    def _admit(self, transaction: Transaction, claim: Claim, charge: Charge, worker: str) -> Refusal | str:
+        """As `Budgets.admit`; before it is refused, what dead workers hold on its accounts is given back."""
+        subject = f"run/{claim.run}/step/{claim.step}"
+        found = self.budgets.admit(transaction, charge, subject, claim.key)
+        if isinstance(found, Refusal):
+            held = self.budgets.holders(transaction, charge.accounts)
+            leases = transaction.execute("SELECT run_id, step_id, token, worker FROM leases").fetchall()
+            gone = [
+                (lease, why) for lease in leases if lease[2] in held and (why := self._workers.gone(lease[3]))
+            ]
+            for lease, why in gone:
+                self._lost(transaction, lease, why, worker)
+            if gone:
+                found = self.budgets.admit(transaction, charge, subject, claim.key)
+        return found
+
+    def _unpaid(self, transaction: Transaction, claim: Claim, refusal: Refusal, worker: str) -> StepResult:
+        """The step waits until its budgets have more or a person allows it, and fails when the person said no."""
+        subject = f"run/{claim.run}/step/{claim.step}"
+        state: StepState = "failed" if refusal.rejected_by else "awaiting_review"
+        error = f"{refusal.reason}; {refusal.rejected_by} said no" if refusal.rejected_by else refusal.reason
+        self.budgets.refuse(transaction, refusal, subject, claim.round, actor=worker)
+        self._journal.append(
+            transaction, _ACTS[state], subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
+            detail={"round": claim.round, "key": claim.key, "error": error},
+        )  # fmt: skip
+        return StepResult(step=claim.step, key=claim.key, state=state, error=error)
+
+    def _settle(
+        self, transaction: Transaction, lease: Lease, used: Mapping[str, int] | None, worker: str
+    ) -> None:
+        if lease.charged:
+            self.budgets.settle(transaction, lease.token, used, actor=worker, behalf=lease.claim.behalf)
 
     def _park(self, transaction: Transaction, claim: Claim, deaths: int, worker: str) -> StepResult:
         subject = f"run/{claim.run}/step/{claim.step}"
@@ -467,6 +557,17 @@ def _step_result(step: str, state: Any, key: str, error: str, body: bytes | None
     if state == "reused":
         changed |= {"seconds": 0.0, "cost": 0.0}
     return result.model_copy(update=changed)
+
+
+def _crowded(leases: Sequence[Sequence[Any]], claim: Claim, host: str) -> Busy | None:
+    """Whether as many steps of this engine, or of this host, run as may."""
+    same = [lease[3] for lease in leases if lease[4] == claim.engine]
+    if len(same) >= claim.at_once:
+        return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
+    here = [lease[3] for lease in leases if claim.local and lease[5] == host]
+    if len(here) >= claim.here_at_once:
+        return Busy(f"{claim.here_at_once} at once on this host", here[0])
+    return None
 
 
 def ended_detail(result: StepResult) -> JsonObject:

@@ -2,7 +2,7 @@
 
 VERSION = 2  # of the tables; the first release had 1
 
-# {integer}, {bytes} and {strict} are the database's own words for them.
+# {integer}, {bytes}, {strict} and {keyed} (kept in the order of the key) are the database's own words for them.
 TRUTH = """
 CREATE TABLE journal (
     n {integer} PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, entry TEXT NOT NULL, leaf {bytes} NOT NULL
@@ -25,18 +25,18 @@ CREATE TABLE steps (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
     result TEXT NOT NULL, error TEXT NOT NULL, deaths {integer} NOT NULL, delays {integer} NOT NULL,
     wake_at TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
-) {strict};
+) {keyed};
 CREATE TABLE leases (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, token {integer} NOT NULL, worker TEXT NOT NULL, engine TEXT NOT NULL,
     host TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
-) {strict};
+) {keyed};
 CREATE TABLE results (
     key TEXT NOT NULL, checks TEXT NOT NULL, run_id TEXT NOT NULL, n {integer} NOT NULL, reusable {integer} NOT NULL,
     result TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (key, checks, run_id)
-) {strict};
+) {keyed};
 CREATE TABLE refs (
     sha256 TEXT NOT NULL, run_id TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (sha256, run_id)
-) {strict};
+) {keyed};
 CREATE TABLE tickets (
     id TEXT PRIMARY KEY, n {integer} NOT NULL, run_id TEXT NOT NULL, step_id TEXT NOT NULL, ticket TEXT NOT NULL,
     state TEXT NOT NULL, owner TEXT NOT NULL, due_at TEXT NOT NULL, expires_at TEXT NOT NULL, holder TEXT NOT NULL
@@ -46,18 +46,24 @@ CREATE TABLE decisions (
     n {integer} PRIMARY KEY, ticket_id TEXT NOT NULL, who TEXT NOT NULL, decision TEXT NOT NULL
 ) {strict};
 CREATE TABLE accounts (
-    id TEXT NOT NULL, unit TEXT NOT NULL, amount {integer} NOT NULL, spent {integer} NOT NULL,
-    reserved {integer} NOT NULL, near {integer} NOT NULL, PRIMARY KEY (id, unit)
-) {strict};
+    id TEXT NOT NULL, unit TEXT NOT NULL, amount {integer}, spent {integer} NOT NULL, reserved {integer} NOT NULL,
+    near {integer} NOT NULL, period TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (id, unit)
+) {keyed};
 CREATE TABLE reservations (
     token {integer} NOT NULL, account TEXT NOT NULL, unit TEXT NOT NULL, amount {integer} NOT NULL,
-    PRIMARY KEY (token, account, unit)
-) {strict};
+    billed {integer} NOT NULL, subject TEXT NOT NULL, approval TEXT NOT NULL, PRIMARY KEY (token, account, unit)
+) {keyed};
+CREATE TABLE waits (
+    run_id TEXT NOT NULL, step_id TEXT NOT NULL, account TEXT NOT NULL, unit TEXT NOT NULL, round {integer} NOT NULL,
+    question TEXT NOT NULL, answered {integer} NOT NULL, allowed {integer} NOT NULL,
+    PRIMARY KEY (run_id, step_id, account, unit)
+) {keyed};
 CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT NULL) {strict};
 """
 
 # Neither truth nor folded: what is only true now, and what is only remembered to save work.
 PASSING = """
+CREATE TABLE small (name TEXT PRIMARY KEY, kept_at {integer} NOT NULL, body {bytes} NOT NULL) {strict};
 CREATE TABLE workers (id TEXT PRIMARY KEY, host TEXT NOT NULL, beat {integer} NOT NULL) {strict};
 CREATE TABLE documents (
     source TEXT NOT NULL, name TEXT NOT NULL, converter TEXT NOT NULL, holder TEXT NOT NULL, document TEXT NOT NULL,
@@ -66,11 +72,12 @@ CREATE TABLE documents (
 """
 
 FOLDED_TABLES = (
-    "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "calls",
+    "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "waits",
+    "calls",
 )  # fmt: skip
 
 
-def statements(text: str, *, integer: str, bytes_: str, strict: str) -> list[str]:
+def statements(text: str, *, integer: str, bytes_: str, strict: str, keyed: str) -> list[str]:
     """The statements of a text in a database's own words."""
-    filled = text.format(integer=integer, bytes=bytes_, strict=strict)
+    filled = text.format(integer=integer, bytes=bytes_, strict=strict, keyed=keyed)
     return [statement.strip() for statement in filled.split(";") if statement.strip()]

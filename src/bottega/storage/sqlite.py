@@ -2,8 +2,9 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
 
 BUSY = 30.0  # seconds that a change waits for another process's
+WAL = 4 << 20  # bytes of log after which it is carried over into the file
+LOOK = 64  # commits between two looks at its size
 
 
 class SQLite(Database):
@@ -20,6 +23,8 @@ class SQLite(Database):
 
     Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
     """
+
+    quick = True
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -29,6 +34,8 @@ class SQLite(Database):
         """
         super().__init__(Wakes(path.parent / "wakes"))
         self._path = path
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._commits = 0
         self._reading = threading.Lock()
         self._durable = True
         try:
@@ -37,6 +44,8 @@ class SQLite(Database):
             self._writer.execute("PRAGMA journal_mode = WAL")
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute("PRAGMA secure_delete = ON")  # what is erased leaves no trace in free pages
+            self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+            self._writer.execute("PRAGMA busy_timeout = 0")
             self._reader = _connect(path)
         except (sqlite3.Error, OSError) as error:
             raise _failed(self._path, "cannot be opened", error) from error
@@ -61,7 +70,17 @@ class SQLite(Database):
 
     def statements(self, text: str) -> list[str]:
         """Strict tables."""
-        return statements(text, integer="INTEGER", bytes_="BLOB", strict="STRICT")
+        return statements(
+            text, integer="INTEGER", bytes_="BLOB", strict="STRICT", keyed="STRICT, WITHOUT ROWID"
+        )
+
+    def _begun_at_once(self) -> bool:
+        try:
+            self._level(durable=False)
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:  # another process is writing; what else is wrong shows in the thread
+            return False
+        return True
 
     def purge(self) -> bool:
         """Carry the write-ahead log into the file and cut it off; deleted rows were overwritten with zeros there."""
@@ -85,20 +104,46 @@ class SQLite(Database):
             raise _failed(path, "cannot be copied", error) from error
 
     def _begin(self, durable: bool) -> Transaction:
-        try:
-            if durable != self._durable:
-                self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                self._durable = durable
-            self._writer.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _failed(self._path, "refused a change", error) from error
+        if not self._writer.in_transaction:
+            try:
+                self._level(durable=durable)
+                self._wait_for_others()
+            except sqlite3.Error as error:
+                raise _failed(self._path, "refused a change", error) from error
         return _Guarded(self._path, self._writer)
+
+    def _level(self, *, durable: bool) -> None:
+        if durable != self._durable:
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+
+    def _wait_for_others(self) -> None:
+        """Begin when no other process is writing; the connection itself waits for nothing, see `_begun_at_once`."""
+        deadline = time.monotonic() + BUSY
+        pause = 0.0005  # seconds
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
 
     def _end(self) -> None:
         try:
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             raise _failed(self._path, "refused a change", error) from error
+        self._commits += 1
+        if self._commits % LOOK == 0 and self._wal.stat().st_size > WAL:
+            self._aside(self._carry_over)
+
+    def _carry_over(self) -> None:
+        """Move the log's pages into the file, beside the writer rather than within somebody's commit."""
+        with suppress(sqlite3.Error), closing(_connect(self._path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _undo(self) -> None:
         if self._writer.in_transaction:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bottega.core.errors import ExtraMissing
 from bottega.storage import schema
+from bottega.storage.budgets import Budgets
 from bottega.storage.contents import Contents
 from bottega.storage.database import Database, Transaction
 from bottega.storage.fold import fold
@@ -25,6 +27,7 @@ class State:
     contents: Contents
     runs: RunStore
     tickets: Tickets
+    budgets: Budgets
     workers: Workers
 
     def fold_again(self) -> None:
@@ -52,15 +55,23 @@ def open_state(folder: Path, now: Callable[[], str], *, url: str = "", seal: Sea
     """
     database: Database
     if url:
-        from bottega.storage.postgres import PostgreSQL
-
+        try:
+            from bottega.storage.postgres import PostgreSQL
+        except ImportError as error:
+            raise ExtraMissing(
+                "the package 'psycopg' is not installed", remedy="pip install 'bottega[postgres]'"
+            ) from error
         database = PostgreSQL(url)
     else:
         database = SQLite(folder / "bottega.sqlite")
     journal = Journal(database, now, fold, seal)
     contents = Contents(database, seal)
-    migrate(database, journal, contents)
+    try:
+        migrate(database, journal, contents)
+    except BaseException:
+        database.close()
+        raise
     workers = Workers(database, folder / "workers")
-    return State(
-        database, journal, contents, RunStore(journal, workers, contents), Tickets(journal, contents), workers
-    )
+    budgets = Budgets(journal)
+    runs = RunStore(journal, workers, contents, budgets)
+    return State(database, journal, contents, runs, Tickets(journal, contents), budgets, workers)

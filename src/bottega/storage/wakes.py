@@ -14,6 +14,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._event = asyncio.Event()
 
     def clear(self) -> None:
@@ -22,6 +23,11 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the sleeper; from any thread."""
+        if self._event.is_set():
+            return
+        if threading.get_ident() == self._thread:
+            self._event.set()
+            return
         with suppress(RuntimeError):  # its loop is closed
             self._loop.call_soon_threadsafe(self._event.set)
 
@@ -43,15 +49,14 @@ class Wakes:
         self._bells: set[Bell] = set()
         self._pipe: tuple[Path, int] | None = None
         self._starting = threading.Lock()
+        self._known: tuple[int, list[Path]] = (0, [])
 
     def ring(self) -> None:
         """Wake all who sleep, in this process and in others."""
         self._ring_here()
         if self._folder is None or not self._folder.is_dir():
             return
-        for path in self._folder.iterdir():
-            if self._pipe is not None and path == self._pipe[0]:
-                continue
+        for path in self._others(self._folder):
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError:  # nobody reads it: its process has ended
@@ -83,6 +88,14 @@ class Wakes:
     def _ring_here(self) -> None:
         for bell in [*self._bells]:
             bell.ring()
+
+    def _others(self, folder: Path) -> list[Path]:
+        """Pipes of other processes; looked up again when the folder has changed."""
+        changed = folder.stat().st_mtime_ns
+        if changed != self._known[0]:
+            own = self._pipe[0] if self._pipe else None
+            self._known = changed, [path for path in folder.iterdir() if path != own]
+        return self._known[1]
 
     def _open(self) -> None:
         with self._starting:

@@ -189,7 +189,7 @@ def stranger(*words: str | Path, expect: int = 0) -> str:
 
 def test_a_stranger_checks_what_is_proved(there: Cli, tmp_path: Path) -> None:
     manifest = json.loads((there.root / "out" / "manifest.json").read_text())
-    made = manifest["artifacts"][0]["made_sha256"]
+    made = manifest["artifacts"][0]["content_digest"]
     old, proof, growth = tmp_path / "old", tmp_path / "proof.json", tmp_path / "growth.json"
     there("audit", "checkpoint", "--out", old)
     vkey = there("audit", "key").out.strip()

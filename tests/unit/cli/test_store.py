@@ -14,12 +14,13 @@ from bottega.core.canonical import digest_bytes
 
 RETENTION = POLICY.replace('name = "test"\n', 'name = "test"\n[retention]\nruns_days = 30\n', 1)
 
+LARGE = "one two " * 1000  # a file; smaller artifacts are rows of the database
 OLD = time.time() - 7200
 
 
 @pytest.fixture
 def made(cli: Cli) -> Cli:
-    write_plan(cli.root / "plan.json", [echo("a", "one two")])
+    write_plan(cli.root / "plan.json", [echo("a", LARGE)])
     make(cli, "mine")
     return cli
 
@@ -36,7 +37,7 @@ def blob(cli: Cli, text: str) -> Path:
 
 def test_check_finds_what_is_damaged_and_what_is_missing(made: Cli) -> None:
     assert "every file is as it was kept" in made("store", "check").out
-    path = blob(made, "one two")
+    path = blob(made, LARGE)
     path.chmod(0o644)
     path.write_text("one twO")
     assert [each["problem"] for each in made("store", "check", "--json", expect=9).json] == ["damaged"]
@@ -50,11 +51,11 @@ def test_only_what_nothing_refers_to_is_collected(made: Cli) -> None:
     stray.parent.mkdir(exist_ok=True)
     stray.write_text("stray")
     os.utime(stray, (OLD, OLD))
-    os.utime(blob(made, "one two"), (OLD, OLD))
+    os.utime(blob(made, LARGE), (OLD, OLD))
     assert made("store", "gc", "--dry-run", "--json").json["names"] == [digest_bytes(b"stray")]
     assert stray.exists()
     assert made("store", "gc", "--json").json["files"] == 1
-    assert not stray.exists() and blob(made, "one two").exists()
+    assert not stray.exists() and blob(made, LARGE).exists()
     (entry,) = made("audit", "log", "storage/artifacts", "--json").json
     assert entry["detail"] == {"bytes": 5, "files": 1}
     assert made("store", "gc", "--json").json["files"] == 0
@@ -65,7 +66,7 @@ def test_retention_removes_runs_and_then_their_files(made: Cli) -> None:
     """A clock cannot be set in a test of another process, so the ends of two runs lie in the past by their entries."""
     write_plan(made.root / "plan.json", [echo("b", "of a person")])
     make(made, "hers", "--data-subject", "Ada")
-    write_plan(made.root / "plan.json", [echo("a", "one two"), echo("c", "three four")])
+    write_plan(made.root / "plan.json", [echo("a", LARGE), echo("c", "three four")])
     make(made, "young")
     assert "keeps runs for good" in made("store", "expire", expect=2).err
     (made.root / "retention.toml").write_text(RETENTION)
@@ -82,7 +83,7 @@ def test_retention_removes_runs_and_then_their_files(made: Cli) -> None:
     assert [run["id"] for run in made("runs", "--json").json] == ["young"]
     # What the young run took over stays: its result, and the file; the rest is collected.
     gone = made("store", "gc", "--older-than", "0", "--json").json
-    assert gone["files"] == 1 and blob(made, "one two").exists()
+    assert gone["files"] == 1 and blob(made, LARGE).exists()
     assert made("store", "check", "--json").json == []
     found = made("audit", "verify", "--json").json
     assert found["holds"]
@@ -126,6 +127,6 @@ def test_a_backup_taken_while_work_goes_on_is_restored_and_verifies(made: Cli, t
 
 
 def test_a_backup_that_lacks_a_file_is_said_to(made: Cli, tmp_path: Path) -> None:
-    blob(made, "one two").unlink()
+    blob(made, LARGE).unlink()
     assert "store check" in made("store", "backup", tmp_path / "backup", expect=8).err
     assert json.loads(made("store", "check", "--json", expect=9).out)

@@ -30,9 +30,9 @@ def test_the_manifest_lists_every_file_with_its_hashes(full: Trial, tmp_path: Pa
         name: sha256(data).hexdigest() for name, data in files.items() if name != "manifest.json"
     }
     hero = next(f for f in manifest.artifacts if f.path == "hero.png")
-    assert hero.made_sha256 != hero.sha256 and hero.sidecar == ""
+    assert hero.content_digest != hero.sha256 and hero.sidecar == ""
     faq = next(f for f in manifest.artifacts if f.path == "faq.json")
-    assert faq.made_sha256 == faq.sha256 and faq.sidecar == "faq.json.c2pa"
+    assert faq.content_digest == faq.sha256 and faq.sidecar == "faq.json.c2pa"
     assert sha256(files["plan.json"]).hexdigest() == manifest.plan == full.run.plan
     assert {p.name for p in tmp_path.iterdir()} == {"store", "out"}
 

@@ -32,9 +32,9 @@ review = true
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Workshop]:
+def shop(tmp_path: Path, database_url: str) -> Iterator[Workshop]:
     (tmp_path / "policy.toml").write_text(POLICY)
-    state = open_state(tmp_path / "state", now)
+    state = open_state(tmp_path / "state", now, url=database_url)
     yield Workshop(
         artifacts=ArtifactStore(tmp_path / "artifacts"),
         runs=state.runs,

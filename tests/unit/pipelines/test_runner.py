@@ -14,6 +14,12 @@ from bottega.pipelines.runner import Event
 from bottega.pipelines.workshop import Workshop
 
 
+@pytest.fixture
+def database_url(either_database: str) -> str:
+    """Runs are the same on both databases."""
+    return either_database
+
+
 def texts(run: Run, shop: Workshop) -> dict[str, str]:
     return {
         result.step: shop.artifacts.locate(made.artifact).read_text()

@@ -63,5 +63,6 @@ def test_the_stop_signal_and_a_death_come_through(shop: Workshop) -> None:
         asyncio.run(shop.ask(Request(engine="unruly", params={"act": "hold"}), stop))
     with pytest.raises(EngineDied, match="exit code 4"):
         asyncio.run(shop.ask(Request(engine="unruly", params={"act": "print"})))
-    assert list(shop.scratch.iterdir()) == []
+    assert [path for path in shop.scratch.rglob("*") if path.is_file()] == []
     shop.close()
+    assert list(shop.scratch.iterdir()) == []

@@ -3,12 +3,11 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.pipelines.conftest import POLICY, echo, plan_of
+from tests.unit.pipelines.conftest import echo, plan_of
 
 from bottega.bootstrap import build
 from bottega.core.brief import Brief, Constraints, Wanted
@@ -18,19 +17,6 @@ from bottega.core.plan import Plan
 from bottega.pipelines.intent import Intent
 from bottega.service import Bottega, operations
 from bottega.settings import Settings
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", state=tmp_path / "state")
-
-
-@pytest.fixture
-def service(settings: Settings, tmp_path: Path) -> Iterator[Bottega]:
-    (tmp_path / "policy.toml").write_text(POLICY)
-    made = build(settings, policy=tmp_path / "policy.toml")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,0 +1,109 @@
+"""One call to one engine without a plan: leased, keyed and journaled as a step of a plan is."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from bottega.core.artifact import Artifact
+from bottega.core.canonical import digest
+from bottega.core.errors import BudgetExceeded, InvalidValue
+from bottega.core.plan import Step
+from bottega.core.request import Part, Request
+from bottega.core.run import StepResult
+from bottega.pipelines.leased import settled
+from bottega.pipelines.step import Arrived, Order
+from bottega.pipelines.validate import first_fault
+from bottega.pipelines.workshop import Workshop
+from bottega.storage.budgets import named
+
+STEP = "call"  # the step's name in the journal: run/call-ID/step/call
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A call is a step without a run: two entries of the journal, and `bottega runs` lists commissions only."""
+
+    shop: Workshop
+    actor: str
+
+    async def call(
+        self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
+    ) -> StepResult:
+        """Make what one request asks for; an equal request that was answered before is not made again.
+
+        The same ``idempotency_key`` gives the result of the first call, also where the engine leaves things to chance;
+        a call that was killed or failed is made then. No check judges what comes out: that is the caller's part.
+
+        Raises:
+            NotFound: unknown engine or model.
+            InvalidValue: the request does not fit its engine, or the key was used for another request.
+            BudgetExceeded: an account of ``charge`` refuses it; a call has no run that could wait for a person.
+        """
+        accounts = tuple(named(account) for account in charge)
+        step, arrived = await asyncio.to_thread(self._step, request)
+        run_id = f"call-{uuid.uuid4().hex[:12]}"
+        if idempotency_key:
+            asked = digest({"call": request.document(), "charge": [*charge]})
+            run_id = await asyncio.to_thread(
+                self.shop.runs.accept_call, idempotency_key, asked, run_id, actor=self.actor
+            )
+        order = Order(
+            step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts,
+            holder=self.shop.holder,
+        )  # fmt: skip
+        result = await settled(order, self.shop)
+        if result.state == "awaiting_review" and not result.outputs:
+            raise BudgetExceeded(
+                result.error,
+                where=f"call of '{request.engine}'",
+                remedy="raise the limit: bottega budget set",
+            )
+        return result
+
+    def _step(self, request: Request) -> tuple[Step, Sequence[Arrived]]:
+        engine = self.shop.engine(request.engine)
+        card = engine.card
+        if request.feedback:
+            raise InvalidValue("a call is not a repair", where="feedback", remedy="say it in the parameters")
+        try:
+            engine.params.model_validate(request.params)
+        except ValidationError as error:
+            place, words = first_fault(error)
+            raise InvalidValue(words, where=f"params.{place}" if place else "params") from error
+        arrived = [Arrived(part.port, part.name, self._artifact(part)) for part in request.parts]
+        ports = {port.name: port for port in card.inputs}
+        for item in arrived:
+            port = ports.get(item.port)
+            if port is None or not port.accepts(item.artifact.media_type):
+                wanted = " or ".join(port.media_types) if port else f"one of: {', '.join(ports)}"
+                raise InvalidValue(
+                    f"'{card.id}' does not take {item.artifact.media_type} there",
+                    where=f"part '{item.port}'",
+                    remedy=f"it takes {wanted}",
+                )
+        for port in ports.values():
+            count = sum(item.port == port.name for item in arrived)
+            if (port.required and not count) or (count > 1 and not port.many):
+                raise InvalidValue(
+                    f"'{card.id}' takes {'some' if port.many else 'one'}, {count} were given",
+                    where=f"part '{port.name}'",
+                )
+        model, weights = self.shop.weights(card, request.model)
+        step = Step(
+            id=STEP,
+            engine=card.id,
+            version=card.version,
+            model=model,
+            weights=weights,
+            params=request.params,
+            seed=request.seed,
+            locality=card.locality,
+        )
+        return step, arrived
+
+    def _artifact(self, part: Part) -> Artifact:
+        """What the part refers to; a text becomes an artifact, so that the journal can name it."""
+        return part.artifact or self.shop.artifacts.put((part.text or "").encode(), "text/plain")

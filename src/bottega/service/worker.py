@@ -1,0 +1,64 @@
+"""A worker: takes up whatever run waits, whoever submitted it and whoever left it."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from bottega.core.errors import BottegaError
+from bottega.core.run import Run
+from bottega.service.operations import Bottega
+
+AT_ONCE = 4  # runs in hand at a time; their steps keep the limits of engines and host among themselves
+
+
+class Worker:
+    """Works on unfinished runs until there is none, or until it is stopped."""
+
+    def __init__(self, service: Bottega, say: Callable[[str], None] = lambda text: None) -> None:
+        self._service = service
+        self._say = say
+        self._refused: dict[
+            str, int
+        ] = {}  # runs that this host cannot do, in the round in which it found out
+
+    async def work(self, *, until_idle: bool = False, stopped: threading.Event | None = None) -> None:
+        """Take up runs as they come. A commit of anybody wakes it; nothing is polled.
+
+        Args:
+            until_idle: end when no run is left that this host can do.
+            stopped: set it, and ring, to end after letting go of what is in hand.
+        """
+        stopped = stopped or threading.Event()
+        hands: dict[str, asyncio.Task[None]] = {}
+        self._say(f"{await asyncio.to_thread(self._service.shop.workers.register)} is at work")
+        with self._service.state.database.wakes.listen() as bell:
+            while not stopped.is_set():
+                bell.clear()
+                for run_id in await asyncio.to_thread(self._service.shop.runs.unfinished):
+                    if run_id not in hands and len(hands) < AT_ONCE and self._may(run_id):
+                        hands[run_id] = asyncio.create_task(self._take(run_id))
+                        hands[run_id].add_done_callback(lambda task: bell.ring())
+                if until_idle and not hands:
+                    return
+                if not hands and (warning := await asyncio.to_thread(self._service.audit.attest)):
+                    self._say(f"warning: {warning}")
+                await bell.wait()
+                for run_id in [run_id for run_id, task in hands.items() if task.done()]:
+                    hands.pop(run_id).result()
+            for task in hands.values():
+                task.cancel()
+            await asyncio.gather(*hands.values(), return_exceptions=True)
+
+    def _may(self, run_id: str) -> bool:
+        return run_id not in self._refused or self._refused[run_id] != self._round(run_id)
+
+    def _round(self, run_id: str) -> int:
+        return self._service.shop.runs.round(run_id)
+
+    async def _take(self, run_id: str) -> None:
+        try:
+            run: Run = (await self._service.join(run_id)).run
+            self._say(f"run {run.id}: {run.state.replace('_', ' ')} {run.reason}".rstrip())
+        except BottegaError as error:  # another host may have the weights or the key
+            self._refused[run_id] = self._round(run_id)
+            self._say(f"run {run_id} is left to others: {error}")
