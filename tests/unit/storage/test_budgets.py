@@ -100,7 +100,7 @@ async def test_a_late_worker_settles_nothing(state: State) -> None:
     await lease(state, claim("s", 60))
     with pytest.raises(Exception, match="another worker"):
         await state.runs.finish(
-            old, StepResult(step="s", key="k", state="failed"), worker="w", used={"usd": 50}
+            old, StepResult(step="s", key="k", state="failed"), worker=state.workers.id, used={"usd": 50}
         )
     assert (row(state).spent, row(state).reserved) == (0, 60)
 
@@ -109,7 +109,7 @@ async def test_use_beyond_the_reservation_is_spent_and_said(state: State) -> Non
     limit(state, 100)
     held = await lease(state, claim("s", 60))
     done = StepResult(step="s", key="k", state="failed")
-    await state.runs.finish(held, done, worker="w", used={"usd": 130, "token": 5})
+    await state.runs.finish(held, done, worker=state.workers.id, used={"usd": 130, "token": 5})
     assert (row(state).spent, row(state).reserved, row(state, "token").spent) == (130, 0, 5)
     settled = state.journal.about(f"account/{TEAM}")[-1]
     assert settled.detail["overshoot"] == {"usd": 70, "token": 5}
@@ -137,7 +137,9 @@ async def test_a_period_counts_anew(tmp_path: Path, period: Period, next_day: in
     state = open_state(tmp_path, lambda: clock[0])
     limit(state, 100, period=period)
     held = await lease(state, claim("s", 80))
-    await state.runs.finish(held, StepResult(step="s", key="k", state="failed"), worker="w", used={"usd": 80})
+    await state.runs.finish(
+        held, StepResult(step="s", key="k", state="failed"), worker=state.workers.id, used={"usd": 80}
+    )
     assert isinstance(await state.runs.claim(claim("t", 80), worker="w", host="h"), StepResult)
     seen: list[int] = []
     for clock[0] in ("2026-03-31T00:00:00.000Z", "2026-04-01T00:00:00.000Z"):
@@ -156,7 +158,9 @@ async def test_a_clock_set_back_gives_no_period_a_second_time(tmp_path: Path) ->
     state = open_state(tmp_path, lambda: clock[0])
     limit(state, 100, period="day")
     held = await lease(state, claim("s", 80))
-    await state.runs.finish(held, StepResult(step="s", key="k", state="failed"), worker="w", used={"usd": 80})
+    await state.runs.finish(
+        held, StepResult(step="s", key="k", state="failed"), worker=state.workers.id, used={"usd": 80}
+    )
     clock[0] = "2026-03-30T12:00:00.000Z"
     assert row(state).spent == 80
     assert isinstance(await state.runs.claim(claim("t", 80), worker="w", host="h"), StepResult)
