@@ -20,9 +20,11 @@ from bottega.pipelines.intent import Ask, Intent
 from bottega.pipelines.sources import at_hand, take_in
 from bottega.service import operations
 from bottega.settings import Settings
+from bottega.storage.budgets import Charge
 from bottega.storage.runs import Claim, Lease
 
 STRANGER = Path(__file__).parents[3] / "examples" / "verify_proof.py"
+TEAM = "team:home"
 NAME = "Ada Lovelace"
 TEXT = "Ada Lovelace wrote to Babbage on the ninth"
 SOURCE = "# Letters\n\nLovelace lived at 12 St James's Square in those years.\n"
@@ -168,9 +170,13 @@ async def test_sources_are_sealed_and_erased_while_a_worker_holds_a_lease(tmp_pa
     run = service.submit(plan, None, run_id="waits", data_subject=NAME)
     run = service.shop.runs.join(run.id, actor=service.shop.workers.register())
     assert run.holder == holder
-    claim = Claim(
-        run=run.id, round=run.round, step="letter", key="k", checks="", engine="echo", holder=holder
+    service.state.database.write(
+        lambda transaction: service.state.budgets.set_limit(transaction, TEAM, "usd", 100, actor="user:test")
     )
+    claim = Claim(
+        run=run.id, round=run.round, step="letter", key="k", checks="", engine="echo", holder=holder,
+        charge=Charge((TEAM,), {"usd": 60}),
+    )  # fmt: skip
     worker = service.shop.workers.id
     lease = await service.shop.runs.claim(claim, worker=worker, host=service.shop.workers.host)
     assert isinstance(lease, Lease)
@@ -179,6 +185,7 @@ async def test_sources_are_sealed_and_erased_while_a_worker_holds_a_lease(tmp_pa
     erased = service.privacy.erase(NAME, why="asked")
     assert erased.clean and erased.warning == ""
     assert service.state.database.rows("SELECT * FROM leases") == []
+    assert [row.reserved for row in service.state.budgets.all()] == [0]
     assert found_in(settings.state, TEXT, NAME, "Lovelace", "Square", source.sha256) == []
     with pytest.raises(NotFound):
         service.shop.runs.get(run.id)
