@@ -1,6 +1,7 @@
 """Settings to service: the one place that joins parts."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from bottega.catalog.catalog import Catalog
@@ -51,7 +52,8 @@ def build(
     ring = KeyRing(settings.state / "subject-keys")
     state = open_state(settings.state, now, url=settings.database, seal=SubjectSeal(ring))
     witness = Witness(settings.witness) if settings.witness else None
-    audit = Audit(state, lambda: RecordKey.local(settings.state / "record-key"), witness, now)
+    record_key = cache(lambda: RecordKey.local(settings.state / "record-key"))
+    audit = Audit(state, record_key, witness, now)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
         artifacts=_artifacts(settings, state.database),

@@ -61,7 +61,10 @@ class Policy(Value, frozen=True):
         exclude_if=lambda value: value == "redacted",
         description="what the journal keeps of prompts and parameters",
     )
-    retention: Retention | None = Field(default=None, description="without it, runs are kept for good")
+    # Not in the digest at all: it decides about no release, so a change leaves decisions valid.
+    retention: Retention | None = Field(
+        default=None, exclude=True, description="without it, runs are kept for good"
+    )
     rules: tuple[Rule, ...]
 
     @cached_property
