@@ -28,6 +28,7 @@ from bottega.storage.runs import POISON, Busy, Claim, Lease
 from bottega.storage.schema import FOLDED_TABLES
 from bottega.storage.sealing import open_bytes, seal_bytes
 from bottega.storage.state import State, open_state
+from bottega.storage.tickets import Opening
 
 KEY = "1" * 64
 TEXT = Artifact(sha256=digest_bytes(b"two words"), media_type="text/plain", size=9)
@@ -476,22 +477,23 @@ def test_an_idempotency_key_is_bound_to_its_request(site: Site, state: State) ->
 
 
 def test_a_ticket_is_decided_once(state: State) -> None:
-    state.tickets.open("t1", "one", "a", b'{"step":"a"}')
-    state.tickets.open("t1", "one", "a", b'{"step":"a"}')
-    state.tickets.decide("t1", "approve", "user:ada", b'{"yes":1}')
+    ticket = state.tickets.open(Opening(b'{"step":"a"}', "one", "a"), actor="worker:x")
+    assert state.tickets.open(Opening(b'{"step":"a"}', "one", "a"), actor="worker:x") == ticket
+    state.tickets.decide(ticket, "approve", "ada", b'{"yes":1}', "", rule=lambda stored: True)
     with pytest.raises(NotFound, match="no open review"):
-        state.tickets.decide("t1", "reject", "user:bob", b"{}")
-    assert state.tickets.all() == [("t1", "one", '{"step":"a"}', '{"yes":1}')]
-    assert acts(state, "ticket/t1") == ["opened", "approved"]
+        state.tickets.decide(ticket, "reject", "bob", b"{}", "", rule=lambda stored: True)
+    (kept,) = state.tickets.find()
+    assert (kept.ticket, kept.decisions) == (b'{"step":"a"}', (b'{"yes":1}',))
+    assert acts(state, f"ticket/{ticket}") == ["opened", "approved"]
 
 
 async def test_folding_again_gives_the_same_tables(site: Site, state: State) -> None:
     one = submit(state, files=["a" * 64], charge=["team"])
     await finish(state, await leased(state, wish(one)), reusable=True)
     await finish(state, await leased(state, wish(one, "b", "2" * 64)), "awaiting_review")
-    state.tickets.open("t1", "one", "b", b'{"step":"b"}')
-    state.tickets.decide("t1", "reject", "user:ada", b"{}")
-    state.tickets.open("t2", "one", "b", b'{"step":"b"}')
+    ticket = state.tickets.open(Opening(b'{"step":"b"}', "one", "b"), actor="worker:x")
+    state.tickets.decide(ticket, "reject", "ada", b"{}", "no", rule=lambda stored: True)
+    state.tickets.open(Opening(b'{"step":"c"}', "one", "c"), actor="worker:x")
     state.runs.close(one.model_copy(update={"state": "awaiting_review", "reason": "b"}), actor="worker:x")
     two = submit(state, "two", goal="another", holder="p1")
     await claim(state, wish(two, reuse=False))  # left leased

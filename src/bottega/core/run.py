@@ -71,6 +71,7 @@ class Run(Value, frozen=True):
         default=0, description="number of the journal entry that began the present round of work"
     )
     requested_by: str = ""
+    planned_by: str = Field(default="", description="who gave it its present plan")
     holder: str = Field(default="", description="pseudonym of the data subject whose key keeps its content")
     reuse: bool = Field(default=True, description="whether results of other runs may be taken over")
     charge: tuple[str, ...] = Field(default=(), description="budget accounts that pay")

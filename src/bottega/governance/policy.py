@@ -12,10 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from bottega.core.errors import InvalidValue, NotFound, PolicyDenied
 from bottega.core.value import JsonObject, Value
+from bottega.governance.approval import Asked, Person, Review, bare
 from bottega.governance.redaction import Recording
 from bottega.plugins import load
 
@@ -23,15 +24,23 @@ OptionsOf = Callable[[str], type[BaseModel]]
 
 
 class Rule(Value, frozen=True):
-    """Files that match all four patterns (shell style) owe these checks; ``review`` asks for a person as well."""
+    """Files that match all four patterns (shell style) owe these checks; ``review`` asks for people as well.
+
+    ``review = true`` asks for what the policy's table ``[review]`` says; a table of the rule's own stands for itself.
+    """
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9_-]*$")
     media_types: tuple[str, ...] = Field(min_length=1)
     kinds: tuple[str, ...] = ("*",)
     engines: tuple[str, ...] = ("*",)
     languages: tuple[str, ...] = ("*",)
-    review: bool = False
+    review: bool | Review = False
     checks: dict[str, JsonObject] = Field(default_factory=dict)
+
+    @field_validator("review", mode="before")
+    @classmethod
+    def _read_review(cls, value: object) -> bool | Review:
+        return value if isinstance(value, bool) else Review.model_validate(value)
 
     def matches(self, media_type: str, kind: str, engine: str, language: str) -> bool:
         """Whether a file falls under this rule."""
@@ -51,7 +60,10 @@ class Retention(Value, frozen=True):
 
 
 class Policy(Value, frozen=True):
-    """An ordered set of rules. Every rule that matches adds its checks; a later one may set other options."""
+    """An ordered set of rules. Every rule that matches adds its checks; a later one may set other options.
+
+    When it lists people, only they decide; when it lists none, anybody who gives a name does.
+    """
 
     format: Literal["bottega.policy/1"] = "bottega.policy/1"
     name: str
@@ -65,6 +77,12 @@ class Policy(Value, frozen=True):
     retention: Retention | None = Field(
         default=None, exclude=True, description="without it, runs are kept for good"
     )
+    review: Review = Field(
+        default=Review(),
+        exclude_if=lambda value: value == Review(),
+        description="what a file needs that a check has blocked",
+    )
+    people: tuple[Person, ...] = Field(default=(), exclude_if=lambda value: not value)
     rules: tuple[Rule, ...]
 
     @cached_property
@@ -81,7 +99,8 @@ class Policy(Value, frozen=True):
             options_of: finds the options of a check by its id; default: the installed checks.
 
         Raises:
-            InvalidValue: not TOML, not of this shape, an unknown check or option; ``where`` names the line.
+            InvalidValue: not TOML, not of this shape, an unknown check or option, or a review that its people can
+                never give; ``where`` names the line.
         """
         where = str(path or "policy.toml")
         try:
@@ -98,9 +117,21 @@ class Policy(Value, frozen=True):
             raise InvalidValue(f"the policy is not TOML: {error}", where=where) from error
         except ValidationError as error:
             raise _explained(error, text, where, ()) from error
+        names = [name for person in policy.people for name in person.names]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise InvalidValue(
+                f"two people are called '{twice}'",
+                where=_place(text, where, ("people",)),
+                remedy="give each a name of their own",
+            )
         for index, rule in enumerate(policy.rules):
             for check in rule.checks:
                 _validate_options(rule, index, check, options_of or _installed_options, text, where)
+        for place, review in policy._reviews():
+            if fault := policy._never(review):
+                raise InvalidValue(
+                    fault, where=_place(text, where, place), remedy="mend the table or list the [[people]]"
+                )
         return policy
 
     def checks_for(self, media_type: str, kind: str, engine: str, language: str) -> dict[str, JsonObject]:
@@ -120,10 +151,58 @@ class Policy(Value, frozen=True):
             )
         return checks
 
-    def review_for(self, media_type: str, kind: str, engine: str, language: str) -> str:
-        """The rule that asks for a person, or "" when the checks alone decide."""
-        asking = [rule.name for rule in self._matching(media_type, kind, engine, language) if rule.review]
-        return asking[0] if asking else ""
+    def asked(self, media_type: str, kind: str, engine: str, language: str) -> tuple[Asked, ...]:
+        """What each rule that matches asks of people; all of it must be given. Empty: the checks alone decide."""
+        return tuple(
+            self._asked(rule.name, self.review if rule.review is True else rule.review)
+            for rule in self._matching(media_type, kind, engine, language)
+            if rule.review
+        )
+
+    def asked_when_blocked(self) -> Asked:
+        """What a file needs that a check has blocked, whatever the rules say."""
+        return self._asked("", self.review)
+
+    def person(self, name: str) -> Person | None:
+        """Who is meant by a name or login. A policy without people takes a name on trust, without any role.
+
+        Returns None for somebody whom the policy does not list.
+        """
+        if not self.people:
+            return Person(name=bare(name))
+        return next((person for person in self.people if person.called(name)), None)
+
+    def name_of(self, actor: str) -> str:
+        """The name of whoever acts under a login, as the policy spells it."""
+        person = self.person(actor)
+        return person.name if person else bare(actor)
+
+    def _asked(self, rule: str, review: Review) -> Asked:
+        return Asked.model_validate({**review.document(), "rule": rule})
+
+    def _reviews(self) -> list[tuple[tuple[str | int, ...], Review]]:
+        """Every table of reviews with its place in the file."""
+        own = [
+            (("rules", index, "review"), rule.review)
+            for index, rule in enumerate(self.rules)
+            if isinstance(rule.review, Review)
+        ]
+        return [(("review",), self.review), *own]
+
+    def _never(self, review: Review) -> str:
+        """Why the people of this policy could never give such a review, or ""."""
+        if not self.people:
+            return "it asks for roles, and the policy lists no people who have them" if review.roles else ""
+        held = {role for person in self.people for role in person.roles}
+        if missing := [role for role in review.roles if role not in held]:
+            return f"nobody has the role '{missing[0]}'"
+        able = [p for p in self.people if not review.roles or set(review.roles) & set(p.roles)]
+        if len(able) < review.approvals:
+            return f"it asks for {review.approvals} approvals, and {len(able)} of the people may give one"
+        to = review.escalate_to
+        if to and to not in held and not any(person.called(to) for person in self.people):
+            return f"'{to}' is neither a person nor a role of this policy"
+        return ""
 
     def _matching(self, *facts: str) -> list[Rule]:
         return [rule for rule in self.rules if rule.matches(*facts)]

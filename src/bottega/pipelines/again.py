@@ -42,7 +42,7 @@ class Again(Runner):
         moved = [each for each in made if digest_of(self._results, each) != digest_of(then, each)]
         return moved or [each for each in references if is_source(each)]
 
-    def _settle(self, result: StepResult) -> StepResult:
+    async def _settle(self, result: StepResult) -> StepResult:
         return result.model_copy(update={"state": "done"})  # what was decided on it then is not decided again
 
 

@@ -16,6 +16,7 @@ from bottega.core.plan import Step
 from bottega.core.request import Usage
 from bottega.engines.base import Card, Engine
 from bottega.governance.review import Ticket
+from bottega.pipelines.review import Reviews
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.accounts import MILLION
 from bottega.storage.budgets import MEASURED, Charge
@@ -92,17 +93,19 @@ def attempts(step: Step, card: Card) -> int:
     return ATTEMPTS if step.checks and card.determinism != "exact" else 1
 
 
-def ask(run: str, step: Step, plan: str, shop: Workshop) -> None:
+def ask(run: str, step: Step, plan: str, behalf: str, shop: Workshop) -> None:
     """Put the question that a step waits for, if it does, before a person; asked once however often it is called."""
     waiting = shop.runs.budgets.question(run, step.id)
     if waiting is None:
         return
     question, reason = waiting
+    policy = shop.policy
     ticket = Ticket(
-        run=run, step=step.id, port=TICKET_PORT, artifact=question, plan=plan or digest(step.document()),
-        policy=shop.policy.digest, reason=reason,
+        kind="budget", run=run, step=step.id, port=TICKET_PORT, artifact="", plan=plan or digest(step.document()),
+        params=question, policy=policy.digest, reason=reason, asked=(policy.asked_when_blocked(),),
+        requested_by=(policy.name_of(behalf),) if behalf else (),
     )  # fmt: skip
-    shop.tickets.open(question, run, step.id, ticket.canonical())
+    Reviews(shop).open(ticket, question=question)
 
 
 def _counted(unit: str, usage: Usage, card: Card) -> float:

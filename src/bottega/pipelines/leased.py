@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -22,10 +22,15 @@ from bottega.storage.workers import BEAT
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
 DELAYS = 5  # times that an engine may ask to come back later
 
-Settle = Callable[[StepResult], StepResult]
+Settle = Callable[[StepResult], Awaitable[StepResult]]
 
 
-async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: result) -> StepResult:
+async def as_made(result: StepResult) -> StepResult:
+    """Nobody has more to say about a result."""
+    return result
+
+
+async def settled(order: Order, shop: Workshop, settle: Settle = as_made) -> StepResult:
     """What comes of a step: made here, taken over from an equal one, or made by another worker meanwhile.
 
     ``settle`` has the last word on what was made, for example that a person must look at it.
@@ -37,7 +42,7 @@ async def settled(order: Order, shop: Workshop, settle: Settle = lambda result: 
     while True:
         found = await obtained(claim, shop, order.cancelled)
         if isinstance(found, StepResult) and found.state == "awaiting_review" and claim.charge is not None:
-            await asyncio.to_thread(ask, order.run_id, order.step, order.plan, shop)
+            await asyncio.to_thread(ask, order.run_id, order.step, order.plan, order.behalf, shop)
         if not isinstance(found, Lease):
             return found or _ended(order, "skipped", "stopped on request")
         result = await _under(found, order, shop, settle)
@@ -112,7 +117,9 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     ended: BaseException | None = None
     try:
         result = lease.before or await make(order, shop, meter)
-        result = settle(result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"}))
+        result = await settle(
+            result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"})
+        )
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)

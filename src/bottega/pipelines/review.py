@@ -1,70 +1,130 @@
-"""Steps that wait for a person, and what the person decided."""
+"""Steps that wait for people, and what the people decided."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, cast
+from typing import TYPE_CHECKING
 
-from bottega.core.errors import NotFound, PolicyDenied
-from bottega.core.plan import Plan, Step
-from bottega.core.run import Made, Run, StepResult
-from bottega.governance.review import Decision, Ticket, approved, decide
-from bottega.pipelines.graph import split
+from bottega.core.artifact import Artifact
+from bottega.core.errors import NotFound, PolicyDenied, Tampered
+from bottega.core.plan import Plan
+from bottega.core.run import Run, StepResult
+from bottega.governance.approval import Asked, folded
+from bottega.governance.review import (
+    Decision,
+    Outcome,
+    Standing,
+    Ticket,
+    admit,
+    approved,
+    decide,
+    given,
+    listed,
+    standing,
+)
+from bottega.pipelines.shown import tickets_for
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.tickets import Opening, Stored, TicketState
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A ticket as stored. ``decision`` is None while it is open."""
+    """A ticket as it stands. Times are RFC 3339 in UTC, "" for none; ``owner`` is "" while nobody has it."""
 
     id: str
-    run_id: str
     ticket: Ticket
-    decision: Decision | None
+    decisions: tuple[Decision, ...]
+    state: TicketState
+    owner: str
+    opened_at: str
+    due_at: str
+    expires_at: str
+    holder: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """The run that it is about."""
+        return self.ticket.run
+
+    @property
+    def standing(self) -> list[Standing]:
+        """How far each thing that it asks for is given."""
+        return standing(self.ticket, self.decisions)
+
+    def overdue(self, now: str) -> bool:
+        """Whether it is open after its time."""
+        return self.state == "open" and "" < self.due_at <= now
 
 
 class Reviews:
-    """Opens tickets for blocked outputs and applies the decisions on them."""
+    """Opens tickets for what is blocked or must be shown, takes decisions on them and applies them."""
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: Workshop, shop_of: Callable[[str], Workshop] | None = None) -> None:
+        """``shop_of`` gives the workshop that opens what is sealed for a holder; without it, this one does."""
         self._shop = shop
+        self._shop_of: Callable[[str], Workshop] = shop_of or (lambda holder: shop)
 
-    def settle(self, run: Run, plan: Plan, result: StepResult) -> StepResult:
-        """What becomes of a step: one that is blocked, or that the policy shows to a person, waits for a decision.
+    def asks(self, run: Run, plan: Plan, result: StepResult) -> bool:
+        """Whether a person must see a result before it may leave."""
+        return bool(tickets_for(run, plan, result, self._shop.policy))
 
-        An approval counts for exactly the bytes, plan, policy and verdicts that were looked at.
+    async def settle(self, run: Run, plan: Plan, result: StepResult) -> StepResult:
+        """What becomes of a step: one that is blocked, or that the policy shows to people, waits for a decision.
+
+        Approvals count for exactly the bytes, parameters, plan, policy and verdicts that were looked at, and only while
+        the ticket has not expired.
+
+        Raises:
+            Tampered: the bytes in the store, or the decisions, are not those that were approved.
         """
-        tickets = self._tickets(run, plan, result)
-        if not tickets:
-            return result
-        known = {waiting.id: waiting for waiting in self.all(run.id)}
-        approvals: list[Decision] = []
-        for ticket in tickets:
-            waiting = known.get(ticket.identity)
-            if waiting is None:
-                self._shop.tickets.open(
-                    ticket.identity, run.id, result.step, ticket.canonical(), holder=run.holder
-                )
-            elif approved(waiting.decision, ticket):
-                approvals.append(cast(Decision, waiting.decision))
-            elif waiting.decision is not None:
-                why = f"rejected by {waiting.decision.who}: {waiting.decision.why}"
-                return result.model_copy(update={"state": "failed", "error": why})
-        if len(approvals) < len(tickets):
-            return result.model_copy(update={"state": "awaiting_review"})
-        who = ", ".join(dict.fromkeys(decision.who for decision in approvals))
-        return result.model_copy(update={"state": "done", "approved_by": who})
+        tickets = tickets_for(run, plan, result, self._shop.policy)
+        return await asyncio.to_thread(self._settled, run, result, tickets) if tickets else result
+
+    def open(self, ticket: Ticket, *, question: str = "", holder: str = "") -> str:
+        """Open a ticket and give its id; the same ticket again changes nothing, unless it has expired.
+
+        A ``question`` about a budget is asked once, whatever runs wait for the answer.
+        """
+        first = min(ticket.asked, key=lambda asked: (asked.due_hours, not asked.escalate_to))
+        expires = [asked.expires_hours for asked in ticket.asked if asked.expires_hours is not None]
+        opening = Opening(
+            ticket=ticket.canonical(),
+            run=ticket.run,
+            step=ticket.step,
+            port=ticket.port,
+            plan=ticket.plan if ticket.kind == "output" else "",
+            kind=ticket.kind,
+            question=question,
+            due_s=max(round(first.due_hours * 3600), 1),
+            expires_s=max(round(min(expires) * 3600), 1) if expires else 0,
+            escalate_to=first.escalate_to,
+            behalf=ticket.requested_by[0] if ticket.requested_by else "",
+            holder=holder,
+        )
+        return self._shop.tickets.open(opening, actor=self._shop.workers.id)
+
+    def queue(self, *, mine: str = "", overdue: bool = False, everything: bool = False) -> list[Waiting]:
+        """Open tickets, the next due first; ``mine`` are those of a person or of their roles.
+
+        ``everything`` gives decided and expired ones as well.
+        """
+        now = self._apply_due()
+        found = [each for each in self.all() if everything or each.state == "open"]
+        if mine:
+            person = self._shop.policy.person(mine)
+            own = {folded(mine), *(person.names if person else ()), *(person.roles if person else ())}
+            found = [each for each in found if {each.owner, folded(each.owner)} & own]
+        if overdue:
+            found = [each for each in found if each.overdue(now)]
+        return sorted(found, key=lambda each: (each.due_at or "~", each.opened_at))
 
     def all(self, run_id: str = "") -> list[Waiting]:
         """Every ticket, or those of one run, oldest first."""
-        return [
-            Waiting(
-                id=row[0],
-                run_id=row[1],
-                ticket=Ticket.model_validate_json(row[2]),
-                decision=Decision.model_validate_json(row[3]) if row[3] else None,
-            )
-            for row in self._shop.tickets.all(run_id)
-        ]
+        return [_waiting(stored) for stored in self._shop.tickets.find(run=run_id)]
 
     def get(self, ticket_id: str) -> Waiting:
         """A ticket by its id or the first characters of it.
@@ -72,73 +132,147 @@ class Reviews:
         Raises:
             NotFound: when none or several fit.
         """
-        fitting = [waiting for waiting in self.all() if waiting.id.startswith(ticket_id)]
-        if len(fitting) != 1 or not ticket_id:
+        self._apply_due()
+        fitting = self._shop.tickets.find(start=ticket_id) if ticket_id else []
+        if len(fitting) != 1:
             found = "no" if not fitting else "more than one"
             raise NotFound(
                 f"{found} review starts with '{ticket_id}'", remedy="`bottega review list` shows them"
             )
-        return fitting[0]
+        return _waiting(fitting[0])
+
+    def claim(self, ticket_id: str, who: str, *, take_over: bool = False) -> Waiting:
+        """Note who takes a ticket on. It binds nobody: others may still decide.
+
+        Raises:
+            NotFound: no such open ticket.
+            PolicyDenied: the policy does not list this person, or somebody else has it and ``take_over`` is not given.
+        """
+        person = listed(self._shop.policy, who)
+
+        def may(stored: Stored) -> None:
+            free = not stored.owner or person.called(stored.owner) or stored.owner in person.roles
+            if not free and not take_over:
+                raise PolicyDenied(
+                    f"{stored.owner} has it",
+                    where=f"review '{stored.id[:12]}'",
+                    remedy="take it over with --take-over",
+                )
+
+        return _waiting(self._shop.tickets.claim(self.get(ticket_id).id, person.name, may=may))
+
+    def draft(self, ticket_id: str, outcome: Outcome, who: str, why: str = "") -> Decision:
+        """A decision as it would be taken, for its person to sign.
+
+        Raises:
+            NotFound, InvalidValue, PolicyDenied: as `decide` says.
+        """
+        at = datetime.fromisoformat(self._shop.now())
+        return decide(self.get(ticket_id).ticket, outcome, who, why, policy=self._shop.policy, at=at)
+
+    def take(self, decision: Decision) -> Waiting:
+        """Take a decision and give its ticket as it then stands; durable and in the journal when this returns.
+
+        When it leaves no open ticket of its run, the run is there for a worker to go on with.
+
+        Raises:
+            NotFound: no such open ticket.
+            PolicyDenied: the person may not decide on it.
+            Tampered: the file is not the one that was to be looked at any more, or the signature does not match.
+        """
+        asked = self.get(decision.ticket)
+        ticket = asked.ticket
+        if decision.outcome == "approve" and ticket.artifact:
+            self._shop_of(asked.holder).artifacts.checked(
+                Artifact(sha256=ticket.artifact, media_type="", size=0)
+            )
+
+        def rule(stored: Stored) -> bool:
+            waiting = _waiting(stored)
+            admit(decision, waiting.ticket, waiting.decisions, self._shop.policy)
+            return given(waiting.ticket, [*waiting.decisions, decision])
+
+        stored = self._shop.tickets.decide(
+            decision.ticket, decision.outcome, decision.who, decision.canonical(), decision.why, rule=rule
+        )
+        return _waiting(stored)
 
     def decide(
-        self, ticket_id: str, outcome: Literal["approve", "reject"], who: str, why: str = ""
-    ) -> tuple[Waiting, Decision]:
-        """Take a decision, once; durable and in the record when this returns.
+        self,
+        ticket_id: str,
+        outcome: Outcome,
+        who: str,
+        why: str = "",
+        *,
+        key: "Ed25519PrivateKey | None" = None,
+    ) -> Waiting:
+        """Draft a decision, sign it if a key is given, and take it.
 
         Raises:
             NotFound: no such open ticket.
             InvalidValue: nobody named, or a rejection without a reason.
-            PolicyDenied: it was opened under another policy, for which a decision here would not count.
+            PolicyDenied: this person may not decide on it, or must sign; or it was opened under another policy.
+            Tampered: the file was changed, or the signature is not the person's.
         """
-        waiting = self.get(ticket_id)
-        if waiting.ticket.policy != self._shop.policy.digest:
-            raise PolicyDenied(
-                f"it was opened under another policy than '{self._shop.policy.name}'",
-                where=f"review '{waiting.id[:12]}'",
-                remedy="give the policy of its run with --policy, or run the plan again",
-            )
-        decision = decide(waiting.ticket, outcome, who, why, at=datetime.fromisoformat(self._shop.now()))
-        self._shop.tickets.decide(waiting.id, outcome, decision.who, decision.canonical())
-        return waiting, decision
+        decision = self.draft(ticket_id, outcome, who, why)
+        return self.take(decision.signed(key) if key else decision)
 
-    def wanted(self, plan: Plan, step: Step) -> bool:
-        """Whether the policy asks for a person on an output of this step."""
-        return any(
-            split(item.output)[0] == step.id
-            and any(
-                self._shop.policy.review_for(media_type, item.kind, step.engine, item.language)
-                for port in self._shop.card(step.engine).outputs
-                for media_type in port.media_types
-            )
-            for item in plan.deliverables
-        )
-
-    def _tickets(self, run: Run, plan: Plan, result: StepResult) -> list[Ticket]:
-        found: list[Ticket] = []
+    def _settled(self, run: Run, result: StepResult, tickets: Sequence[Ticket]) -> StepResult:
+        self._apply_due()
+        latest = {_first(waiting.ticket).identity: waiting for waiting in self.all(run.id)}
+        names: list[str] = []
+        waits = False
+        for ticket in tickets:
+            known = latest.get(ticket.identity) or latest.get(_of_first_release(ticket).identity)
+            if known is None or known.state == "expired":
+                self.open(ticket, holder=run.holder)
+                waits = True
+            elif known.state == "rejected":
+                said = known.decisions[-1]
+                return result.model_copy(
+                    update={"state": "failed", "error": f"rejected by {said.who}: {said.why}"}
+                )
+            elif known.state == "open":
+                waits = True
+            elif approved(known.ticket, known.decisions, self._shop.policy):
+                names += [decision.who for decision in known.decisions]
+            else:
+                raise Tampered(
+                    "its decisions do not add up to the approval that is noted",
+                    where=f"review '{known.id[:12]}'",
+                    remedy="check the record with `bottega audit verify`",
+                )
+        if waits:
+            return result.model_copy(update={"state": "awaiting_review"})
         for made in result.outputs:
-            blocking = [verdict.reason for verdict in made.verdicts if verdict.outcome == "block"]
-            reason = "; ".join(blocking) or self._asked_by_policy(plan, result.step, made)
-            if reason:
-                ticket = Ticket(
-                    run=run.id,
-                    step=result.step,
-                    port=made.port,
-                    artifact=made.artifact.sha256,
-                    plan=run.plan,
-                    policy=self._shop.policy.digest,
-                    reason=reason,
-                    verdicts=made.verdicts,
-                )
-                found.append(ticket)
-        return found
+            self._shop.artifacts.checked(made.artifact)
+        return result.model_copy(update={"state": "done", "approved_by": ", ".join(dict.fromkeys(names))})
 
-    def _asked_by_policy(self, plan: Plan, step_id: str, made: Made) -> str:
-        engine = plan.step(step_id).engine
-        for item in plan.deliverables:
-            if item.output == f"{step_id}.{made.port}":
-                rule = self._shop.policy.review_for(
-                    made.artifact.media_type, item.kind, engine, item.language
-                )
-                if rule:
-                    return f"the policy's rule '{rule}' asks for a person"
-        return ""
+    def _apply_due(self) -> str:
+        now = self._shop.now()
+        self._shop.tickets.due(now)
+        return now
+
+
+def _waiting(stored: Stored) -> Waiting:
+    return Waiting(
+        id=stored.id,
+        ticket=Ticket.model_validate_json(stored.ticket),
+        decisions=tuple(Decision.model_validate_json(each) for each in stored.decisions),
+        state=stored.state,
+        owner=stored.owner,
+        opened_at=stored.opened_at,
+        due_at=stored.due_at,
+        expires_at=stored.expires_at,
+        holder=stored.holder,
+    )
+
+
+def _of_first_release(ticket: Ticket) -> Ticket:
+    """The ticket as the first release wrote it, for a policy that says nothing of roles, numbers or people."""
+    return ticket.model_copy(update={"params": "", "asked": (Asked(),), "requested_by": ()})
+
+
+def _first(ticket: Ticket) -> Ticket:
+    """The same ticket before any like it had expired."""
+    return ticket.model_copy(update={"serial": 0})

@@ -148,8 +148,8 @@ class Runner:
         self.watch(Event("ended", step.id, result=result))
         return result
 
-    def _settle(self, result: StepResult) -> StepResult:
-        return Reviews(self.shop).settle(self.run, self.plan, result)
+    async def _settle(self, result: StepResult) -> StepResult:
+        return await Reviews(self.shop).settle(self.run, self.plan, result)
 
     def _order(self, step: Step) -> Order:
         brief = self.plan.brief
@@ -165,7 +165,7 @@ class Runner:
             plan=self.run.plan,
             round=self.run.round,
             reuse=self.run.reuse,
-            shown=Reviews(self.shop).wanted(self.plan, step),
+            shown=lambda result: Reviews(self.shop).asks(self.run, self.plan, result),
             behalf=self.run.requested_by,
             holder=self.run.holder,
             goal=brief.goal,

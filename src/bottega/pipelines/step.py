@@ -42,7 +42,7 @@ class Order:
     plan: str = ""
     round: int = 0
     reuse: bool = True
-    shown: bool = False  # a person must see what it makes
+    shown: Callable[[StepResult], bool] = lambda result: result.blocked  # whether a person must see it
     behalf: str = ""
     holder: str = ""
     goal: str = ""

@@ -397,7 +397,7 @@ class Bottega:
 
     def reviews(self) -> "Reviews":
         """What waits for a person."""
-        return Reviews(self.shop)
+        return Reviews(self.shop, self.shop_of)
 
     def budgets(self) -> Ledger:
         """Accounts that pay: limits, and what was spent."""
@@ -427,6 +427,8 @@ class Bottega:
         authority = self._authority()
         cards = [self.shop.card(engine) for engine in dict.fromkeys(step.engine for step in plan.steps)]
         provenances = {item.output: self._provenance(plan, run, results, item.output) for item in ready}
+        for provenance in provenances.values():
+            shop.artifacts.checked(provenance.artifact)  # nothing is signed that is not what was checked
         delivery = deliver(
             out=out,
             plan=plan,

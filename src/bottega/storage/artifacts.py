@@ -134,6 +134,24 @@ class ArtifactStore:
         with self._named(artifact.sha256), self.bytes_of(artifact.sha256) as path:
             _check(path, artifact.sha256, self.objects.where)
 
+    def checked(self, artifact: Artifact) -> Path:
+        """As `locate`, for bytes that are about to be approved or signed: store and copy are hashed again.
+
+        A copy that was changed is made again from the store.
+
+        Raises:
+            NotFound, Tampered: as `verify` does.
+        """
+        self.verify(artifact)
+        path = self.locate(artifact)
+        if path != self.objects.local(artifact.sha256):
+            try:
+                _check(path, artifact.sha256, str(self.cache.folder))
+            except Tampered:
+                self.cache.drop(artifact.sha256)
+                return self.locate(artifact)
+        return path
+
     def delete(self, sha256: str) -> bool:
         """Remove an artifact from store and cache; returns whether it was in the store."""
         deleted = self.objects.delete(sha256)

@@ -37,7 +37,7 @@ class Charge:
 
 
 class Refusal(NamedTuple):
-    """Why a charge does not fit. ``question`` is the id of the ticket whose approval lets it through."""
+    """Why a charge does not fit. ``question`` is what a ticket asks whose approval lets it through."""
 
     question: str
     reason: str
@@ -233,15 +233,14 @@ class Budgets:
 
     def _answered(self, transaction: Transaction, refusal: Refusal) -> Refusal | str:
         row = transaction.execute(
-            "SELECT t.state, d.who FROM tickets t LEFT JOIN decisions d ON d.ticket_id = t.id WHERE t.id = ? "
-            "ORDER BY d.n DESC LIMIT 1",
+            "SELECT t.id, t.state, d.who FROM tickets t JOIN decisions d ON d.ticket_id = t.id WHERE t.question = ? "
+            "AND t.state IN ('approved', 'rejected') ORDER BY d.n DESC LIMIT 1",
             (refusal.question,),
         ).fetchone()
-        if row is None or row[0] not in ("approved", "rejected"):
+        if row is None:
             return refusal
-        return (
-            refusal.question if row[0] == "approved" else refusal._replace(rejected_by=row[1] or "a person")
-        )
+        ticket, state, who = row
+        return ticket if state == "approved" else refusal._replace(rejected_by=who.removeprefix("person:"))
 
     def _append(self, transaction: Transaction, act: Act, account: str, **more: Any) -> None:
         self._journal.append(transaction, act, f"account/{account}", **more)

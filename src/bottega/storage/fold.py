@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from bottega.core.entry import Act
-from bottega.storage import accounts, tickets
+from bottega.storage import accounts, ticket_rules
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Line
 
@@ -51,12 +51,14 @@ def _submitted(transaction: Transaction, line: Line) -> None:
     run, detail = run_of(line.subject), line.detail
     transaction.execute(
         "INSERT INTO runs (id, n, round, state, brief, plan, out, created_at, finished_at, reason, error, requested_by, "
-        "holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, 0) "
-        "ON CONFLICT (id) DO UPDATE SET state = 'planned', plan = excluded.plan, out = excluded.out, "
+        "planned_by, holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?, 0) "
+        "ON CONFLICT (id) DO UPDATE SET state = 'planned', "
+        "planned_by = CASE WHEN runs.plan = excluded.plan THEN runs.planned_by ELSE excluded.planned_by END, "
+        "plan = excluded.plan, out = excluded.out, "
         "reuse = excluded.reuse, stop_asked = 0",
         (
             run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
-            line.at, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
+            line.at, line.actor, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
         ),
     )  # fmt: skip
     _refer(transaction, run, detail.get("files", ()), line.holder)
@@ -65,9 +67,9 @@ def _submitted(transaction: Transaction, line: Line) -> None:
 def _begun(transaction: Transaction, line: Line) -> None:
     run, detail = run_of(line.subject), line.detail
     transaction.execute(
-        "UPDATE runs SET round = ?, state = 'running', plan = ?, out = ?, finished_at = '', reason = '', error = '', "
-        "stop_asked = 0 WHERE id = ?",
-        (line.n, detail.get("plan", ""), detail.get("out", ""), run),
+        "UPDATE runs SET round = ?, state = 'running', planned_by = CASE WHEN plan = ? THEN planned_by ELSE ? END, "
+        "plan = ?, out = ?, finished_at = '', reason = '', error = '', stop_asked = 0 WHERE id = ?",
+        (line.n, detail.get("plan", ""), line.actor, detail.get("plan", ""), detail.get("out", ""), run),
     )
     _refer(transaction, run, detail.get("files", ()), line.holder)
     if detail.get("release_parked"):
@@ -90,6 +92,7 @@ def _ended(transaction: Transaction, line: Line) -> None:
         ),
     )
     if line.act is Act.RUN_WAITING:
+        ticket_rules.go_on(transaction, run_of(line.subject))  # all may have been decided while it still ran
         accounts.go_on(transaction, run_of(line.subject))
 
 
@@ -143,8 +146,8 @@ def _died(transaction: Transaction, line: Line) -> None:
 
 def _die(transaction: Transaction, run: str, step: str, line: Line) -> None:
     transaction.execute(
-        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at, holder) "
-        "VALUES (?, ?, -1, 'waiting', ?, '', '', 1, 0, '', ?) "
+        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, -1, 'waiting', ?, '', '', '', 1, 0, '', ?) "
         "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, key = excluded.key, "
         "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + 1 ELSE 1 END",
         (run, step, line.detail.get("key", ""), line.holder),
@@ -157,17 +160,20 @@ def _settled(transaction: Transaction, line: Line) -> None:
     detail, state = line.detail, STEP_STATES[line.act]
     _release(transaction, line)
     transaction.execute(
-        "INSERT INTO steps (run_id, step_id, round, state, key, result, error, deaths, delays, wake_at, holder) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
-        "state = excluded.state, key = excluded.key, result = excluded.result, error = excluded.error, "
+        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
+        "state = excluded.state, key = excluded.key, checks = excluded.checks, result = excluded.result, error = excluded.error, "
         "delays = excluded.delays, wake_at = excluded.wake_at"
         + (", deaths = 0" if state in ("done", "reused") else ""),
         (
-            run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("result", ""),
-            detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""), line.holder,
+            run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("checks", ""),
+            detail.get("result", ""), detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""),
+            line.holder,
         ),
     )  # fmt: skip
     _refer(transaction, run, [made["sha256"] for made in detail.get("outputs", ())], line.holder)
+    if detail.get("approved_by"):
+        ticket_rules.applied(transaction, run, step)
     if line.act is Act.STEP_FINISHED:
         transaction.execute(
             "INSERT INTO results (key, checks, run_id, n, reusable, result, holder) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -193,8 +199,9 @@ def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ..
 
 
 def _decided(transaction: Transaction, line: Line) -> None:
-    tickets.RULES[line.act](transaction, line)
-    accounts.answered(transaction, "question = ?", line.subject.split("/")[1])
+    ticket_rules.RULES[line.act](transaction, line)
+    if question := ticket_rules.question(transaction, line):
+        accounts.answered(transaction, "question = ?", question)
 
 
 def _called(transaction: Transaction, line: Line) -> None:
@@ -214,7 +221,7 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.STEP_LOST: _lost,
     Act.STEP_DIED: _died,
     Act.CALL_ACCEPTED: _called,
-    **tickets.RULES,
+    **ticket_rules.RULES,
     Act.TICKET_APPROVED: _decided,
     Act.TICKET_REJECTED: _decided,
     **accounts.RULES,

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import StorageFailed
 from bottega.core.plan import Plan
@@ -93,12 +94,13 @@ def _run(transaction: Transaction, journal: Journal, contents: Contents, run: Ru
     about = {"plan": run.plan, "brief": run.brief, "out": run.out, "files": [s.sha256 for s in plan.sources]}
     journal.append(transaction, Act.RUN_SUBMITTED, subject, actor=ACTOR, detail=about)
     begun = journal.append(transaction, Act.RUN_BEGUN, subject, actor=ACTOR, detail=about)
+    checks = {step.id: digest(step.checks) for step in plan.steps}
     for result in run.results:
         if result.state == "awaiting_review":
-            digest = contents.keep(transaction, result.canonical())
+            kept = contents.keep(transaction, result.canonical())
             journal.append(
                 transaction, Act.STEP_WAITING, f"{subject}/step/{result.step}", actor=ACTOR,
-                detail={**ended_detail(result), "round": begun, "result": digest},
+                detail={**ended_detail(result), "round": begun, "result": kept, "checks": checks.get(result.step, "")},
             )  # fmt: skip
     if run.state in ENDED_BY:
         journal.append(
@@ -114,20 +116,18 @@ def _result(
     transaction: Transaction, journal: Journal, contents: Contents, run_id: str, checks: str, reusable: bool,
     result: StepResult,
 ) -> None:  # fmt: skip
-    digest = contents.keep(transaction, result.canonical())
+    kept = contents.keep(transaction, result.canonical())
     journal.append(
         transaction, Act.STEP_FINISHED, f"run/{run_id}/step/{result.step}", actor=ACTOR,
-        detail={**ended_detail(result), "round": -1, "result": digest, "checks": checks, "reusable": reusable},
+        detail={**ended_detail(result), "round": -1, "result": kept, "checks": checks, "reusable": reusable},
     )  # fmt: skip
 
 
 def _ticket(transaction: Transaction, journal: Journal, contents: Contents, row: tuple[Any, ...]) -> None:
     ticket_id, run_id, ticket, decision = row
-    digest = contents.keep(transaction, ticket.encode())
-    journal.append(
-        transaction, Act.TICKET_OPENED, f"ticket/{ticket_id}", actor=ACTOR,
-        detail={"run": run_id, "step": json.loads(ticket)["step"], "ticket": digest},
-    )  # fmt: skip
+    kept, facts = contents.keep(transaction, ticket.encode()), json.loads(ticket)
+    about = {"run": run_id, "ticket": kept, **{name: facts[name] for name in ("step", "port", "plan")}}
+    journal.append(transaction, Act.TICKET_OPENED, f"ticket/{ticket_id}", actor=ACTOR, detail=about)
     if decision:
         said = json.loads(decision)
         act = Act.TICKET_APPROVED if said["outcome"] == "approve" else Act.TICKET_REJECTED

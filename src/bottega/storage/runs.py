@@ -1,7 +1,7 @@
 """Runs and their steps: leased, fenced, finished once. Every change is an entry of the journal."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,9 +27,10 @@ ENDED_BY = {state: act for act, state in ENDED.items()}
 class Claim:
     """A wish to run one step, or to learn that it need not run.
 
-    ``shown`` says that a person must see what it makes: a finished result is then given along with a lease, to be
-    settled, in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts; ``here_at_once`` how many local
-    steps run on this host. ``charge`` is reserved from its budgets in the same transaction.
+    ``shown`` says whether a person must see a result: a finished one is then given along with a lease, to be settled,
+    in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts;
+    ``here_at_once`` how many local steps run on this host. ``charge`` is reserved from its budgets in the same
+    transaction.
     """
 
     run: str
@@ -40,7 +41,7 @@ class Claim:
     engine: str
     local: bool = True
     reuse: bool = True
-    shown: bool = False
+    shown: "Callable[[StepResult], bool]" = lambda result: result.blocked
     at_once: int = 1
     here_at_once: int = 1
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -175,23 +176,23 @@ class RunStore:
         def work(transaction: Transaction) -> Lease | StepResult | Busy:
             subject = f"run/{claim.run}/step/{claim.step}"
             row = transaction.execute(
-                "SELECT round, state, key, result, error, deaths, delays, wake_at FROM steps WHERE run_id = ? AND step_id = ?",
+                "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
                 (claim.run, claim.step),
             ).fetchone()
             deaths, delays, before = 0, 0, None
             if row is not None and row[2] in ("", claim.key):
-                round_, state, key, digest, error, deaths, delays, wake_at = row
+                round_, state, key, digest, error, deaths, delays, wake_at, checks = row
                 body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
                 if state == "delayed" and wake_at > self._journal.now():
                     return Busy(error, until=wake_at)
                 if round_ == claim.round and state != "delayed":
                     return _step_result(claim.step, state, key, error, body)
                 delays = delays if round_ == claim.round else 0
-                if state == "awaiting_review" and body is not None:
+                if state == "awaiting_review" and body is not None and checks == claim.checks:
                     before = _step_result(claim.step, state, key, error, body)
             if found := self._finished(transaction, claim):
                 n, digest, result = found
-                if not claim.shown and not result.blocked:
+                if not claim.shown(result):
                     return self._reuse(transaction, claim, n, digest, result, worker)
                 before = result
             others: list[Sequence[Any]] = []
@@ -540,7 +541,7 @@ _ACTS: dict[StepState, Act] = {
     "stopped": Act.STEP_STOPPED,
     "delayed": Act.STEP_DELAYED,
 }
-_COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, holder, reuse, charge"
+_COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
 
 
 def _run(row: Sequence[Any]) -> Run:
@@ -555,7 +556,7 @@ def _step_result(step: str, state: Any, key: str, error: str, body: bytes | None
     result = StepResult.model_validate_json(body)
     changed: JsonObject = {"step": step, "state": state}
     if state == "reused":
-        changed |= {"seconds": 0.0, "cost": 0.0}
+        changed |= {"seconds": 0.0, "cost": 0.0, "approved_by": ""}  # an approval is for one run
     return result.model_copy(update=changed)
 
 

@@ -18,12 +18,12 @@ FOLDED = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, n {integer} NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, brief TEXT NOT NULL,
     plan TEXT NOT NULL, out TEXT NOT NULL, created_at TEXT NOT NULL, finished_at TEXT NOT NULL, reason TEXT NOT NULL,
-    error TEXT NOT NULL, requested_by TEXT NOT NULL, holder TEXT NOT NULL, reuse {integer} NOT NULL,
-    charge TEXT NOT NULL, stop_asked {integer} NOT NULL
+    error TEXT NOT NULL, requested_by TEXT NOT NULL, planned_by TEXT NOT NULL, holder TEXT NOT NULL,
+    reuse {integer} NOT NULL, charge TEXT NOT NULL, stop_asked {integer} NOT NULL
 ) {strict};
 CREATE TABLE steps (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
-    result TEXT NOT NULL, error TEXT NOT NULL, deaths {integer} NOT NULL, delays {integer} NOT NULL,
+    checks TEXT NOT NULL, result TEXT NOT NULL, error TEXT NOT NULL, deaths {integer} NOT NULL, delays {integer} NOT NULL,
     wake_at TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
 ) {keyed};
 CREATE TABLE leases (
@@ -38,8 +38,10 @@ CREATE TABLE refs (
     sha256 TEXT NOT NULL, run_id TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (sha256, run_id)
 ) {keyed};
 CREATE TABLE tickets (
-    id TEXT PRIMARY KEY, n {integer} NOT NULL, run_id TEXT NOT NULL, step_id TEXT NOT NULL, ticket TEXT NOT NULL,
-    state TEXT NOT NULL, owner TEXT NOT NULL, due_at TEXT NOT NULL, expires_at TEXT NOT NULL, holder TEXT NOT NULL
+    id TEXT PRIMARY KEY, n {integer} NOT NULL, kind TEXT NOT NULL, run_id TEXT NOT NULL, step_id TEXT NOT NULL,
+    port TEXT NOT NULL, plan TEXT NOT NULL, question TEXT NOT NULL, ticket TEXT NOT NULL, state TEXT NOT NULL, owner TEXT NOT NULL,
+    opened_at TEXT NOT NULL, due_s {integer} NOT NULL, due_at TEXT NOT NULL, expires_s {integer} NOT NULL,
+    expires_at TEXT NOT NULL, escalate_to TEXT NOT NULL, escalated {integer} NOT NULL, holder TEXT NOT NULL
 ) {strict};
 CREATE INDEX tickets_run ON tickets (run_id, n);
 CREATE TABLE decisions (

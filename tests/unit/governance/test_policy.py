@@ -65,9 +65,65 @@ def test_a_person_is_asked_where_a_rule_says_so(tmp_path: Path) -> None:
         '[[rules]]\nname = "french"\nmedia_types = ["text/*"]\nlanguages = ["fr"]\nreview = true\n',
     )
     policy = Policy.load(path)
-    assert policy.review_for("text/plain", "page", "compose", "fr") == "french"
-    assert policy.review_for("text/plain", "page", "compose", "en") == ""
+    (asked,) = policy.asked("text/plain", "page", "compose", "fr")
+    assert (asked.rule, asked.approvals, asked.roles) == ("french", 1, ())
+    assert policy.asked("text/plain", "page", "compose", "en") == ()
     assert policy.digest != Policy.load().digest
+
+
+PEOPLE = (
+    '[[people]]\nname = "Ada"\nroles = ["legal"]\nlogins = ["ada"]\n'
+    '[[people]]\nname = "Bo"\nroles = ["brand"]\n'
+)
+
+
+def rule(review: str, name: str = "a") -> str:
+    return f'[[rules]]\nname = "{name}"\nmedia_types = ["*"]\nreview = {review}\n'
+
+
+def test_a_rule_may_say_how_many_who_and_by_when(tmp_path: Path) -> None:
+    text = HEAD + PEOPLE + "[review]\napprovals = 2\ndue_hours = 4\n"
+    table = '{ roles = ["legal", "brand"], due_hours = 24, expires_hours = 72, escalate_to = "legal" }'
+    policy = Policy.load(written(tmp_path, text + rule("true") + rule(table, "b") + rule("false", "c")))
+    first, second = policy.asked("text/plain", "page", "compose", "fr")
+    assert (first.rule, first.approvals, first.due_hours, first.expires_hours) == ("a", 2, 4, None)
+    assert (second.rule, second.approvals, second.expires_hours) == ("b", 1, 72)
+    assert (second.roles, second.escalate_to, second.self_approval) == (("legal", "brand"), "legal", False)
+    assert policy.asked_when_blocked().approvals == 2
+    assert Policy.model_validate(policy.document()) == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            rule('{ roles = ["legal"] }'),
+            r"line 6, rules\[0\]\.review: it asks for roles, and the policy lists no people",
+        ),
+        ('[review]\nroles = ["legal"]\n', r"line 3, review: it asks for roles"),
+        (PEOPLE + rule('{ roles = ["press"] }'), "nobody has the role 'press'"),
+        (PEOPLE + rule("{ approvals = 3 }"), "3 approvals, and 2 of the people may give one"),
+        (PEOPLE + rule('{ approvals = 2, roles = ["legal"] }'), "2 approvals, and 1 of the people"),
+        (PEOPLE + rule('{ escalate_to = "Eve" }'), "'Eve' is neither a person nor a role"),
+        (PEOPLE + '[[people]]\nname = "ADA"\n', "two people are called 'ada'"),
+        (PEOPLE + '[[people]]\nname = "Cy"\nkey = "c2hvcnQ="\n', r"people\[2\]\.key.*32 bytes"),
+        (PEOPLE + '[[people]]\nname = "Cy"\nkey = "?"\n', "not base64"),
+        (rule("{ approvals = 0 }"), r"line 6, rules\[0\]\.review\.approvals"),
+        (rule("{ aprovals = 2 }"), r"line 6.*unknown key 'aprovals'"),
+    ],
+)
+def test_a_review_that_nobody_could_give_is_named_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    checks = '[[rules]]\nname = "z"\nmedia_types = ["*"]\n[rules.checks]\nlength = {}\n'
+    with pytest.raises(InvalidValue, match=message):
+        Policy.load(written(tmp_path, HEAD + text + checks))
+
+
+def test_without_people_a_name_is_taken_on_trust_and_has_no_role() -> None:
+    person = Policy.load().person("user:ada")
+    assert person is not None
+    assert (person.name, person.roles) == ("ada", ())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.unit.pipelines.conftest import echo, plan_of
 
 from bottega.bootstrap import now
 from bottega.core.entry import Act
-from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidBrief
+from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidBrief, PolicyDenied
 from bottega.core.plan import Plan
 from bottega.core.request import Usage
 from bottega.core.run import Run
@@ -146,6 +146,17 @@ async def test_a_person_may_say_no(work: Work, shop: Workshop) -> None:
     assert run.reason.endswith("Ada said no")
     limit(shop, 1000)
     assert (await work(plan)).state == "released"
+
+
+async def test_who_asked_for_the_run_may_not_allow_it_more(work: Work, shop: Workshop) -> None:
+    limit(shop, 1)
+    await work(plan_of(echo("a")))
+    (asked,) = Reviews(shop).queue()
+    assert (asked.ticket.kind, asked.ticket.artifact) == ("budget", "")
+    with pytest.raises(PolicyDenied, match="asked for this run"):
+        Reviews(shop).decide(asked.id, "approve", "Test")
+    limit(shop, 1000)
+    assert Reviews(shop).queue() == []  # nobody waits for the answer any more
 
 
 async def test_near_a_limit_one_question_is_asked_for_all(work: Work, shop: Workshop) -> None:

@@ -85,7 +85,7 @@ async def test_a_blocked_step_waits_for_a_person_and_approval_lets_exactly_it_le
     run = await runner(plan).work()
     assert run.state == "awaiting_review"
     (waiting,) = Reviews(shop).all()
-    assert waiting.decision is None
+    assert waiting.decisions == ()
     Reviews(shop).decide(waiting.id[:8], "approve", "Ada")
     run = await runner(plan).work()
     assert run.state == "released"

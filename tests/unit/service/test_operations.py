@@ -12,9 +12,17 @@ from tests.unit.pipelines.conftest import echo, plan_of
 from bottega.bootstrap import build
 from bottega.core.brief import Brief, Constraints, Wanted
 from bottega.core.entry import Act
-from bottega.core.errors import BudgetExceeded, InvalidPlan, InvalidValue, NotFound, UnreadableSource
+from bottega.core.errors import (
+    BudgetExceeded,
+    InvalidPlan,
+    InvalidValue,
+    NotFound,
+    Tampered,
+    UnreadableSource,
+)
 from bottega.core.plan import Plan
 from bottega.pipelines.intent import Intent
+from bottega.pipelines.runner import Event
 from bottega.service import Bottega, operations
 from bottega.settings import Settings
 
@@ -79,6 +87,32 @@ async def test_a_plan_is_made_delivered_and_verified(service: Bottega, tmp_path:
     assert (found.provenance.run_id, found.provenance.step, found.provenance.engine) == ("mine", "b", "echo")
     assert [parent.ingredient.name for parent in found.parents] == ["a.text"]
     assert Act.FILE_DELIVERED in [entry.act for entry in service.shop.journal.about("run/mine")]
+
+
+def change_in_store(service: Bottega, sha256: str) -> None:
+    query = "UPDATE small SET body = ? WHERE name = ?"
+    assert service.state.database.write(lambda t: t.execute(query, (b"one tWo", sha256)).rowcount) == 1
+
+
+async def test_what_is_changed_after_its_checks_is_not_signed(service: Bottega, tmp_path: Path) -> None:
+    def change(event: Event) -> None:
+        if event.what == "ended" and event.result is not None:
+            change_in_store(service, event.result.outputs[0].artifact.sha256)
+
+    with pytest.raises(Tampered, match="now hashes to"):
+        await service.make(plan_of(echo("a", "one two")), tmp_path / "out", watch=change)
+    assert not (tmp_path / "out").exists()
+
+
+async def test_a_copy_that_was_changed_is_not_what_is_signed(service: Bottega, tmp_path: Path) -> None:
+    def change(event: Event) -> None:
+        if event.what == "ended" and event.result is not None:
+            path = service.shop.artifacts.locate(event.result.outputs[0].artifact)
+            path.chmod(0o644)
+            path.write_text("one tWo")
+
+    await service.make(plan_of(echo("a", "one two")), tmp_path / "out", watch=change)
+    assert (tmp_path / "out" / "text.txt").read_text() == "one two"
 
 
 async def test_without_a_folder_nothing_is_delivered(service: Bottega, tmp_path: Path) -> None:
