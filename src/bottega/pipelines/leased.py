@@ -11,7 +11,7 @@ from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineDied, EngineFailed, LeaseLost
 from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
-from bottega.governance.redaction import masked, recorded
+from bottega.governance.redaction import recorded, told
 from bottega.pipelines.charges import Meter, ask, charge_for
 from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
@@ -148,7 +148,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
-            await _through(shop.runs.died(lease, _evidence(death), worker=worker, used=used))
+            await _through(shop.runs.died(lease, _evidence(death, order, shop), worker=worker, used=used))
         return None
     except asyncio.CancelledError as stop:
         stopped = _ended(order, "stopped", "stopped with its run")
@@ -176,6 +176,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = _ended(order, "failed", str(failure))
     if ended is not None:
         result = result.model_copy(update={"cost": meter.cost})
+    result = result.model_copy(update={"error": told(result.error, order.step.params, shop.policy.record)})
     try:
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
@@ -199,8 +200,9 @@ def _ended(order: Order, state: str, error: str) -> StepResult:
     )
 
 
-def _evidence(death: EngineDied) -> JsonObject:
-    return {"ended": death.ended, "stderr": masked(death.stderr), "used": dict(death.used)}
+def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:
+    stderr = told(death.stderr, order.step.params, shop.policy.record)
+    return {"ended": death.ended, "stderr": stderr, "used": dict(death.used)}
 
 
 def _after(now: str, seconds: float) -> str:

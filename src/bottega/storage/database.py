@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from bottega.core.errors import StorageFailed
+from bottega.core.errors import InvalidValue, StorageFailed
 from bottega.storage.wakes import Wakes
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Cursor(Protocol):
 class Transaction(Protocol):
     """One atomic change. Statements use ``?`` for values on every database."""
 
-    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
+    def execute(self, query: str, values: Sequence[object] = (), /) -> Cursor:
         """Run one statement."""
         ...
 
@@ -224,6 +225,18 @@ class Database(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Close connections."""
+
+    def purge(self) -> bool:
+        """Take what was deleted out of the database's files; False when something of it may still lie there."""
+        return False
+
+    def copy_to(self, path: Path) -> None:
+        """Write the database as it is now into a new file, while others work on.
+
+        Raises:
+            InvalidValue: this database has tools of its own for that.
+        """
+        raise InvalidValue("this database is backed up by its own tools", remedy="use pg_dump")
 
     def _ring(self) -> None:
         """Wake those who wait for a change, in this process and in others."""

@@ -78,8 +78,9 @@ def _from_first(transaction: Transaction, journal: Journal, contents: Contents) 
     ).fetchall():
         _ticket(transaction, journal, contents, row)
     transaction.execute(
-        "INSERT INTO documents (source, name, converter, document) "
-        "SELECT source, name, converter, document FROM first_documents"
+        "INSERT INTO documents (source, name, converter, holder, document, at) "
+        "SELECT source, name, converter, '', document, ? FROM first_documents",
+        (journal.now(),),
     )
     for table in FIRST[:-1]:
         transaction.execute(f"DROP TABLE first_{table}")

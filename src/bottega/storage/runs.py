@@ -107,7 +107,9 @@ class RunStore:
         text = plan.canonical()
 
         def work(transaction: Transaction) -> int:
-            known = transaction.execute("SELECT brief, charge FROM runs WHERE id = ?", (run.id,)).fetchone()
+            known = transaction.execute(
+                "SELECT brief, charge, holder FROM runs WHERE id = ?", (run.id,)
+            ).fetchone()
             if known is not None and known[0] != run.brief:
                 raise InvalidBrief(
                     f"run '{run.id}' was made for another brief",
@@ -119,6 +121,12 @@ class RunStore:
                     f"run '{run.id}' is charged to {', '.join(json.loads(known[1])) or 'nobody'}",
                     where="charge",
                     remedy="go on without naming accounts, or choose another run id",
+                )
+            if known is not None and known[2] != run.holder:
+                raise InvalidBrief(
+                    f"run '{run.id}' is about another data subject, or about none",
+                    where="data-subject",
+                    remedy="name the same data subject, or choose another run id",
                 )
             self._contents.keep(transaction, text, holder=run.holder)
             about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
@@ -410,25 +418,29 @@ class RunStore:
 
         return self._database.write(work, durable=True)
 
-    def keep_document(self, source: str, name: str, converter: str, document: str) -> None:
+    def keep_document(
+        self, source: str, name: str, converter: str, document: str, *, holder: str = ""
+    ) -> None:
         """Remember the converted form of a source: work saved, not truth."""
         self._database.write(
             lambda transaction: (
                 transaction.execute(
-                    "INSERT INTO documents (source, name, converter, document) VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT (source, name, converter) DO UPDATE SET document = excluded.document",
-                    (source, name, converter, document),
+                    "INSERT INTO documents (source, name, converter, holder, document, at) VALUES (?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (source, name, converter, holder) DO UPDATE SET document = excluded.document, "
+                    "at = excluded.at",
+                    (source, name, converter, holder, document, self._journal.now()),
                 ).rowcount
             )
         )
 
-    def document(self, source: str, name: str, converter: str) -> str | None:
+    def document(self, source: str, name: str, converter: str, *, holder: str = "") -> str | None:
         """The converted form of a source, if it was converted before by the same converter."""
         rows = self._database.rows(
-            "SELECT document FROM documents WHERE source = ? AND name = ? AND converter = ?",
+            "SELECT document FROM documents WHERE source = ? AND name = ? AND converter = ? AND holder = ?",
             source,
             name,
             converter,
+            holder,
         )
         return rows[0][0] if rows else None
 
