@@ -154,7 +154,7 @@ def test_a_rewritten_record_is_not_signed(there: Cli) -> None:
             ("'runs', id first", "'failed'", "'released'"),
         ),
         ("UPDATE results SET reusable = 1 - reusable WHERE run_id = 'first'", ("'results'", "reusable")),
-        ("UPDATE decisions SET who = 'user:eve'", ("'decisions'", "'user:eve'", "'user:ada'")),
+        ("UPDATE decisions SET who = 'user:eve'", ("'decisions'", "'user:eve'", "'person:ada'")),
         ("DELETE FROM tickets", ("'tickets'", "missing")),
         (
             "INSERT INTO refs (sha256, run_id, holder) VALUES ('ab', 'first', '')",
