@@ -114,7 +114,7 @@ def takeovers(entries: Sequence[Entry], kills: Sequence[Kill]) -> list[tuple[flo
         if entry.act in PROGRESS:
             by_subject[entry.subject].append(entry)
         if entry.act is Act.STEP_LEASED:
-            leases[int(entry.actor.split(":")[2])].append(entry)
+            leases[int(entry.actor.split(":")[-2])].append(entry)
         elif entry.act in (Act.STEP_LOST, Act.STEP_DIED):
             ends[entry.detail["token"]] = entry
     found: list[tuple[float, float]] = []

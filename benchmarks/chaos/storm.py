@@ -149,7 +149,7 @@ class Storm:
     def _victims(self) -> "list[subprocess.Popen[bytes]]":
         """Mostly those that hold a lease: to kill one that is only starting proves little."""
         rows = self._service.state.database.rows("SELECT DISTINCT worker FROM leases")
-        holders = {int(worker.split(":")[2]) for (worker,) in rows}
+        holders = {int(worker.split(":")[-2]) for (worker,) in rows}
         busy = [worker for worker in self._crew.workers if worker.pid in holders]
         return busy if busy and self._random.random() < 0.8 else self._crew.workers
 

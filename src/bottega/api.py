@@ -27,6 +27,7 @@ async def plan_async(
     local_only: bool | None = None,
     max_seconds: float | None = None,
     max_cost: float | None = None,
+    data_subject: str = "",
     charge: Sequence[str] = (),
     **fields: Any,
 ) -> Plan:
@@ -39,6 +40,7 @@ async def plan_async(
         local_only: nothing may leave the machine.
         max_seconds: time limit.
         max_cost: cost limit, US dollars.
+        data_subject: whom it is about, any stable identifier: all is sealed under a key that `bottega erase` destroys.
         charge: budget accounts that pay, for example ``("project:kettles", "team:home")``.
         **fields: any other field of `Brief`, for example ``languages=("en", "fr")``.
 
@@ -58,7 +60,7 @@ async def plan_async(
         brief = brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
     service = build()
     try:
-        return await service.plan(brief, charge=charge)
+        return await service.plan(brief, charge=charge, data_subject=data_subject)
     finally:
         service.close()
 
@@ -70,6 +72,7 @@ async def make_async(
     run_id: str = "",
     watch: Callable[[Event], None] = lambda event: None,
     cancelled: threading.Event | None = None,
+    data_subject: str = "",
     charge: Sequence[str] = (),
     idempotency_key: str = "",
     **wanted: Any,
@@ -83,7 +86,11 @@ async def make_async(
     Raises:
         As `plan_async`; StorageFailed when the disk is full. What a step could not do is in the returned run.
     """
-    plan = wish if isinstance(wish, Plan) else await plan_async(wish, charge=charge, **wanted)
+    plan = (
+        wish
+        if isinstance(wish, Plan)
+        else await plan_async(wish, charge=charge, data_subject=data_subject, **wanted)
+    )
     service = build()
     try:
         return await service.make(
@@ -94,6 +101,7 @@ async def make_async(
             cancelled=cancelled,
             idempotency_key=idempotency_key,
             charge=charge,
+            data_subject=data_subject,
         )
     finally:
         service.close()

@@ -1,20 +1,27 @@
 """Settings to service: the one place that joins parts."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from bottega.catalog.catalog import Catalog
 from bottega.core.errors import InvalidValue
 from bottega.governance.authority import Authority
+from bottega.governance.checkpoint import RecordKey
+from bottega.governance.keyring import KeyRing
 from bottega.governance.policy import Policy
+from bottega.governance.seal import SubjectSeal
+from bottega.governance.witness import Witness
 from bottega.pipelines.workshop import Workshop
 from bottega.service import Bottega
+from bottega.service.audit import Audit
 from bottega.settings import Settings
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.database import Database
 from bottega.storage.objects import LocalObjects, Objects
 from bottega.storage.small import SmallObjects
 from bottega.storage.state import open_state
+from bottega.storage.workers import SILENCE
 
 
 def now() -> str:
@@ -43,7 +50,13 @@ def build(
             remedy="give both, or neither to sign with this machine's own key",
         )
     settings = settings or Settings()
-    state = open_state(settings.state, now, url=settings.database, silence=settings.silence)
+    ring = KeyRing(settings.state / "subject-keys")
+    state = open_state(
+        settings.state, now, url=settings.database, seal=SubjectSeal(ring), beat=settings.silence / SILENCE
+    )
+    witness = Witness(settings.witness) if settings.witness else None
+    record_key = cache(lambda: RecordKey.local(settings.state / "record-key"))
+    audit = Audit(state, record_key, witness, now)
     secrets = {"openai_api_key": settings.openai_api_key}
     shop = Workshop(
         artifacts=_artifacts(settings, state.database),
@@ -65,7 +78,9 @@ def build(
             return Authority.given(signing_key, certificate)
         return Authority.local(settings.state / "keys")
 
-    return Bottega(shop, authority, state, actor=settings.actor)
+    return Bottega(
+        shop, authority, state, actor=settings.actor, ring=ring, audit=audit, folder=settings.state
+    )
 
 
 def _artifacts(settings: Settings, database: Database) -> ArtifactStore:

@@ -33,6 +33,11 @@ def _threads() -> int:
     return int(given)
 
 
+def _witness() -> Path | None:
+    given = environment.get("BOTTEGA_WITNESS", "")
+    return Path(given).expanduser().absolute() if given else None
+
+
 def _limits() -> dict[str, int]:
     found: dict[str, int] = {}
     for item in filter(None, environment.get("BOTTEGA_LIMITS", "").split(",")):
@@ -83,6 +88,9 @@ class Settings:
 
     actor: str = field(default_factory=lambda: environment.get("BOTTEGA_ACTOR", "") or f"user:{getuser()}")
     """``BOTTEGA_ACTOR``: who acts, for the record; the login name by default."""
+
+    witness: Path | None = field(default_factory=_witness)
+    """``BOTTEGA_WITNESS``: a file or folder, on a disk of somebody else's, that gets every signed checkpoint."""
 
     threads: int = field(default_factory=_threads)
     """``BOTTEGA_THREADS``: threads that one engine may use."""

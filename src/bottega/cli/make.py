@@ -38,6 +38,7 @@ def command(
     certificate: Path | None,
     policy: Path | None,
     machine: bool,
+    data_subject: str,
     **wanted: Any,
 ) -> None:
     """Make deliverables: from words, from a brief.toml, or from a plan.
@@ -54,7 +55,10 @@ def command(
         if plan_file is not None:
             plan = service.read_plan(plan_file)
         else:
-            plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note, charge=charge))
+            planning = service.plan(
+                read_brief(**wanted), watcher.note, charge=charge, data_subject=data_subject
+            )
+            plan = asyncio.run(planning)
     if plan_only or not (yes or machine):
         if machine:
             as_json(plan.document())
@@ -64,8 +68,9 @@ def command(
             return
     if detach:
         run = service.submit(
-            plan, out, run_id=run_id, idempotency_key=idempotency_key, reuse=not no_reuse, charge=charge
-        )
+            plan, out, run_id=run_id, idempotency_key=idempotency_key, reuse=not no_reuse, charge=charge,
+            data_subject=data_subject,
+        )  # fmt: skip
         service.close()
         if machine:
             return as_json({"run": run.document(), "out": run.out})
@@ -74,6 +79,7 @@ def command(
         making = service.make(
             plan, out, run_id=run_id, idempotency_key=idempotency_key, watch=watcher,
             cancelled=watcher.cancelled, reuse=not no_reuse, charge=charge,
+            data_subject=data_subject,
         )  # fmt: skip
         made = asyncio.run(making)
     service.close()

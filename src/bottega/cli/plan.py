@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @charge_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("plan.json"), show_default=True)
 @click.option("--json", "machine", is_flag=True, help="Print the plan as JSON.")
-def command(out: Path, charge: tuple[str, ...], machine: bool, **wanted: Any) -> None:
+def command(out: Path, charge: tuple[str, ...], machine: bool, data_subject: str, **wanted: Any) -> None:
     """Show what `make` would do, and write it to a file that can be edited and run."""
     from bottega.bootstrap import build
     from bottega.cli.progress import Watcher
@@ -26,7 +26,8 @@ def command(out: Path, charge: tuple[str, ...], machine: bool, **wanted: Any) ->
 
     service = build()
     with Watcher(quiet=machine) as watcher:
-        plan = asyncio.run(service.plan(read_brief(**wanted), watcher.note, charge=charge))
+        planning = service.plan(read_brief(**wanted), watcher.note, charge=charge, data_subject=data_subject)
+        plan = asyncio.run(planning)
     service.close()
     _write(out, json.dumps(plan.document(), ensure_ascii=False, indent=2) + "\n")
     if machine:

@@ -110,8 +110,9 @@ def list_(mine: str, overdue: bool, everything: bool, policy: Path | None, machi
 
 @command.command()
 @click.argument("review")
+@click.option("--copy", type=click.Path(path_type=Path), help="Write the file to look at here.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
-def show(review: str, machine: bool) -> None:
+def show(review: str, copy: Path | None, machine: bool) -> None:
     """Show one review: the file to look at, what the checks said, and who has decided."""
     from bottega.bootstrap import build
     from bottega.cli.show import as_json
@@ -125,7 +126,13 @@ def show(review: str, machine: bool) -> None:
     ticket = waiting.ticket
     lines = [f"review  {waiting.id}", f"state   {waiting.state}, {_so_far(waiting)}", f"run     {ticket.run}"]
     if ticket.artifact:
-        file = service.shop.artifacts.checked(Artifact(sha256=ticket.artifact, media_type="", size=0))
+        holder = service.shop.runs.get(ticket.run)[0].holder
+        artifacts = service.shop_of(holder).artifacts
+        file = artifacts.checked(Artifact(sha256=ticket.artifact, media_type="", size=0))
+        if copy is not None:
+            copy.write_bytes(file.read_bytes())
+        if copy is not None or holder:  # an opened copy of what is sealed ends with this process
+            file = copy or "sealed: write it into a file of yours with --copy"
         lines += [f"output  {ticket.step}.{ticket.port}", f"file    {file}"]
     lines.append(f"why     {ticket.reason}")
     for name, value in (
@@ -180,6 +187,7 @@ def _decide(
     release: dict[str, Path | None],
 ) -> None:
     from bottega.bootstrap import build
+    from bottega.cli.files import warn
     from bottega.cli.progress import Watcher
     from bottega.governance.personal_key import read_key
 
@@ -188,6 +196,7 @@ def _decide(
     )
     reviews = service.reviews()
     waiting = reviews.decide(review, outcome, who, why, key=read_key(key) if key else None)
+    warn(service.audit.attest())
     done = "approved" if outcome == "approve" else "rejected"
     output = ".".join(part for part in (waiting.ticket.step, waiting.ticket.port) if part)
     click.echo(f"{done} by {waiting.decisions[-1].who}: {output}")

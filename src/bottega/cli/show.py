@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bottega.cli.files import warn
+
 if TYPE_CHECKING:
     from bottega.service import Made
 
@@ -24,6 +26,7 @@ def tell(made: "Made", machine: bool) -> None:
 
         for line in summary(made.plan, made.run, made.out):
             click.echo(line)
+    warn(made.warning)
     if made.run.state != "released":
         codes = {"awaiting_review": 4, "failed": 3 if made.run.error else 6, "cancelled": 130}
         raise click.exceptions.Exit(codes.get(made.run.state, 1))

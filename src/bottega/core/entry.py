@@ -45,7 +45,6 @@ class Act(StrEnum):
     FILE_DELIVERED = "delivery:file:delivered"
     RUN_REPLAYED = "service:run:replayed"  # made again from the record, and compared
     CALL_ACCEPTED = "service:call:accepted"  # an idempotency key is bound to its request
-    CHECKPOINT_SIGNED = "record:checkpoint:signed"
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
     FILES_COLLECTED = "storage:files:collected"
     STATE_MIGRATED = "storage:state:migrated"
@@ -55,7 +54,7 @@ class Act(StrEnum):
 class Entry(Value, frozen=True):
     """One line of the append-only journal: who did what to which subject, on whose behalf, why, with what, at what cost.
 
-    ``detail`` holds references (digests) and plain facts, never bytes. Of a run about a data subject ``detail`` is
+    ``detail`` holds references (digests) and plain facts, never bytes. Of a run about a data subject ``detail`` (with ``why`` in it) is
     kept outside under that subject's key; ``sealed`` then holds SHA-256 over a secret salt and the detail, so that
     the proof outlives the content. ``cost`` is in millionths of its units, for example ``{"usd": 1200}``.
     """

@@ -20,7 +20,8 @@ BottegaError                     exit 1   HTTP 500
 ├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
 ├── LeaseLost                    exit 8   HTTP 409   another worker has taken the step over
 ├── Tampered                     exit 9   HTTP 409   a signature or hash does not match
-│   └── RecordAltered            exit 9   HTTP 409   the record was changed: says how and where
+│   ├── RecordAltered            exit 9   HTTP 409   the record was changed: says how and where
+│   └── TablesAltered            exit 9   HTTP 409   a table says something else than the record
 └── Cancelled                    exit 130 HTTP 499   stopped on request
 
 A failure is named for the boundary it crossed and recorded once. The fields of an error are the keywords of its
@@ -221,6 +222,10 @@ class RecordAltered(Tampered):
         self.finding: Finding = finding
         self.first = first
         self.last = last
+
+
+class TablesAltered(Tampered):
+    """A row that was made from the record, or a document it refers to, is no longer as the record says."""
 
 
 class Cancelled(BottegaError):

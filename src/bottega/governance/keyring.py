@@ -49,7 +49,10 @@ class KeyRing:
             NotFound: there is no key, and ``create`` is not set.
             StorageFailed: the key is damaged, or the folder cannot be used.
         """
-        pseudonym = self.pseudonym(subject)
+        return self.key_of(self.pseudonym(subject), create=create)
+
+    def key_of(self, pseudonym: str, *, create: bool = False) -> bytes:
+        """As `key`, for who knows the pseudonym alone."""
         path = self._folder / f"{pseudonym}{LIVING}"
         found = self._read(path)
         if found is None and create:

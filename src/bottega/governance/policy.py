@@ -53,6 +53,12 @@ class Rule(Value, frozen=True):
         return all(any(fnmatchcase(fact, pattern) for pattern in patterns) for fact, patterns in facts)
 
 
+class Retention(Value, frozen=True):
+    """How long is kept what is no longer worked on; `bottega store expire` applies it."""
+
+    runs_days: int = Field(ge=1, description="days after its end that a run, its results and files are kept")
+
+
 class Policy(Value, frozen=True):
     """An ordered set of rules. Every rule that matches adds its checks; a later one may set other options.
 
@@ -66,6 +72,10 @@ class Policy(Value, frozen=True):
         default="redacted",
         exclude_if=lambda value: value == "redacted",
         description="what the journal keeps of prompts and parameters",
+    )
+    # Not in the digest at all: it decides about no release, so a change leaves decisions valid.
+    retention: Retention | None = Field(
+        default=None, exclude=True, description="without it, runs are kept for good"
     )
     review: Review = Field(
         default=Review(),

@@ -1,7 +1,7 @@
 """What the journal keeps of prompts and parameters: all, the harmless part, or only a digest."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, cast
 
 from bottega.core.canonical import digest, digest_bytes
@@ -10,21 +10,25 @@ from bottega.core.value import JsonObject
 Recording = Literal["full", "redacted", "digest"]
 
 SHORT = 40  # characters; longer text is a prompt, a template or a query, not a setting
+PROMPTS = frozenset({"goal", "negative_prompt", "prompt", "query", "sql", "system", "template", "text"})
+PIECE = 16  # characters
 # Credentials as their makers print them: `sk-...`, `ghp_...`, `AKIA...`, JSON web tokens, PEM keys, `key=value` pairs.
+_START = r"(?:\b|(?<=\\[nrt]))"  # of a word, also after a line break that was escaped in a quotation
 SECRET = re.compile(
-    r"\b(?:sk|pk|rk|ghp|gho|xox[abprs]|hf|glpat)[-_][A-Za-z0-9_-]{12,}"
-    r"|\bAKIA[0-9A-Z]{16}\b"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"
+    rf"{_START}(?:sk|pk|rk|ghp|gho|xox[abprs]|hf|glpat)[-_][A-Za-z0-9_-]{{12,}}"
+    rf"|{_START}AKIA[0-9A-Z]{{16}}\b"
+    rf"|{_START}eyJ[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?i:\b(?:api[_-]?key|token|secret|password|passwd|authorization)\b\s*[:=]\s*)(?:(?i:bearer)\s+)?[^\s,;\"']+"
+    rf"|(?i:{_START}(?:api[_-]?key|token|secret|password|passwd|authorization)\b\s*[:=]\s*)(?:(?i:bearer)\s+)?[^\s,;\"']+"
 )
 
 
 def recorded(params: Mapping[str, Any], recording: Recording) -> JsonObject:
     """Parameters as the journal keeps them.
 
-    ``full`` keeps all but credentials; ``redacted`` also puts the digest and length of every longer text in its place;
-    ``digest`` keeps the digest alone. Not covered: a credential in a form that nobody publishes.
+    ``full`` keeps all but credentials; ``redacted`` also puts digest and length in the place of every prompt and of every
+    longer text; ``digest`` keeps the digest of them all alone. Not covered: a credential in a form that nobody
+    publishes, and that whoever guesses a text can compare its digest.
     """
     if not params:
         return {}
@@ -38,19 +42,51 @@ def masked(text: str) -> str:
     return SECRET.sub("[secret]", text)
 
 
-def _walk(value: Any, recording: Recording) -> Any:
+def told(error: str, params: Mapping[str, Any], recording: Recording) -> str:
+    """An error as the journal keeps it: without credentials, and without pieces of what `recorded` does not show.
+
+    Engines quote what they were given, often a part of it; `PIECE` characters in a row are taken for a quotation.
+    """
+    hidden = [] if recording == "full" else [*_hidden(params, recording)]
+    quoted = [False] * len(error)
+    for text in hidden:
+        size = min(PIECE, len(text))
+        pieces = {text[start : start + size] for start in range(len(text) - size + 1)}
+        for start in range(len(error) - size + 1):
+            if error[start : start + size] in pieces:
+                quoted[start : start + size] = [True] * size
+    kept = "".join("\0" if hide else letter for letter, hide in zip(error, quoted, strict=True))
+    return masked(re.sub("\0+", "[text]", kept))
+
+
+def _hidden(value: Any, recording: Recording, key: str = "") -> Iterator[str]:
     match value:
         case str():
-            text = masked(value)
-            if recording == "redacted" and len(text) > SHORT:
+            if value and (recording == "digest" or key in PROMPTS or len(value) > SHORT):
+                yield value
+        case Mapping():
+            for name, each in cast(Mapping[str, Any], value).items():
+                yield from _hidden(each, recording, name)
+        case list() | tuple():
+            for each in cast(list[Any], value):
+                yield from _hidden(each, recording, key)
+        case _:
+            return
+
+
+def _walk(value: Any, recording: Recording, key: str = "") -> Any:
+    match value:
+        case str():
+            if recording == "redacted" and value and (key in PROMPTS or len(value) > SHORT):
                 return {
                     "sha256": digest_bytes(value.encode("utf-8", "surrogatepass")),
                     "characters": len(value),
                 }
-            return text
+            return masked(value)
         case Mapping():
-            return {key: _walk(each, recording) for key, each in cast(Mapping[str, Any], value).items()}
+            items = cast(Mapping[str, Any], value).items()
+            return {masked(name): _walk(each, recording, name) for name, each in items}
         case list() | tuple():
-            return [_walk(each, recording) for each in cast(list[Any], value)]
+            return [_walk(each, recording, key) for each in cast(list[Any], value)]
         case _:
             return value

@@ -19,7 +19,7 @@ from bottega.core.errors import (
 )
 from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
-from bottega.governance.redaction import masked, recorded
+from bottega.governance.redaction import recorded, told
 from bottega.pipelines.charges import Meter, ask, charge_for
 from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
@@ -165,7 +165,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
-            await shop.runs.died(lease, _evidence(death), worker=worker, used=used)
+            await to_its_end(shop.runs.died(lease, _evidence(death, order, shop), worker=worker, used=used))
         return None
     except asyncio.CancelledError as stop:
         used = _used(lease, order, shop, meter, stop)
@@ -195,16 +195,12 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = _ended(order, "failed", str(failure))
     if ended is not None:
         result = result.model_copy(update={"cost": meter.cost})
+    result = result.model_copy(update={"error": told(result.error, order.step.params, shop.policy.record)})
     try:
+        keep = reusable(order.step, shop) and not result.blocked
+        used = _used(lease, order, shop, meter, ended)
         await to_its_end(
-            shop.runs.finish(
-                lease,
-                result,
-                worker=worker,
-                reusable=reusable(order.step, shop) and not result.blocked,
-                until=until,
-                used=_used(lease, order, shop, meter, ended),
-            )
+            shop.runs.finish(lease, result, worker=worker, reusable=keep, until=until, used=used)
         )
     except LeaseLost:
         return None
@@ -228,8 +224,9 @@ def _ended(order: Order, state: str, error: str) -> StepResult:
     )
 
 
-def _evidence(death: EngineDied) -> JsonObject:
-    return {"ended": death.ended, "stderr": masked(death.stderr), "used": dict(death.used)}
+def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:
+    stderr = told(death.stderr, order.step.params, shop.policy.record)
+    return {"ended": death.ended, "stderr": stderr, "used": dict(death.used)}
 
 
 def _after(now: str, seconds: float) -> str:

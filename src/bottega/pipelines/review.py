@@ -1,7 +1,7 @@
 """Steps that wait for people, and what the people decided."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -63,8 +63,10 @@ class Waiting:
 class Reviews:
     """Opens tickets for what is blocked or must be shown, takes decisions on them and applies them."""
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: Workshop, shop_of: Callable[[str], Workshop] | None = None) -> None:
+        """``shop_of`` gives the workshop that opens what is sealed for a holder; without it, this one does."""
         self._shop = shop
+        self._shop_of: Callable[[str], Workshop] = shop_of or (lambda holder: shop)
 
     def asks(self, run: Run, plan: Plan, result: StepResult) -> bool:
         """Whether a person must see a result before it may leave."""
@@ -178,9 +180,12 @@ class Reviews:
             PolicyDenied: the person may not decide on it.
             Tampered: the file is not the one that was to be looked at any more, or the signature does not match.
         """
-        ticket = self.get(decision.ticket).ticket
+        asked = self.get(decision.ticket)
+        ticket = asked.ticket
         if decision.outcome == "approve" and ticket.artifact:
-            self._shop.artifacts.checked(Artifact(sha256=ticket.artifact, media_type="", size=0))
+            self._shop_of(asked.holder).artifacts.checked(
+                Artifact(sha256=ticket.artifact, media_type="", size=0)
+            )
 
         def rule(stored: Stored) -> bool:
             waiting = _waiting(stored)

@@ -90,10 +90,19 @@ class Runner:
             await self._close()
             raise
         await self._close()
+        await asyncio.to_thread(self._agree)
         return self.run
 
     async def _close(self) -> None:
         await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+
+    def _agree(self) -> None:
+        """Take the word of whoever ended this round first, and what others made in it."""
+        stored, _ = self.shop.runs.get(self.run.id)
+        if stored.round == self.run.round:
+            results = {result.step: result for result in (*self.run.results, *stored.results)}
+            ordered_ = tuple(results[step.id] for step in self.plan.steps if step.id in results)
+            self.run = stored.model_copy(update={"results": ordered_})
 
     async def _heed(self, driving: "asyncio.Task[None]") -> None:
         """Stop when the time is up, when somebody asks for it from whatever process, or when others ended the run.
@@ -102,15 +111,18 @@ class Runner:
         """
         limit = self.plan.brief.constraints.max_seconds
         started = time.monotonic()
+        looked = float("-inf")
         with self.shop.runs.wakes.listen() as bell:
             while not self.cancelled.is_set():
                 rung = await bell.wait(HEED)
                 if limit is not None and time.monotonic() - started > limit:
                     self._late = True
                     self.cancelled.set()
-                elif rung:
-                    await asyncio.sleep(HEED)  # a busy run rings often; one look answers all
+                elif rung or time.monotonic() - looked > self.shop.workers.beat:
+                    # A ring may be lost with its ringer; and a busy run rings often, so that one look answers all.
+                    await asyncio.sleep(HEED if rung else 0)
                     bell.clear()
+                    looked = time.monotonic()
                     if await asyncio.to_thread(self.shop.runs.over, self.run.id, self.run.round):
                         self.cancelled.set()
         await asyncio.sleep(GRACE)
@@ -244,6 +256,8 @@ class Runner:
         if waiting or unpaid:
             looks = [f"a person must look at: {', '.join(waiting)}"] if waiting else []
             return "awaiting_review", "; ".join(looks + unpaid), ""
+        if any(result.state == "skipped" for result in results):
+            return "cancelled", "this round of work was ended elsewhere", ""
         return "released", "", ""
 
 

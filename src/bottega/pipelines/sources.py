@@ -45,7 +45,7 @@ async def _take(path: Path, name: str, shop: Workshop) -> SourceRef:
     document = await convert(path, name=name, ask=shop.ask, store=shop.artifacts.put)
     original = await asyncio.to_thread(shop.artifacts.put_file, path, document.media_type)
     stored = shop.artifacts.put(dump(document), MEDIA_TYPE)
-    shop.runs.keep_document(original.sha256, name, CONVERTER, stored.canonical().decode())
+    shop.runs.keep_document(original.sha256, name, CONVERTER, stored.canonical().decode(), holder=shop.holder)
     return SourceRef(name=name, sha256=original.sha256, media_type=original.media_type, size=original.size)
 
 
@@ -76,7 +76,7 @@ async def bring(
 
 
 def _held(source: SourceRef, shop: Workshop) -> bool:
-    converted = shop.runs.document(source.sha256, source.name, CONVERTER)
+    converted = shop.runs.document(source.sha256, source.name, CONVERTER, holder=shop.holder)
     return converted is not None and shop.artifacts.holds(source.sha256)
 
 
@@ -90,7 +90,7 @@ def at_hand(sources: Sequence[SourceRef], shop: Workshop) -> Sources:
     documents: dict[str, Artifact] = {}
     loaded: list[Document] = []
     for source in sources:
-        known = shop.runs.document(source.sha256, source.name, CONVERTER)
+        known = shop.runs.document(source.sha256, source.name, CONVERTER, holder=shop.holder)
         if known is None or not shop.artifacts.holds(source.sha256):
             raise InvalidPlan(
                 f"source '{source.name}' is not in the store",

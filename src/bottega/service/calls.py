@@ -51,8 +51,9 @@ class Calls:
                 self.shop.runs.accept_call, idempotency_key, asked, run_id, actor=self.actor
             )
         order = Order(
-            step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts
-        )
+            step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts,
+            holder=self.shop.holder,
+        )  # fmt: skip
         result = await settled(order, self.shop)
         if result.state == "awaiting_review" and not result.outputs:
             raise BudgetExceeded(

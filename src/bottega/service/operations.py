@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver, delivered
 from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
+from bottega.governance.keyring import KeyRing
+from bottega.governance.redaction import masked
 from bottega.governance.signing import Signer
 from bottega.governance.verify import Verification, verify
 from bottega.pipelines.blueprints import blueprint
@@ -35,9 +38,12 @@ from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
+from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
+from bottega.service.store import Store
 from bottega.storage.budgets import named
 from bottega.storage.state import State
 
@@ -51,6 +57,7 @@ class Made:
     run: Run
     plan: Plan
     delivery: Delivery | None
+    warning: str = ""  # why what was recorded is not under a checkpoint that the witness has
 
     @property
     def out(self) -> Path | None:
@@ -62,12 +69,36 @@ class Bottega:
     """The service. Built by `bottega.bootstrap`; all operations are coroutines."""
 
     def __init__(
-        self, shop: Workshop, authority: Callable[[], Authority], state: State, *, actor: str
+        self,
+        shop: Workshop,
+        authority: Callable[[], Authority],
+        state: State,
+        *,
+        actor: str,
+        ring: KeyRing,
+        audit: Audit,
+        folder: Path,
     ) -> None:
         self.shop = shop
         self.state = state
         self.actor = actor
+        self.audit = audit
+        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor)
+        self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
+
+    def shop_of(self, holder: str) -> Workshop:
+        """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
+
+        Raises:
+            PolicyDenied: the data subject was erased.
+        """
+        if not holder:
+            return self.shop
+        artifacts = self.privacy.artifacts_of(holder)
+        return replace(
+            self.shop, artifacts=artifacts, holder=holder, scratch=artifacts.cache.folder / "scratch"
+        )
 
     async def plan(
         self,
@@ -75,31 +106,35 @@ class Bottega:
         note: Callable[[str], None] = lambda text: None,
         *,
         charge: Sequence[str] = (),
+        data_subject: str = "",
     ) -> Plan:
         """Read the intent, take the sources in, build a plan and validate it. Nothing runs.
 
-        The accounts of ``charge`` pay for reading the intent.
+        The accounts of ``charge`` pay for reading the intent. With ``data_subject`` (any stable identifier of the
+        person) all that is kept is sealed under that person's key; `make` needs the same.
 
         Raises:
             InvalidBrief, NotFound, UnreadableSource, InvalidPlan, PolicyDenied, BudgetExceeded, SetupError
         """
+        shop = self.shop_of(self.privacy.holder_of(data_subject))
         accounts = [named(account) for account in charge]
         for wanted in brief.deliverables:
             blueprint(wanted.kind)  # an unknown kind shows before any work
-        sources = await take_in(brief, self.shop, note)
+        sources = await take_in(brief, shop, note)
         note("reading the brief")
-        intent = await read_intent(brief, lambda request: self._ask_once(request, accounts))
-        table = await asyncio.to_thread(main_table, sources, brief.goal, self.shop)
+        asking = partial(self._ask_once, shop, accounts)
+        intent = await read_intent(brief, asking)
+        table = await asyncio.to_thread(main_table, sources, brief.goal, shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
         validate(plan, self.shop)
         return plan
 
-    async def _ask_once(self, request: Request, charge: Sequence[str]) -> Sequence[Finished]:
+    async def _ask_once(self, shop: Workshop, charge: Sequence[str], request: Request) -> Sequence[Finished]:
         """Ask an engine as a step does: the same question about the same brief is answered once."""
-        result = await self.call(request, charge=charge)
+        result = await Calls(shop, self.actor).call(request, charge=charge)
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where="reading the brief")
-        locate = self.shop.artifacts.locate
+        locate = shop.artifacts.locate
         return [
             Finished(
                 port=made.port, media_type=made.artifact.media_type, data=locate(made.artifact).read_bytes()
@@ -146,6 +181,7 @@ class Bottega:
         charge: Sequence[str] = (),
         release_parked: bool = False,
         why: str = "",
+        data_subject: str = "",
         idempotency_key: str = "",
     ) -> Made:
         """Run a plan and deliver what it makes.
@@ -155,6 +191,7 @@ class Bottega:
         ``release_parked`` tries steps again that were parked because they ended their worker. The accounts of
         ``charge`` (``project:kettles``) pay, each in full; what their limits refuse waits for a person.
         The same ``idempotency_key`` gives the same run: its result if it is released, else it goes on.
+        ``data_subject`` names the person whom it is all about, as in `plan`.
 
         Raises:
             InvalidBrief: the run id belongs to another brief.
@@ -162,20 +199,30 @@ class Bottega:
             WeightsMissing: a model of the plan is not here; raised before any step runs.
             StorageFailed: the disk is full.
         """
+        return await self._make(
+            plan, out, run_id=run_id, watch=watch, cancelled=cancelled, reuse=reuse, charge=charge,
+            release_parked=release_parked, why=why, idempotency_key=idempotency_key,
+            holder=self.privacy.holder_of(data_subject),
+        )  # fmt: skip
+
+    async def _make(
+        self, plan: Plan, out: Path | None, *, run_id: str, watch: Watch, holder: str,
+        cancelled: threading.Event | None = None, idempotency_key: str = "", reuse: bool = True,
+        charge: Sequence[str] = (), **how: Any,
+    ) -> Made:  # fmt: skip
         validate(plan, self.shop)
         ready(plan, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
         if idempotency_key:
             run_id = await asyncio.to_thread(
-                self._accept, idempotency_key, plan, out, run_id, reuse=reuse, charge=charge
+                self._accept, idempotency_key, plan, out, run_id, reuse=reuse, charge=charge, holder=holder
             )
             if earlier := await self._earlier(run_id, plan, out, watch, cancelled):
                 return earlier
         run = await asyncio.to_thread(
-            self._submit, plan, run_id, out, begin=True, reuse=reuse, charge=charge, release_parked=release_parked,
-            why=why,
-        )  # fmt: skip
+            self._submit, plan, run_id, out, begin=True, reuse=reuse, charge=charge, holder=holder, **how
+        )
         return await self._work(run, plan, watch, cancelled)
 
     def _accept(
@@ -187,11 +234,19 @@ class Bottega:
         *,
         reuse: bool = True,
         charge: Sequence[str] = (),
+        holder: str = "",
         **how: Any,
     ) -> str:
         where = str(out.absolute()) if out else ""
         asked = digest(
-            {"make": plan.identity, "out": where, "run_id": run_id, "reuse": reuse, "charge": [*charge]}
+            {
+                "make": plan.identity,
+                "out": where,
+                "run_id": run_id,
+                "reuse": reuse,
+                "charge": [*charge],
+                "holder": holder,
+            }
         )
         new = run_id or f"run-{uuid.uuid4().hex[:12]}"
         return self.shop.runs.accept_call(key, asked, new, actor=self.actor)
@@ -214,33 +269,39 @@ class Bottega:
         delivery = made.delivery or (await asyncio.to_thread(delivered, out, run_id) if out else None)
         return replace(made, delivery=delivery) if going or delivery or not out else None
 
-    def _submit(self, plan: Plan, run_id: str, out: Path | None, **how: Any) -> Run:
+    def _submit(
+        self, plan: Plan, run_id: str, out: Path | None, *, holder: str = "", why: str = "", **how: Any
+    ) -> Run:
         run = Run(
             id=run_id or f"run-{uuid.uuid4().hex[:12]}",
             state="planned",
             plan=plan.identity,
             brief=plan.brief.identity,
             out=str(out.absolute()) if out else "",
+            holder=holder,
         )
         files = [source.sha256 for source in plan.sources]
         how["charge"] = [named(account) for account in how.get("charge", ())]
-        return self.shop.runs.submit(run, plan, actor=self.actor, files=files, **how)
+        return self.shop.runs.submit(run, plan, actor=self.actor, files=files, why=masked(why), **how)
 
     async def _work(
         self, run: Run, plan: Plan, watch: Watch, cancelled: threading.Event | None = None
     ) -> Made:
-        sources = await asyncio.to_thread(at_hand, plan.sources, self.shop)
+        shop = self.shop_of(run.holder)
+        sources = await asyncio.to_thread(at_hand, plan.sources, shop)
         out = Path(run.out) if run.out else None
         handed: list[Delivery] = []
 
         def deliver_(run: Run) -> None:
             assert out is not None
-            handed.append(self._deliver(plan, run, sources, out))
+            handed.append(self._deliver(plan, run, sources, out, shop))
 
         runner = Runner(
-            plan, run, sources, self.shop, watch, cancelled or threading.Event(), deliver_ if out else None
+            plan, run, sources, shop, watch, cancelled or threading.Event(), deliver_ if out else None
         )
-        return Made(await runner.work(), plan, handed[0] if handed else None)
+        ended = await runner.work()
+        warning = await asyncio.to_thread(self.audit.attest)
+        return Made(ended, plan, handed[0] if handed else None, warning)
 
     async def join(self, run_id: str, *, watch: Watch = lambda event: None) -> Made:
         """Work on a run in its present round, beside whoever else does; what `make` began is ended here.
@@ -251,12 +312,21 @@ class Bottega:
         """
         run = await asyncio.to_thread(self.shop.runs.join, run_id, actor=self.shop.workers.id)
         plan = self.shop.runs.get(run_id)[1]
+        if run.state != "running":
+            return Made(run, plan, None)
         validate(plan, self.shop)
         ready(plan, self.shop)
         return await self._work(run, plan, watch)
 
     def submit(
-        self, plan: Plan, out: Path | None, *, run_id: str = "", idempotency_key: str = "", **how: Any
+        self,
+        plan: Plan,
+        out: Path | None,
+        *,
+        run_id: str = "",
+        idempotency_key: str = "",
+        data_subject: str = "",
+        **how: Any,
     ) -> Run:
         """Make a run known and leave the work to whichever worker comes; arguments as for `make`.
 
@@ -267,6 +337,7 @@ class Bottega:
         """
         validate(plan, self.shop)
         ready(plan, self.shop)
+        how["holder"] = self.privacy.holder_of(data_subject)
         if idempotency_key:
             run_id = self._accept(idempotency_key, plan, out, run_id, **how)
             with suppress(NotFound):
@@ -281,7 +352,7 @@ class Bottega:
         Raises:
             NotFound: for an unknown run.
         """
-        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=why)
+        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=masked(why))
 
     async def resume(
         self, run_id: str, *, out: Path | None = None, watch: Watch = lambda event: None, **how: Any
@@ -293,7 +364,7 @@ class Bottega:
         """
         run, plan = self.shop.runs.get(run_id)
         target = out or (Path(run.out) if run.out else None)
-        return await self.make(plan, target, run_id=run_id, watch=watch, **how)
+        return await self._make(plan, target, run_id=run_id, watch=watch, holder=run.holder, **how)
 
     async def replay(
         self,
@@ -305,7 +376,8 @@ class Bottega:
         cancelled: threading.Event | None = None,
     ) -> Replayed:
         """Make what a run made again, from the record alone, and compare: see `Replays.run`."""
-        return await Replays(self.shop, self.actor, note, watch, cancelled).run(run_id, steps)
+        shop = self.shop_of(self.shop.runs.get(run_id)[0].holder)
+        return await Replays(shop, self.actor, note, watch, cancelled).run(run_id, steps)
 
     async def regenerate(
         self,
@@ -327,7 +399,7 @@ class Bottega:
 
     def reviews(self) -> "Reviews":
         """What waits for a person."""
-        return Reviews(self.shop)
+        return Reviews(self.shop, self.shop_of)
 
     def budgets(self) -> Ledger:
         """Accounts that pay: limits, and what was spent."""
@@ -347,7 +419,7 @@ class Bottega:
         """Certificates that this machine trusts."""
         return [self._authority().root_pem()]
 
-    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path) -> Delivery:
+    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path, shop: Workshop) -> Delivery:
         results = {result.step: result for result in run.results}
         ready = [
             item
@@ -358,24 +430,29 @@ class Bottega:
         cards = [self.shop.card(engine) for engine in dict.fromkeys(step.engine for step in plan.steps)]
         provenances = {item.output: self._provenance(plan, run, results, item.output) for item in ready}
         for provenance in provenances.values():
-            self.shop.artifacts.checked(provenance.artifact)  # nothing is signed that is not what was checked
+            shop.artifacts.checked(provenance.artifact)  # nothing is signed that is not what was checked
         delivery = deliver(
             out=out,
             plan=plan,
             run=run,
             provenances=provenances,
-            locate=self.shop.artifacts.locate,
+            locate=shop.artifacts.locate,
             sign=Signer(authority).sign,
             passages=sources.passages,
             root_certificate_pem=authority.root_pem(),
             limits={card.id: card.not_covered for card in cards if card.not_covered},
             made_on={step: made_on(self.shop.journal, run.id, step) for step in results},
         )
-        for item in ready:
-            provenance = provenances[item.output]
-            detail = {"path": item.path, "sha256": provenance.artifact.sha256, "output": item.output}
+        for number, file in enumerate(delivery.files, 1):
+            # Signing may change the bytes: `made` is what was checked, `delivered` what lies in the folder.
+            detail = {
+                "path": file.path, "output": file.output, "made": file.content_digest, "delivered": file.sha256,
+            }  # fmt: skip
+            subject = (
+                f"run/{run.id}/file/{number if run.holder else file.path}"  # a name may tell of a person
+            )
             self.shop.journal.write(
-                Act.FILE_DELIVERED, f"run/{run.id}/file/{item.path}", actor=self.shop.workers.id, detail=detail,
+                Act.FILE_DELIVERED, subject, actor=self.shop.workers.id, detail=detail,
                 behalf=run.requested_by, holder=run.holder,
             )  # fmt: skip
         return delivery

@@ -44,6 +44,8 @@ class Worker:
                             hands[run_id].add_done_callback(lambda task: bell.ring())
                     if until_idle and not hands:
                         return
+                    if not hands and (warning := await asyncio.to_thread(self._service.audit.attest)):
+                        self._say(f"warning: {warning}")
                     await bell.wait()
                     for run_id in [run_id for run_id, task in hands.items() if task.done()]:
                         hands.pop(run_id).result()

@@ -5,6 +5,13 @@ from bottega.core.errors import NotFound
 from bottega.storage.database import Database, Transaction
 from bottega.storage.journal import Seal
 
+# The digests that the tables refer to, and whose documents they are.
+REFERRED = (
+    "SELECT plan, holder FROM runs UNION SELECT result, holder FROM steps UNION SELECT result, holder FROM results "
+    "UNION SELECT ticket, holder FROM tickets "
+    "UNION SELECT d.decision, t.holder FROM decisions d JOIN tickets t ON t.id = d.ticket_id"
+)
+
 
 class Contents:
     """Small immutable documents by their SHA-256; those of a data subject are kept under its key."""

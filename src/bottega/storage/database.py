@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from bottega.core.errors import StorageFailed
+from bottega.core.errors import InvalidValue, StorageFailed
 from bottega.storage.wakes import Wakes
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Cursor(Protocol):
 class Transaction(Protocol):
     """One atomic change. Statements use ``?`` for values on every database."""
 
-    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
+    def execute(self, query: str, values: Sequence[object] = (), /) -> Cursor:
         """Run one statement."""
         ...
 
@@ -83,9 +84,13 @@ class Database(ABC):
         """
         pending = _Pending(work, durable, Future[T]())
         self._waiting.append(pending)
-        with self._turn:
-            if not pending.future.done():
-                self._commit(self._drained())
+        try:
+            with self._turn:
+                if not pending.future.done():
+                    self._commit(self._drained())
+        except BaseException:
+            pending.future.cancel()  # Ctrl-C before its turn: nobody shall do it later
+            raise
         return pending.future.result()
 
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
@@ -153,11 +158,9 @@ class Database(ABC):
             for pending in group:
                 pending.future.set_exception(error)
             return
-        except (
-            BaseException
-        ):  # Ctrl-C in the thread whose turn it is: the others hear that nothing was written
+        except BaseException:  # Ctrl-C in the thread whose turn it is
             for pending in group:
-                pending.future.set_exception(StorageFailed("interrupted before it was written"))
+                pending.future.set_exception(StorageFailed("interrupted; it may not have been written"))
             raise
         for each in tell:
             each()
@@ -222,6 +225,18 @@ class Database(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Close connections."""
+
+    def purge(self) -> bool:
+        """Take what was deleted out of the database's files; False when something of it may still lie there."""
+        return False
+
+    def copy_to(self, path: Path) -> None:
+        """Write the database as it is now into a new file, while others work on.
+
+        Raises:
+            InvalidValue: this database has tools of its own for that.
+        """
+        raise InvalidValue("this database is backed up by its own tools", remedy="use pg_dump")
 
     def _ring(self) -> None:
         """Wake those who wait for a change, in this process and in others."""

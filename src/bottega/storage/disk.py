@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, locks that die with their holder, and one error for a disk that fails."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -24,6 +25,12 @@ def sync_file(path: Path) -> None:
     """Make the bytes of ``path`` survive a power cut."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bottega.core.entry import Act
 from bottega.storage import accounts, ticket_rules
 from bottega.storage.database import Transaction
-from bottega.storage.journal import Line
+from bottega.storage.journal import Detail, Line
 
 Step = tuple[str, str]  # run id, step id
 
@@ -61,7 +61,8 @@ def _submitted(transaction: Transaction, line: Line) -> None:
             line.at, line.actor, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
         ),
     )  # fmt: skip
-    _refer(transaction, run, detail.get("files", ()))
+    _refer(transaction, run, detail.get("files", ()), line.holder)
+    _release_parked(transaction, run, detail)
 
 
 def _begun(transaction: Transaction, line: Line) -> None:
@@ -71,7 +72,11 @@ def _begun(transaction: Transaction, line: Line) -> None:
         "plan = ?, out = ?, finished_at = '', reason = '', error = '', stop_asked = 0 WHERE id = ?",
         (line.n, detail.get("plan", ""), line.actor, detail.get("plan", ""), detail.get("out", ""), run),
     )
-    _refer(transaction, run, detail.get("files", ()))
+    _refer(transaction, run, detail.get("files", ()), line.holder)
+    _release_parked(transaction, run, detail)
+
+
+def _release_parked(transaction: Transaction, run: str, detail: Detail) -> None:
     if detail.get("release_parked"):
         transaction.execute("UPDATE steps SET deaths = 0 WHERE run_id = ?", (run,))
 
@@ -101,60 +106,81 @@ def _expired(transaction: Transaction, line: Line) -> None:
     transaction.execute(
         "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
     )
-    for table in ("steps", "leases", "results", "refs", "tickets", "waits"):
+    for table in ("steps", "leases", "results", "refs", "tickets", "waits", "calls"):
         transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
     transaction.execute("DELETE FROM runs WHERE id = ?", (run,))
+
+
+def _erased(transaction: Transaction, line: Line) -> None:
+    """Nothing of the subject stays. What was sealed is not folded again, so its runs are named by the entry."""
+    holder = line.subject.split("/")[1]
+    transaction.execute(
+        "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE holder = ?)", (holder,)
+    )
+    for table in ("steps", "results", "refs", "tickets", "runs"):
+        transaction.execute(f"DELETE FROM {table} WHERE holder = ?", (holder,))
+    for run in line.detail.get("runs", ()):
+        transaction.execute(
+            "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
+        )
+        for table in ("leases", "waits", "calls", "tickets"):
+            transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
 
 
 def _leased(transaction: Transaction, line: Line) -> None:
     run, step = step_of(line.subject)
     detail = line.detail
     transaction.execute(
-        "INSERT INTO leases (run_id, step_id, token, worker, engine, host) VALUES (?, ?, ?, ?, ?, ?)",
-        (run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", "")),
-    )
+        "INSERT INTO leases (run_id, step_id, token, worker, engine, host, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", ""), detail.get("key", ""),
+        ),
+    )  # fmt: skip
 
 
 def _lost(transaction: Transaction, line: Line) -> None:
-    _release(transaction, line)
+    """The worker of a step is gone, or the process of its engine: nobody has it, and the death may count.
+
+    What a person was looking at stays, if it was made by this key.
+    """
     run, step = step_of(line.subject)
-    if line.detail.get("counts", True):
-        _die(transaction, run, step, line)
-
-
-def _died(transaction: Transaction, line: Line) -> None:
+    lease = transaction.execute(
+        "SELECT key FROM leases WHERE run_id = ? AND step_id = ?", (run, step)
+    ).fetchone()
+    if lease is None:  # its own entry was of a data subject whose key is destroyed
+        return
     _release(transaction, line)
-    run, step = step_of(line.subject)
-    _die(transaction, run, step, line)
-
-
-def _die(transaction: Transaction, run: str, step: str, line: Line) -> None:
+    death = int(line.detail.get("counts", True))
     transaction.execute(
-        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at) "
-        "VALUES (?, ?, -1, 'waiting', ?, '', '', '', 1, 0, '') "
-        "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, key = excluded.key, "
-        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + 1 ELSE 1 END",
-        (run, step, line.detail.get("key", "")),
+        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, -1, 'waiting', ?, '', '', '', ?, 0, '', ?) "
+        "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, state = 'waiting', key = excluded.key, "
+        "result = CASE WHEN steps.key = excluded.key AND steps.state IN ('awaiting_review', 'waiting') "
+        "THEN steps.result ELSE '' END, error = '', delays = 0, wake_at = '', "
+        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + excluded.deaths ELSE excluded.deaths END",
+        (run, step, lease[0], death, line.holder),
     )
 
 
 def _settled(transaction: Transaction, line: Line) -> None:
-    """A step has ended in this round, one way or another."""
+    """A step has ended in a round, one way or another; one of an earlier round changes nothing."""
     run, step = step_of(line.subject)
     detail, state = line.detail, STEP_STATES[line.act]
+    deaths = "0" if state in ("done", "reused") else "steps.deaths"
     _release(transaction, line)
     transaction.execute(
-        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
-        "state = excluded.state, key = excluded.key, checks = excluded.checks, result = excluded.result, error = excluded.error, "
-        "delays = excluded.delays, wake_at = excluded.wake_at"
-        + (", deaths = 0" if state in ("done", "reused") else ""),
+        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run_id, step_id) DO UPDATE SET round = excluded.round, "
+        "state = excluded.state, key = excluded.key, checks = excluded.checks, result = excluded.result, "
+        "error = excluded.error, delays = excluded.delays, wake_at = excluded.wake_at, "
+        f"deaths = CASE WHEN steps.key = excluded.key THEN {deaths} ELSE 0 END WHERE steps.round <= excluded.round",
         (
             run, step, detail.get("round", 0), state, detail.get("key", ""), detail.get("checks", ""),
             detail.get("result", ""), detail.get("error", ""), detail.get("delays", 0), detail.get("until", ""),
+            line.holder,
         ),
     )  # fmt: skip
-    _refer(transaction, run, [made["sha256"] for made in detail.get("outputs", ())])
+    _refer(transaction, run, [made["sha256"] for made in detail.get("outputs", ())], line.holder)
     if detail.get("approved_by"):
         ticket_rules.applied(transaction, run, step)
     if line.act is Act.STEP_FINISHED:
@@ -173,10 +199,11 @@ def _release(transaction: Transaction, line: Line) -> None:
     transaction.execute("DELETE FROM leases WHERE run_id = ? AND step_id = ?", (run, step))
 
 
-def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ...]") -> None:
+def _refer(transaction: Transaction, run: str, files: "list[str] | tuple[str, ...]", holder: str) -> None:
     for sha256 in files:
         transaction.execute(
-            "INSERT INTO refs (sha256, run_id) VALUES (?, ?) ON CONFLICT DO NOTHING", (sha256, run)
+            "INSERT INTO refs (sha256, run_id, holder) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (sha256, run, holder),
         )
 
 
@@ -198,9 +225,10 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.RUN_BEGUN: _begun,
     Act.RUN_STOP_ASKED: _stop_asked,
     Act.RUN_EXPIRED: _expired,
+    Act.SUBJECT_ERASED: _erased,
     Act.STEP_LEASED: _leased,
     Act.STEP_LOST: _lost,
-    Act.STEP_DIED: _died,
+    Act.STEP_DIED: _lost,
     Act.CALL_ACCEPTED: _called,
     **ticket_rules.RULES,
     Act.TICKET_APPROVED: _decided,

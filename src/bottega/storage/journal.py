@@ -13,11 +13,13 @@ from bottega.core.value import JsonObject
 from bottega.storage.database import Database, Transaction
 from bottega.storage.merkle import TILE, leaf_hash, root_of
 
+NEVER = 2**62  # a number that no entry reaches
 PAGE = 1024  # entries read at once
 SALT = 32  # bytes before a sealed detail
 
 Detail = Mapping[str, Any]
 Fold = Callable[[Transaction, "Line"], None]
+Read = Callable[..., list[Any]]
 
 
 class Seal(Protocol):
@@ -71,10 +73,12 @@ class Journal:
         cost: Mapping[str, int] | None = None,
         holder: str = "",
     ) -> int:
-        """Write one entry and give its number. A holder's detail is sealed: only a salted hash of it is in the entry."""
+        """Write one entry and give its number. Of a holder's detail and reason only a salted hash is in the entry."""
         last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
         n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
         entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
+        if holder and self.seal is not None and why:
+            detail, why = {**(detail or {}), "why": why}, ""
         for name, value in (("behalf", behalf), ("why", why), ("cost", dict(cost or {}))):
             if value:
                 entry[name] = value
@@ -156,15 +160,43 @@ class Journal:
             return None, rows[0][0] if rows else ""
         return self.seal.open(rows[0][0], bytes(rows[0][1])), rows[0][0]
 
-    def replay(self, transaction: Transaction) -> None:
-        """Fold every entry again; what can no longer be opened is left out, as its erasure left it."""
-        for _, text, _ in self.entries(0, self.size()):
-            entry = Entry.model_validate_json(text)
-            detail, holder = self.detail(entry)
-            if entry.sealed and not detail:
-                continue
-            line = Line(entry.n, entry.at, entry.act, entry.actor, entry.subject, detail, entry.cost, holder)
-            self.fold(transaction, line)
+    def replay(
+        self, transaction: Transaction, start: int = 0, end: int = NEVER, read: Read | None = None
+    ) -> None:
+        """Fold entries again, all of them or those from ``start`` to before ``end``.
+
+        What can no longer be opened is left out, as its erasure left it.
+
+        Args:
+            transaction: where they are folded.
+            start: first number.
+            end: number after the last.
+            read: gives rows of the journal; default: as the transaction sees them.
+        """
+
+        def seen(query: str, *values: object) -> list[Any]:
+            return transaction.execute(query, values).fetchall()
+
+        while rows := (read or seen)(
+            "SELECT j.n, j.entry, s.holder, s.body FROM journal j LEFT JOIN sealed s ON s.n = j.n "
+            "WHERE j.n >= ? AND j.n < ? ORDER BY j.n LIMIT ?",
+            start,
+            end,
+            PAGE,
+        ):
+            start = rows[-1][0] + 1
+            for _, text, holder, body in rows:
+                entry = Entry.model_validate_json(text)
+                detail: Detail = entry.detail
+                if entry.sealed:
+                    salted = self.seal.open(holder, bytes(body)) if body and self.seal else None
+                    if salted is None:
+                        continue
+                    detail = json.loads(salted[SALT:])
+                line = Line(
+                    entry.n, entry.at, entry.act, entry.actor, entry.subject, detail, entry.cost, holder or ""
+                )
+                self.fold(transaction, line)
 
     def _tile(self, transaction: Transaction, index: int) -> None:
         rows = transaction.execute(

@@ -59,35 +59,35 @@ def _from_first(transaction: Transaction, journal: Journal, contents: Contents) 
         detail={"from": 1, "to": VERSION, "table": "first_record", "entries": count, "head": head},
         why="the chained record of the first release ends here",
     )  # fmt: skip
+    rounds: dict[tuple[str, str, str], int] = {}  # run, step and key to the round that the result is of
     for run_text, plan_text in transaction.execute(
         "SELECT run, plan FROM first_runs ORDER BY rowid"
     ).fetchall():
-        _run(
-            transaction,
-            journal,
-            contents,
-            Run.model_validate_json(run_text),
-            Plan.model_validate_json(plan_text),
-        )
+        run = Run.model_validate_json(run_text)
+        begun = _run(transaction, journal, contents, run, Plan.model_validate_json(plan_text))
+        rounds |= {(run.id, result.step, result.key): begun for result in run.results}
     rows = transaction.execute(
         "SELECT run_id, checks, reusable, result FROM first_results ORDER BY rowid"
     ).fetchall()
     for run_id, checks, reusable, text in rows:
         result = StepResult.model_validate_json(text)
-        _result(transaction, journal, contents, run_id, checks, bool(reusable), result)
+        round_ = rounds.get((run_id, result.step, result.key), -1)
+        _result(transaction, journal, contents, run_id, round_, checks, bool(reusable), result)
     for row in transaction.execute(
         "SELECT id, run_id, ticket, decision FROM first_tickets ORDER BY rowid"
     ).fetchall():
         _ticket(transaction, journal, contents, row)
     transaction.execute(
-        "INSERT INTO documents (source, name, converter, document) "
-        "SELECT source, name, converter, document FROM first_documents"
+        "INSERT INTO documents (source, name, converter, holder, document, at) "
+        "SELECT source, name, converter, '', document, ? FROM first_documents",
+        (journal.now(),),
     )
     for table in FIRST[:-1]:
         transaction.execute(f"DROP TABLE first_{table}")
 
 
-def _run(transaction: Transaction, journal: Journal, contents: Contents, run: Run, plan: Plan) -> None:
+def _run(transaction: Transaction, journal: Journal, contents: Contents, run: Run, plan: Plan) -> int:
+    """Tell a run; the number of the entry that began its one round."""
     subject = f"run/{run.id}"
     contents.keep(transaction, plan.canonical())
     about = {"plan": run.plan, "brief": run.brief, "out": run.out, "files": [s.sha256 for s in plan.sources]}
@@ -109,16 +109,17 @@ def _run(transaction: Transaction, journal: Journal, contents: Contents, run: Ru
             actor=ACTOR,
             detail={"reason": run.reason, "error": run.error},
         )
+    return begun
 
 
 def _result(
-    transaction: Transaction, journal: Journal, contents: Contents, run_id: str, checks: str, reusable: bool,
-    result: StepResult,
+    transaction: Transaction, journal: Journal, contents: Contents, run_id: str, round_: int, checks: str,
+    reusable: bool, result: StepResult,
 ) -> None:  # fmt: skip
     kept = contents.keep(transaction, result.canonical())
     journal.append(
         transaction, Act.STEP_FINISHED, f"run/{run_id}/step/{result.step}", actor=ACTOR,
-        detail={**ended_detail(result), "round": -1, "result": kept, "checks": checks, "reusable": reusable},
+        detail={**ended_detail(result), "round": round_, "result": kept, "checks": checks, "reusable": reusable},
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class Notified(Wakes):
                 try:
                     with self._address.connect() as connection:
                         connection.execute(f"LISTEN {self._address.channel}".encode())
-                        self._ring_here()
+                        self.ring_here()
                         pause = FIRST_PAUSE
                         return self._until_ending(connection)
                 except (StorageFailed, psycopg.Error):
@@ -70,4 +70,4 @@ class Notified(Wakes):
                 while (told := connection.pgconn.notifies()) is not None:
                     others = others or told.extra.decode() != self._own
                 if others:
-                    self._ring_here()
+                    self.ring_here()

@@ -17,7 +17,7 @@ from bottega.storage.database import Transaction
 from bottega.storage.fold import ENDED
 from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
-from bottega.storage.workers import Workers
+from bottega.storage.workers import SIGNED_OFF, Workers
 
 POISON = 3  # deaths of a step's worker after which it is parked
 ENDED_BY = {state: act for act, state in ENDED.items()}
@@ -108,7 +108,9 @@ class RunStore:
         text = plan.canonical()
 
         def work(transaction: Transaction) -> int:
-            known = transaction.execute("SELECT brief, charge FROM runs WHERE id = ?", (run.id,)).fetchone()
+            known = transaction.execute(
+                "SELECT brief, charge, holder FROM runs WHERE id = ?", (run.id,)
+            ).fetchone()
             if known is not None and known[0] != run.brief:
                 raise InvalidBrief(
                     f"run '{run.id}' was made for another brief",
@@ -121,8 +123,16 @@ class RunStore:
                     where="charge",
                     remedy="go on without naming accounts, or choose another run id",
                 )
+            if known is not None and known[2] != run.holder:
+                raise InvalidBrief(
+                    f"run '{run.id}' is about another data subject, or about none",
+                    where="data-subject",
+                    remedy="name the same data subject, or choose another run id",
+                )
             self._contents.keep(transaction, text, holder=run.holder)
             about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
+            if release_parked:
+                about["release_parked"] = True
             number = 0
             if known is None or not begin:
                 detail = {**about, "brief": run.brief, "reuse": reuse, "charge": [*charge]}
@@ -131,8 +141,6 @@ class RunStore:
                     holder=run.holder,
                 )  # fmt: skip
             if begin:
-                if release_parked:
-                    about["release_parked"] = True
                 number = self._journal.append(
                     transaction, Act.RUN_BEGUN, f"run/{run.id}", actor=actor, detail=about, why=why,
                     holder=run.holder,
@@ -163,17 +171,26 @@ class RunStore:
 
         A result of the same key and checks is taken over, from this run or, unless ``reuse`` is off, from any. A lease
         whose worker is gone is taken over with a new token. A step that ended its worker `POISON` times is parked.
+        In a round that has ended, or was left behind by a newer one, nothing is leased: the step is skipped.
         A step whose charge its budgets refuse comes to wait for a person; nothing is reserved for it.
         """
 
         def work(transaction: Transaction) -> Lease | StepResult | Busy:
             subject = f"run/{claim.run}/step/{claim.step}"
+            run = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (claim.run,)).fetchone()
+            if run is not None and (run[0] != claim.round or run[1] != "running"):
+                return StepResult(
+                    step=claim.step, key=claim.key, state="skipped", error="this round of work has ended"
+                )
+            holder, others = self._held(transaction, claim, worker, host)
+            if holder:
+                return Busy("another worker has it", holder)
             row = transaction.execute(
                 "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
                 (claim.run, claim.step),
             ).fetchone()
             deaths, delays, before = 0, 0, None
-            if row is not None and row[2] in ("", claim.key):
+            if row is not None and row[2] == claim.key:
                 round_, state, key, digest, error, deaths, delays, wake_at, checks = row
                 body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
                 if state == "delayed" and wake_at > self._journal.now():
@@ -181,34 +198,18 @@ class RunStore:
                 if round_ == claim.round and state != "delayed":
                     return _step_result(claim.step, state, key, error, body)
                 delays = delays if round_ == claim.round else 0
-                if state == "awaiting_review" and body is not None and checks == claim.checks:
+                shown = state in ("awaiting_review", "waiting") and checks == claim.checks
+                if shown and body is not None:
                     before = _step_result(claim.step, state, key, error, body)
-            held = transaction.execute(
-                f"{_LEASES} WHERE run_id = ? AND step_id = ?", (claim.run, claim.step)
-            ).fetchone()
-            if (
-                held is not None
-            ):  # first of all: what is taken over must not leave its lease and reservation behind
-                if not (gone := self._gone(held)):
-                    return Busy("another worker has it", held[3])
-                deaths += self._lost(transaction, held, gone, worker)
             if found := self._finished(transaction, claim):
                 n, digest, result = found
                 if not claim.shown(result):
                     return self._reuse(transaction, claim, n, digest, result, worker)
                 before = result
-            others: list[Sequence[Any]] = []
-            for lease in transaction.execute(_LEASES).fetchall():
-                if lease[4] != claim.engine and not (claim.local and lease[5] == host):
-                    continue
-                if gone := self._gone(lease):
-                    self._lost(transaction, lease, gone, worker)
-                else:
-                    others.append(lease)
-            if busy := _crowded(others, claim, host):
-                return busy
             if deaths >= POISON:
                 return self._park(transaction, claim, deaths, worker)
+            if busy := _crowded(others, claim, host):
+                return busy
             charge, approval = claim.charge if before is None else None, ""
             if charge is not None:
                 approval = self._admit(transaction, claim, charge, worker)
@@ -286,7 +287,12 @@ class RunStore:
         await self._database.write_async(work, durable=lease.charged)
 
     async def let_go(
-        self, lease: Lease, *, worker: str, why: str, used: Mapping[str, int] | None = None
+        self,
+        lease: Lease,
+        *,
+        worker: str,
+        used: Mapping[str, int] | None = None,
+        why: str = "its worker was asked to leave",
     ) -> None:
         """Give a lease back unfinished, for another worker; this is no death of the step.
 
@@ -327,14 +333,27 @@ class RunStore:
         self._database.write(work, durable=run.state == "released")
 
     def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
-        """Tell whoever works on a run to stop it.
+        """Tell whoever works on a run to stop it; a run that nobody has begun is cancelled at once.
 
         Raises:
             NotFound: there is no such run.
         """
-        run, _ = self.get(run_id)
-        if run.state in ("planned", "running"):
-            self._journal.write(Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=run.holder)
+
+        def work(transaction: Transaction) -> None:
+            row = transaction.execute("SELECT state, holder FROM runs WHERE id = ?", (run_id,)).fetchone()
+            if row is None:
+                raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
+            if row[0] == "running":
+                self._journal.append(
+                    transaction, Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=row[1]
+                )
+            elif row[0] == "planned":
+                self._journal.append(
+                    transaction, Act.RUN_CANCELLED, f"run/{run_id}", actor=actor, why=why, holder=row[1],
+                    detail={"reason": "stopped before it began"},
+                )  # fmt: skip
+
+        self._database.write(work)
 
     def over(self, run_id: str, round_: int) -> bool:
         """Whether work in this round is to stop: somebody asked for it, or others ended the round."""
@@ -360,19 +379,19 @@ class RunStore:
         return _run(rows[0])
 
     def results(self, run: Run) -> list[StepResult]:
-        """What came of the run's steps so far."""
+        """What came of the run's steps in its present round so far."""
         rows = self._database.rows(
             "SELECT s.step_id, s.state, s.key, s.error, c.body FROM steps s LEFT JOIN contents c "
-            "ON c.digest = s.result AND c.holder = ? WHERE s.run_id = ?",
+            "ON c.digest = s.result AND c.holder = ? WHERE s.run_id = ? AND s.round = ?",
             run.holder,
             run.id,
+            run.round,
         )
         return [
             _step_result(
                 step, state, key, error, self._contents.read(body, holder=run.holder) if body else None
             )
             for step, state, key, error, body in rows
-            if state != "waiting"
         ]
 
     def all(self) -> list[Run]:
@@ -412,25 +431,29 @@ class RunStore:
 
         return self._database.write(work, durable=True)
 
-    def keep_document(self, source: str, name: str, converter: str, document: str) -> None:
+    def keep_document(
+        self, source: str, name: str, converter: str, document: str, *, holder: str = ""
+    ) -> None:
         """Remember the converted form of a source: work saved, not truth."""
         self._database.write(
             lambda transaction: (
                 transaction.execute(
-                    "INSERT INTO documents (source, name, converter, document) VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT (source, name, converter) DO UPDATE SET document = excluded.document",
-                    (source, name, converter, document),
+                    "INSERT INTO documents (source, name, converter, holder, document, at) VALUES (?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (source, name, converter, holder) DO UPDATE SET document = excluded.document, "
+                    "at = excluded.at",
+                    (source, name, converter, holder, document, self._journal.now()),
                 ).rowcount
             )
         )
 
-    def document(self, source: str, name: str, converter: str) -> str | None:
+    def document(self, source: str, name: str, converter: str, *, holder: str = "") -> str | None:
         """The converted form of a source, if it was converted before by the same converter."""
         rows = self._database.rows(
-            "SELECT document FROM documents WHERE source = ? AND name = ? AND converter = ?",
+            "SELECT document FROM documents WHERE source = ? AND name = ? AND converter = ? AND holder = ?",
             source,
             name,
             converter,
+            holder,
         )
         return rows[0][0] if rows else None
 
@@ -469,23 +492,38 @@ class RunStore:
         )  # fmt: skip
         return result
 
-    def _gone(self, lease: Sequence[Any]) -> str:
-        """Why nobody works under a lease any more, or ""."""
-        return self._workers.gone(lease[3]) or self._given_up.get(lease[2], "")
+    def _held(
+        self, transaction: Transaction, claim: Claim, worker: str, host: str
+    ) -> tuple[str, list[Sequence[Any]]]:
+        """Who holds the step, if anybody does, and the other leases that may be in the way.
 
-    def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> int:
-        """Take a dead worker's lease away; 1 if the death counts against the step."""
+        Those of gone workers are taken from them.
+        """
+        holder, others = "", list[Sequence[Any]]()
+        for lease in transaction.execute(
+            "SELECT run_id, step_id, token, worker, engine, host FROM leases"
+        ).fetchall():
+            mine = lease[0] == claim.run and lease[1] == claim.step
+            if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
+                continue
+            if gone := self._workers.gone(lease[3]) or self._given_up.get(lease[2], ""):
+                self._lost(transaction, lease, gone, worker)
+            elif mine:
+                holder = lease[3]
+            else:
+                others.append(lease)
+        return holder, others
+
+    def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> None:
+        """Take a gone worker's lease away; an end that it announced does not count against the step."""
         run, step, token, gone = lease[:4]
         row = transaction.execute("SELECT holder, charge FROM runs WHERE id = ?", (run,)).fetchone()
-        key = transaction.execute("SELECT entry FROM journal WHERE n = ?", (token,)).fetchone()
-        leased: JsonObject = json.loads(key[0]) if key else {}
         self._journal.append(
             transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
-            detail={"worker": gone, "token": token, "key": leased.get("detail", {}).get("key", "")},
+            detail={"worker": gone, "token": token, "counts": why != SIGNED_OFF},
         )  # fmt: skip
         if row is None or row[1] != "[]":  # a call outside a run may be charged too
             self.budgets.settle(transaction, token, None, actor=worker, why=why)
-        return 1
 
     def _admit(self, transaction: Transaction, claim: Claim, charge: Charge, worker: str) -> Refusal | str:
         """As `Budgets.admit`; before it is refused, what dead workers hold on its accounts is given back."""
@@ -544,7 +582,6 @@ _ACTS: dict[StepState, Act] = {
     "stopped": Act.STEP_STOPPED,
     "delayed": Act.STEP_DELAYED,
 }
-_LEASES = "SELECT run_id, step_id, token, worker, engine, host FROM leases"
 _COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
 
 

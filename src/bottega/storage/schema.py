@@ -9,7 +9,7 @@ CREATE TABLE journal (
 ) {strict};
 CREATE INDEX journal_subject ON journal (subject, n);
 CREATE TABLE tiles (i {integer} PRIMARY KEY, root {bytes} NOT NULL) {strict};
-CREATE TABLE checkpoints (size {integer} PRIMARY KEY, note TEXT NOT NULL) {strict};
+CREATE TABLE checkpoints (size {integer} PRIMARY KEY, note TEXT NOT NULL, witnessed {integer} NOT NULL) {strict};
 CREATE TABLE contents (digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} NOT NULL, PRIMARY KEY (digest, holder)) {strict};
 CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes} NOT NULL) {strict};
 """
@@ -24,17 +24,19 @@ CREATE TABLE runs (
 CREATE TABLE steps (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
     checks TEXT NOT NULL, result TEXT NOT NULL, error TEXT NOT NULL, deaths {integer} NOT NULL, delays {integer} NOT NULL,
-    wake_at TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
+    wake_at TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
 ) {keyed};
 CREATE TABLE leases (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, token {integer} NOT NULL, worker TEXT NOT NULL, engine TEXT NOT NULL,
-    host TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
+    host TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (run_id, step_id)
 ) {keyed};
 CREATE TABLE results (
     key TEXT NOT NULL, checks TEXT NOT NULL, run_id TEXT NOT NULL, n {integer} NOT NULL, reusable {integer} NOT NULL,
     result TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (key, checks, run_id)
 ) {keyed};
-CREATE TABLE refs (sha256 TEXT NOT NULL, run_id TEXT NOT NULL, PRIMARY KEY (sha256, run_id)) {keyed};
+CREATE TABLE refs (
+    sha256 TEXT NOT NULL, run_id TEXT NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (sha256, run_id)
+) {keyed};
 CREATE TABLE tickets (
     id TEXT PRIMARY KEY, n {integer} NOT NULL, kind TEXT NOT NULL, run_id TEXT NOT NULL, step_id TEXT NOT NULL,
     port TEXT NOT NULL, plan TEXT NOT NULL, question TEXT NOT NULL, ticket TEXT NOT NULL, state TEXT NOT NULL, owner TEXT NOT NULL,
@@ -66,8 +68,8 @@ PASSING = """
 CREATE TABLE small (name TEXT PRIMARY KEY, kept_at {integer} NOT NULL, body {bytes} NOT NULL) {strict};
 CREATE TABLE workers (id TEXT PRIMARY KEY, host TEXT NOT NULL, beat {integer} NOT NULL) {strict};
 CREATE TABLE documents (
-    source TEXT NOT NULL, name TEXT NOT NULL, converter TEXT NOT NULL, document TEXT NOT NULL,
-    PRIMARY KEY (source, name, converter)
+    source TEXT NOT NULL, name TEXT NOT NULL, converter TEXT NOT NULL, holder TEXT NOT NULL, document TEXT NOT NULL,
+    at TEXT NOT NULL, PRIMARY KEY (source, name, converter, holder)
 ) {strict};
 """
 

@@ -15,7 +15,7 @@ from bottega.storage.migrate import migrate
 from bottega.storage.runs import RunStore
 from bottega.storage.sqlite import SQLite
 from bottega.storage.tickets import Tickets
-from bottega.storage.workers import SILENCE, Workers
+from bottega.storage.workers import BEAT, Workers
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,11 @@ class State:
 
 
 def open_state(
-    folder: Path,
-    now: Callable[[], str],
-    *,
-    url: str = "",
-    seal: Seal | None = None,
-    silence: float = SILENCE,
+    folder: Path, now: Callable[[], str], *, url: str = "", seal: Seal | None = None, beat: float = BEAT
 ) -> State:
     """The state under a folder; ``url`` names a PostgreSQL database in place of the SQLite file.
+
+    ``beat`` is in seconds, between two heartbeats; all workers of a state need about the same.
 
     Raises:
         StorageFailed: it cannot be opened, is damaged, or was written by a newer release.
@@ -78,7 +75,7 @@ def open_state(
     except BaseException:
         database.close()
         raise
-    workers = Workers(database, folder / "workers", silence)
+    workers = Workers(database, folder / "workers", beat=beat)
     budgets = Budgets(journal)
     runs = RunStore(journal, workers, contents, budgets)
     return State(database, journal, contents, runs, Tickets(journal, contents), budgets, workers)

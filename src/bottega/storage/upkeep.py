@@ -14,7 +14,7 @@ from bottega.storage.objects import NAME, Stored
 
 HOUR = 3600  # seconds
 
-Problem = Literal["damaged", "misnamed", "foreign", "leftover"]
+Problem = Literal["damaged", "misnamed", "missing", "foreign", "leftover"]
 
 
 @dataclass(frozen=True)

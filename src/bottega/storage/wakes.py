@@ -1,12 +1,17 @@
 """Sleep until something was committed, here or in another process of this host: by a signal, not by polling."""
 
 import asyncio
+import errno
 import os
 import secrets
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+TICK = 1_000_000_000  # nanoseconds; file systems note the time of a change more coarsely than changes follow
+NEW = ".new"  # ends the name of a pipe that is not read yet
 
 
 class Bell:
@@ -53,18 +58,27 @@ class Wakes:
 
     def ring(self) -> None:
         """Wake all who sleep, in this process and in others."""
-        self._ring_here()
+        self.ring_here()
         if self._folder is None or not self._folder.is_dir():
             return
         for path in self._others(self._folder):
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # nobody reads it: its process has ended
-                path.unlink(missing_ok=True)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nobody reads it: its process has ended
+                    path.unlink(missing_ok=True)
                 continue
-            with suppress(BlockingIOError):  # full of rings that are not heard yet
+            try:
                 os.write(handle, b"!")
-            os.close(handle)
+            except (BlockingIOError, BrokenPipeError):
+                pass  # full of rings that are not heard yet, or its process ends just now
+            finally:
+                os.close(handle)
+
+    def ring_here(self) -> None:
+        """Wake all who sleep in this process."""
+        for bell in [*self._bells]:
+            bell.ring()
 
     @contextmanager
     def listen(self) -> Generator[Bell]:
@@ -85,16 +99,13 @@ class Wakes:
             path.unlink(missing_ok=True)
             os.write(handle, b".")  # lets the listener end
 
-    def _ring_here(self) -> None:
-        for bell in [*self._bells]:
-            bell.ring()
-
     def _others(self, folder: Path) -> list[Path]:
-        """Pipes of other processes; looked up again when the folder has changed."""
+        """Pipes of other processes; looked up again when the folder has changed, or may have within its clock's tick."""
         changed = folder.stat().st_mtime_ns
-        if changed != self._known[0]:
-            own = self._pipe[0] if self._pipe else None
-            self._known = changed, [path for path in folder.iterdir() if path != own]
+        if changed != self._known[0] or time.time_ns() - changed < TICK:
+            own = self._pipe
+            pipes = [path for path in folder.iterdir() if not path.name.endswith(NEW)]
+            self._known = changed, [path for path in pipes if own is None or path != own[0]]
         return self._known[1]
 
     def _open(self) -> None:
@@ -103,14 +114,16 @@ class Wakes:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-            os.mkfifo(path, 0o600)
-            # Open for both ends, so that reading waits for a ring and never sees an end of file.
-            self._pipe = path, os.open(path, os.O_RDWR)
-            threading.Thread(
-                target=self._hear, args=(self._pipe[1],), name="bottega-wake", daemon=True
-            ).start()
+            new = path.with_name(path.name + NEW)
+            os.mkfifo(new, 0o600)
+            # Open for both ends, so that reading waits for a ring and never sees an end of file. It gets its name once
+            # it is read: who rings takes a pipe that nobody reads for that of a process that has ended.
+            handle = os.open(new, os.O_RDWR)
+            new.rename(path)
+            self._pipe = path, handle
+            threading.Thread(target=self._hear, args=(handle,), name="bottega-wake", daemon=True).start()
 
     def _hear(self, handle: int) -> None:
         while b"." not in os.read(handle, 4096):
-            self._ring_here()
+            self.ring_here()
         os.close(handle)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import IO
 
 from bottega.core.errors import StorageFailed
-from bottega.storage.database import Database, Transaction
+from bottega.storage.database import Database
 
-SILENCE = 20.0  # seconds of ours without a heartbeat of theirs after which a worker is taken for gone
+BEAT = 5.0  # seconds between two heartbeats
+SILENCE = 4  # beats of this process without one of another, after which the other is taken for gone
+SIGNED_OFF = "it has signed off"
+NEW = ".new"  # ends the name of a lock file that is not locked yet
 
 
 class Workers:
@@ -19,24 +22,24 @@ class Workers:
 
     On this host a worker's lock file says at once whether it lives: the system gives the lock back when the process
     ends, however it ends. A worker of another host, or one that hangs, is gone when its beat has not moved while this
-    worker's own moved for ``silence`` seconds: no clocks are compared, and a database that is away silences all alike.
-    A worker that was wrongly taken for gone writes late, and its fencing token is refused.
+    process wrote `SILENCE` beats of its own. So no two clocks are compared and no clock is read: one that is set back
+    or forth changes nothing, and while the database is away for all nobody is taken for gone. A worker that was
+    wrongly taken for gone writes late, and its fencing token is refused.
     """
 
-    def __init__(self, database: Database, folder: Path, silence: float = SILENCE) -> None:
-        self.silence = silence
-        self.beat = silence / 4  # seconds between two heartbeats
+    def __init__(self, database: Database, folder: Path, *, beat: float = BEAT) -> None:
+        self.beat = beat
         self._database = database
         self._folder = folder
         self.host = f"{socket.gethostname()}-{_boot()}"
-        self.id = f"worker:{self.host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._here = f"worker:{self.host}:{_place_of(folder)}:"
+        self.id = f"{self._here}{os.getpid()}:{secrets.token_hex(4)}"
         self._lock: IO[bytes] | None = None
-        self._seen: dict[str, tuple[int, int]] = {}  # a worker's beat, and ours when it was new
-        self._beats = 0
+        self._beats = 0  # those that were written
+        self._seen: dict[str, tuple[int, int]] = {}  # another's beat, and ours when it last moved
         self._watched: set[str] = set()
+        self._changing = threading.Lock()
         self._ending = threading.Event()
-        self._beating: threading.Thread | None = None
-        self._registering = threading.Lock()  # steps that start together register from several threads
 
     @property
     def registered(self) -> str:
@@ -47,80 +50,68 @@ class Workers:
         """Take the lock, begin to beat, and give this worker's id. Calling it again changes nothing.
 
         Raises:
-            StorageFailed: the folder of locks cannot be written.
+            StorageFailed: the folder of locks cannot be written, or this worker has signed off.
         """
-        with self._registering:
+        with self._changing:
             if self._lock is not None:
                 return self.id
+            if self._ending.is_set():
+                raise StorageFailed("this worker has signed off", where=self.id)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                lock = self._place(self.id).open("wb")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._sweep()
+                lock = self._take(self._place(self.id))
             except OSError as error:
                 raise StorageFailed(
                     f"a worker cannot be registered: {error}", where=str(self._folder)
                 ) from error
             try:
-                self._database.write(self._sign_on)
+                self._database.write(
+                    lambda transaction: (
+                        transaction.execute(
+                            "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                            (self.id, self.host),
+                        ).rowcount
+                    )
+                )
             except BaseException:
                 lock.close()
                 raise
-            self._beating = threading.Thread(target=self._beat, name="bottega-beat", daemon=True)
-            self._beating.start()
             self._lock = lock  # only now may steps be leased to it
+            threading.Thread(target=self._keep_beating, name="bottega-beat", daemon=True).start()
             return self.id
-
-    def _sign_on(self, transaction: Transaction) -> None:
-        """Known from now on, in the place of those of this host that have ended."""
-        rows = transaction.execute("SELECT id FROM workers WHERE host = ?", (self.host,)).fetchall()
-        for (worker,) in rows:
-            if worker != self.id and not self._locked(worker):
-                transaction.execute("DELETE FROM workers WHERE id = ?", (worker,))
-        transaction.execute(
-            "INSERT INTO workers (id, host, beat) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-            (self.id, self.host),
-        )
 
     def gone(self, worker: str) -> str:
         """Why a worker can no longer be at work, or "" while it may be."""
         if worker == self.id:
             return ""
-        if worker.split(":")[1] == self.host and not self._locked(worker):
-            return "its process has ended"
         rows = self._database.rows("SELECT beat FROM workers WHERE id = ?", worker)
         if not rows:
-            return "it has signed off"
+            return SIGNED_OFF
+        if worker.startswith(self._here) and not self._locked(worker):
+            return "its process has ended"
+        beat = rows[0][0]
         last, since = self._seen.get(worker, (None, 0))
-        if rows[0][0] != last:
-            self._seen[worker] = (rows[0][0], self._beats)
+        if beat != last:
+            self._seen[worker] = (beat, self._beats)
             return ""
-        silent = (self._beats - since) * self.beat
-        return f"no heartbeat for {silent:.0f} s" if silent >= self.silence else ""
+        missed = self._beats - since
+        return f"no heartbeat while {missed} of ours were written" if missed >= SILENCE else ""
 
     def watch(self, worker: str) -> None:
-        """Wake who sleeps when a worker of this host ends; needs no polling, and one thread for each such worker."""
-        if worker.split(":")[1] != self.host or worker == self.id or worker in self._watched:
-            return
-        self._watched.add(worker)
-
-        def wait() -> None:
-            try:
-                with self._place(worker).open("rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_SH)
-            except FileNotFoundError:
-                pass
-            self._watched.discard(worker)
-            self._database.wakes.ring()
-
-        threading.Thread(target=wait, name="bottega-watch", daemon=True).start()
+        """Ring this process's bells when a worker of this host ends; needs no polling."""
+        with self._changing:
+            if worker == self.id or worker in self._watched or not worker.startswith(self._here):
+                return
+            self._watched.add(worker)
+        threading.Thread(target=self._await_end, args=(worker,), name="bottega-watch", daemon=True).start()
 
     def close(self) -> None:
-        """Give the lock back; leases that are still held may be taken over at once."""
-        self._ending.set()
-        if self._lock is not None:
-            self._place(self.id).unlink(missing_ok=True)
-            self._lock.close()
-            self._lock = None
+        """Sign off: leases that are still held may be taken over at once, and do not count against their steps."""
+        with self._changing:
+            self._ending.set()
+            if self._lock is None:
+                return
             try:
                 self._database.write(
                     lambda transaction: (
@@ -128,9 +119,13 @@ class Workers:
                     )
                 )
             except StorageFailed:
-                return  # only a line that nobody needs any more
+                pass  # only a line that nobody needs any more
+            finally:
+                self._place(self.id).unlink(missing_ok=True)
+                self._lock.close()
+                self._lock = None
 
-    def _beat(self) -> None:
+    def _keep_beating(self) -> None:
         while not self._ending.wait(self.beat):
             try:
                 self._database.write(
@@ -141,19 +136,56 @@ class Workers:
                     )
                 )
             except StorageFailed:
-                continue  # the database is away for a moment; if it stays away, others take over
+                continue  # the database is away for a moment; if only for us, others take over
             self._beats += 1
 
-    def _locked(self, worker: str) -> bool:
-        path = self._place(worker)
+    def _await_end(self, worker: str) -> None:
         try:
-            with path.open("rb") as file:
+            with self._place(worker).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+        except OSError:
+            pass  # it has ended already, or cannot be watched: then its beat tells
+        self._watched.discard(worker)
+        self._database.wakes.ring_here()
+
+    @staticmethod
+    def _take(path: Path) -> IO[bytes]:
+        """Make a lock file that is locked from the moment it can be seen under its name."""
+        new = path.with_name(path.name + NEW)
+        lock = new.open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            new.rename(path)
+        except OSError:
+            lock.close()
+            raise
+        return lock
+
+    def _sweep(self) -> None:
+        """Forget workers of this folder whose process has ended, except those whose leases nobody has taken over."""
+        ended = [
+            worker
+            for (worker,) in self._database.rows(
+                "SELECT id FROM workers WHERE id NOT IN (SELECT worker FROM leases)"
+            )
+            if worker.startswith(self._here) and not self._locked(worker)
+        ]
+        for worker in ended:
+            self._place(worker).unlink(missing_ok=True)
+            self._database.write(
+                lambda transaction, worker=worker: (
+                    transaction.execute("DELETE FROM workers WHERE id = ?", (worker,)).rowcount
+                )
+            )
+
+    def _locked(self, worker: str) -> bool:
+        try:
+            with self._place(worker).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
-        except BlockingIOError:
+        except OSError:  # BlockingIOError; whatever else keeps us from looking is no proof of an end
             return True
-        path.unlink(missing_ok=True)
         return False
 
     def _place(self, worker: str) -> Path:
@@ -166,3 +198,13 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
     except OSError:
         return "0"
+
+
+def _place_of(folder: Path) -> str:
+    """Which folder of locks this is, whatever path leads to it: a lock in another folder cannot be seen from here."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError:
+        return "0"  # `register` will say so
+    return f"{found.st_dev:x}.{found.st_ino:x}"

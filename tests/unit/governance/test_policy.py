@@ -188,3 +188,17 @@ def test_adding_a_rule_never_takes_a_check_away(rules: list[Rule], added: Rule) 
     except PolicyDenied:
         after = set[str]()
     assert before <= after
+
+
+def test_retention_changes_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    rules = '[[rules]]\nname = "a"\nmedia_types = ["*"]\nchecks = { decodes = {} }\n'
+    path.write_text(f'name = "p"\n{rules}')
+    plain = Policy.load(path)
+    path.write_text(f'name = "p"\n[retention]\nruns_days = 90\n{rules}')
+    kept = Policy.load(path)
+    assert kept.retention is not None and kept.retention.runs_days == 90
+    assert kept.digest == plain.digest
+    path.write_text(f'name = "p"\n[retention]\nruns_days = 0\n{rules}')
+    with pytest.raises(InvalidValue, match="greater than or equal to 1"):
+        Policy.load(path)
