@@ -18,6 +18,7 @@ BottegaError                     exit 1   HTTP 500
 │   └── EngineDied               exit 6   HTTP 502   the process of an engine ended by itself (retryable)
 ├── TransferFailed               exit 7   HTTP 502   a download did not finish (retryable)
 ├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
+│   └── NotDelivered             exit 8   HTTP 507   the folder of a delivery cannot be written; the run goes on elsewhere
 ├── LeaseLost                    exit 8   HTTP 409   another worker has taken the step over
 ├── Tampered                     exit 9   HTTP 409   a signature or hash does not match
 │   ├── RecordAltered            exit 9   HTTP 409   the record was changed: says how and where
@@ -193,6 +194,10 @@ class StorageFailed(BottegaError):
 
     exit_code = 8
     http_status = 507
+
+
+class NotDelivered(StorageFailed):
+    """The folder of a delivery cannot be written here; the run is left to whoever can, or to another folder."""
 
 
 class LeaseLost(BottegaError):

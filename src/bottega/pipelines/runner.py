@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from bottega.core.artifact import Artifact
-from bottega.core.errors import BottegaError, BudgetExceeded, EngineFailed, LeaseLost
+from bottega.core.errors import (
+    BottegaError,
+    BudgetExceeded,
+    EngineFailed,
+    LeaseLost,
+    NotDelivered,
+    StorageFailed,
+)
 from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
@@ -66,7 +73,8 @@ class Runner:
 
         Raises:
             StorageFailed: the state cannot be used; the run is left as it is, and goes on when that is mended.
-            BottegaError: it could not be delivered; the run has failed with this reason.
+            NotDelivered: the folder cannot be written; the run is left to whoever can.
+            BottegaError: it cannot be delivered at all; the run has failed with this reason.
             asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
         """
         try:
@@ -84,6 +92,8 @@ class Runner:
         self.run = self.run.model_copy(update={**ended, "results": tuple(results)})
         try:
             await self._deliver()
+        except StorageFailed:
+            raise
         except BottegaError as error:
             failed = {"state": "failed", "reason": f"delivery: {error}", "error": type(error).__name__}
             self.run = self.run.model_copy(update=failed)
@@ -153,6 +163,8 @@ class Runner:
                 raise
             except Exception as error:
                 await given_back(lease, self.shop, why=f"it could not be delivered: {error}")
+                if isinstance(error, StorageFailed):
+                    raise NotDelivered(error.message, where=error.where, remedy=error.remedy) from error
                 raise
         elif lease is not None and lease.state == "parked":
             raise EngineFailed(lease.error, remedy="`bottega resume` with --retry-parked tries again")

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from bottega.core.errors import BottegaError, StorageFailed
+from bottega.core.errors import BottegaError, NotDelivered, StorageFailed
 from bottega.core.run import Run
 from bottega.service.operations import Bottega
 
@@ -67,8 +67,8 @@ class Worker:
         except BottegaError as error:
             if run_id not in self._service.shop.runs.unfinished():
                 self._say(f"run {run_id}: failed {error}")
-            elif isinstance(error, StorageFailed):
-                raise  # it is the state, not the folder of this run
-            else:  # another host may have the weights or the key
+            elif isinstance(error, StorageFailed) and not isinstance(error, NotDelivered):
+                raise  # it is the state
+            else:  # another host may have the weights, the key, or room in the folder
                 self._refused[run_id] = self._round(run_id)
                 self._say(f"run {run_id} is left to others: {error}")

@@ -189,9 +189,7 @@ async def test_a_claim_cancelled_in_mid_commit_leaves_no_lease(tmp_path: Path) -
     worker = await asyncio.to_thread(shop.workers.register)
     claim = Claim("run", run.round, "a", plan.steps[0].key({}), "", "echo")
     clock.stalls = True
-    blocking = asyncio.create_task(
-        asyncio.to_thread(shop.journal.write, Act.CHECKPOINT_SIGNED, "x", actor="x")
-    )
+    blocking = asyncio.create_task(asyncio.to_thread(shop.journal.write, Act.FILES_COLLECTED, "x", actor="x"))
     await asyncio.to_thread(clock.entered.acquire)  # somebody else has the turn, so that we wait for ours
     task = asyncio.create_task(obtained(claim, shop))
     await asyncio.sleep(0.05)
