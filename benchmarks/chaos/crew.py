@@ -62,6 +62,12 @@ class Crew:
 
     def submit(self, *what: Any) -> None:
         """Hand a run to the submitter: its id, plan file, folder and options."""
+        self.waiting.append(what)
+        if self.submitter is not None:
+            self._tell(what)
+
+    def keep_submitter(self) -> None:
+        """One that was killed is followed by another, which is told of all that was not said to be safe."""
         if self.submitter is None or self.submitter.poll() is not None:
             _close(self.submitter)
             policy = str(self.root / "policy.toml")
@@ -69,10 +75,8 @@ class Crew:
                 policy, log="submit.log", module="benchmarks.chaos.submit", heard=True
             )
             os.set_blocking(_pipe(self.submitter.stdout).fileno(), False)
-            for earlier in self.waiting:
-                self._tell(earlier)
-        self.waiting.append(what)
-        self._tell(what)
+            for what in self.waiting:
+                self._tell(what)
 
     def heard(self) -> None:
         """Take note of what the submitter said is safe."""

@@ -101,6 +101,7 @@ class Storm:
         done = 0
         while done < self.kills:
             crew.keep(WORKERS)
+            crew.keep_submitter()
             crew.heard()
             while self._unfinished() + len(crew.waiting) < self.at_hand:
                 self._submit(number)
@@ -167,9 +168,7 @@ class Storm:
         """Submit what was not said to be safe, and work until nothing is left; an operator releases what is parked."""
         crew = self._crew
         crew.end()
-        for what in crew.waiting[:1]:
-            crew.waiting.remove(what)
-            crew.submit(*what)
+        crew.keep_submitter()
         while crew.waiting:
             crew.heard()
             time.sleep(0.05)
