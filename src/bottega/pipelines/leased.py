@@ -39,46 +39,69 @@ async def as_made(result: StepResult) -> StepResult:
     return result
 
 
-async def settled(order: Order, shop: Workshop, settle: Settle = as_made) -> StepResult:
+async def settled(
+    order: Order,
+    shop: Workshop,
+    settle: Settle = as_made,
+    *,
+    place: asyncio.Semaphore | None = None,
+    began: Callable[[], None] = lambda: None,
+) -> StepResult:
     """What comes of a step: made here, taken over from an equal one, or made by another worker meanwhile.
 
-    ``settle`` has the last word on what was made, for example that a person must look at it.
+    Args:
+        order: the step and all it needs.
+        shop: where it is made.
+        settle: has the last word on what was made, for example that a person must look at it.
+        place: taken while the step is made here, and not while it waits for another worker.
+        began: called when it is leased here.
 
     Raises:
         StorageFailed: the state cannot be used: nothing is known to be wrong with the step, and it may be tried again.
         asyncio.CancelledError: this task was cancelled; the lease is given back.
     """
     claim = claim_for(order, shop)
+    place = place or asyncio.Semaphore(1)
     while True:
-        found = await obtained(claim, shop, order.cancelled)
+        found = await obtained(claim, shop, order.cancelled, place)
         if isinstance(found, StepResult) and found.state == "awaiting_review" and claim.charge is not None:
             await asyncio.to_thread(ask, order.run_id, order.step, order.plan, order.behalf, shop)
         if not isinstance(found, Lease):
             return found or _ended(order, "skipped", "stopped on request")
-        result = await _under(found, order, shop, settle)
+        try:
+            began()
+            result = await _under(found, order, shop, settle)
+        finally:
+            place.release()
         if result is not None and result.state != "delayed":
             return result
 
 
 async def obtained(
-    claim: Claim, shop: Workshop, cancelled: threading.Event | None = None
+    claim: Claim,
+    shop: Workshop,
+    cancelled: threading.Event | None = None,
+    place: asyncio.Semaphore | None = None,
 ) -> Lease | StepResult | None:
     """A lease on what is claimed, or its result; waits while another worker has it. None when stopped meanwhile.
+
+    With a lease the ``place`` is taken, for the caller to release.
 
     Nothing is polled: a change of the journal wakes it, and so does the end of the worker in the way. Only a worker
     that hangs, or is on another host, is looked at once a heartbeat.
     """
     worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
+    place = place or asyncio.Semaphore(1)
     with shop.runs.wakes.listen() as bell:
         while True:
+            await place.acquire()
             bell.clear()
-            claiming = asyncio.create_task(shop.runs.claim(claim, worker=worker, host=shop.workers.host))
+            found = None
             try:
-                found = await to_its_end(claiming)
-            except asyncio.CancelledError:
-                if not claiming.exception() and isinstance(lease := claiming.result(), Lease):
-                    await given_back(lease, shop, {})
-                raise
+                found = await _claimed(claim, shop, worker)
+            finally:
+                if not isinstance(found, Lease):
+                    place.release()
             if not isinstance(found, Busy):
                 return found
             if found.worker:
@@ -89,6 +112,17 @@ async def obtained(
             await bell.wait(seconds)
             if cancelled is not None and cancelled.is_set():
                 return None
+
+
+async def _claimed(claim: Claim, shop: Workshop, worker: str) -> Lease | StepResult | Busy:
+    """Claim; a lease that comes with a cancellation is given back."""
+    claiming = asyncio.create_task(shop.runs.claim(claim, worker=worker, host=shop.workers.host))
+    try:
+        return await to_its_end(claiming)
+    except asyncio.CancelledError:
+        if not claiming.exception() and isinstance(lease := claiming.result(), Lease):
+            await given_back(lease, shop, {})
+        raise
 
 
 async def to_its_end(work: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, cast
 
 from bottega.core.artifact import Artifact
@@ -77,6 +78,9 @@ class Runner:
             BottegaError: it cannot be delivered at all; the run has failed with this reason.
             asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
         """
+        await asyncio.to_thread(
+            self.shop.workers.register
+        )  # before the steps, which then come in the plan's order
         try:
             async with asyncio.TaskGroup() as group:
                 driving = group.create_task(self._drive_all())
@@ -189,9 +193,9 @@ class Runner:
         elif stuck:
             result = StepResult(step=step.id, key="", state="skipped", error=f"waits for {', '.join(stuck)}")
         else:
-            async with at_once:
-                self.watch(Event("started", step.id))
-                result = await settled(self._order(step), self.shop, self._settle)
+            order = self._order(step)
+            began = partial(self.watch, Event("started", step.id))
+            result = await settled(order, self.shop, self._settle, place=at_once, began=began)
         self._results[step.id] = result
         self.watch(Event("ended", step.id, result=result))
         return result

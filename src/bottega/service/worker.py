@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import datetime
 
 from bottega.core.errors import BottegaError, NotDelivered, StorageFailed
 from bottega.core.run import Run
@@ -17,6 +18,7 @@ class Worker:
     def __init__(self, service: Bottega, say: Callable[[str], None] = lambda text: None) -> None:
         self._service = service
         self._say = say
+        self._tickets, self._now = service.shop.tickets, service.shop.now
         self._refused: dict[
             str, int
         ] = {}  # runs that this host cannot do, in the round in which it found out
@@ -38,6 +40,7 @@ class Worker:
             try:
                 while not stopped.is_set():
                     bell.clear()
+                    await asyncio.to_thread(self._tickets.due, self._now())
                     for run_id in await asyncio.to_thread(self._service.shop.runs.unfinished):
                         if run_id not in hands and len(hands) < AT_ONCE and self._may(run_id):
                             hands[run_id] = asyncio.create_task(self._take(run_id))
@@ -46,13 +49,21 @@ class Worker:
                         return
                     if not hands and (warning := await asyncio.to_thread(self._service.audit.attest)):
                         self._say(f"warning: {warning}")
-                    await bell.wait()
+                    await bell.wait(await asyncio.to_thread(self._until_due))
                     for run_id in [run_id for run_id, task in hands.items() if task.done()]:
                         hands.pop(run_id).result()
             finally:
                 for task in hands.values():
                     task.cancel()
                 await asyncio.gather(*hands.values(), return_exceptions=True)
+
+    def _until_due(self) -> float | None:
+        """Seconds until a review is due or expires; None when no timer runs."""
+        at = self._tickets.next_due()
+        if not at:
+            return None
+        left = datetime.fromisoformat(at) - datetime.fromisoformat(self._now())
+        return max(left.total_seconds(), 0.0) + 0.001
 
     def _may(self, run_id: str) -> bool:
         return run_id not in self._refused or self._refused[run_id] != self._round(run_id)
