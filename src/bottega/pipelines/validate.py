@@ -42,14 +42,14 @@ def sound(plan: Plan, shop: Workshop) -> dict[str, dict[str, Port]]:
     return outputs
 
 
-def ready(plan: Plan, shop: Workshop) -> None:
+def ready(steps: Iterable[Step], shop: Workshop) -> None:
     """Say before the first step what would stop a later one.
 
     Raises:
-        WeightsMissing: naming every model that the plan needs and that is not here.
+        WeightsMissing: naming every model that these steps need and that is not here.
     """
     missing: dict[str, str] = {}
-    for step in plan.steps:
+    for step in steps:
         for name in models_of(step, shop):
             if not shop.catalog.pulled(shop.catalog.get(name)):
                 missing.setdefault(shop.catalog.get(name).id, step.id)

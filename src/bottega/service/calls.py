@@ -15,7 +15,7 @@ from bottega.core.request import Part, Request
 from bottega.core.run import StepResult
 from bottega.pipelines.leased import settled
 from bottega.pipelines.step import Arrived, Order
-from bottega.pipelines.validate import first_fault
+from bottega.pipelines.validate import first_fault, ready
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.budgets import named
 
@@ -40,10 +40,12 @@ class Calls:
         Raises:
             NotFound: unknown engine or model.
             InvalidValue: the request does not fit its engine, or the key was used for another request.
+            WeightsMissing: the engine's model is not on this machine.
             BudgetExceeded: an account of ``charge`` refuses it; a call has no run that could wait for a person.
         """
         accounts = tuple(named(account) for account in charge)
         step, arrived = await asyncio.to_thread(self._step, request)
+        ready([step], self.shop)
         run_id = f"call-{uuid.uuid4().hex[:12]}"
         if idempotency_key:
             asked = digest({"call": request.document(), "charge": [*charge]})

@@ -211,7 +211,7 @@ class Bottega:
         charge: Sequence[str] = (), **how: Any,
     ) -> Made:  # fmt: skip
         validate(plan, self.shop)
-        ready(plan, self.shop)
+        ready(plan.steps, self.shop)
         if out:
             await asyncio.to_thread(self._authority)  # a wrong key shows before the work, not after it
         if idempotency_key:
@@ -315,7 +315,7 @@ class Bottega:
         if run.state != "running":
             return Made(run, plan, None)
         validate(plan, self.shop)
-        ready(plan, self.shop)
+        ready(plan.steps, self.shop)
         return await self._work(run, plan, watch)
 
     def submit(
@@ -336,7 +336,7 @@ class Bottega:
             InvalidValue: the idempotency key was used for another plan, folder or run id.
         """
         validate(plan, self.shop)
-        ready(plan, self.shop)
+        ready(plan.steps, self.shop)
         how["holder"] = self.privacy.holder_of(data_subject)
         if idempotency_key:
             run_id = self._accept(idempotency_key, plan, out, run_id, **how)
