@@ -33,7 +33,7 @@ class Workshop:
 
     ``now`` gives the time as RFC 3339 text in UTC; ``secret`` looks up a credential by name; ``limits`` says how many
     steps of an engine, and how many local steps of this host (``local``), may run at once. With ``isolate``, engines
-    whose card asks for it run in processes of their own.
+    whose card asks for it run in processes of their own. ``collections`` is the folder of indexed documents.
     """
 
     artifacts: ArtifactStore
@@ -49,6 +49,7 @@ class Workshop:
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
     secret: Callable[[str], str] = lambda name: ""
     isolate: bool = True
+    collections: Path = Path("collections")
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
     _folders: list[Path] = field(

@@ -37,6 +37,7 @@ from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
+from bottega.service.collections import Collections
 from bottega.service.replay import Note, Replays
 from bottega.storage.budgets import named
 from bottega.storage.state import State
@@ -68,6 +69,7 @@ class Bottega:
         self.state = state
         self.actor = actor
         self._authority = authority
+        self._collections: Collections | None = None
 
     async def plan(
         self,
@@ -333,12 +335,20 @@ class Bottega:
         """Accounts that pay: limits, and what was spent."""
         return Ledger(self.state, self.actor)
 
+    def collections(self) -> Collections:
+        """Documents that are indexed, searched and cited."""
+        if self._collections is None:
+            self._collections = Collections(self.shop, self.actor)
+        return self._collections
+
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""
         return verify(path, self.trusted_roots())
 
     def close(self) -> None:
         """Give back the memory of every engine and close the state; finished work is safe in the store."""
+        if self._collections is not None:
+            self._collections.close()
         self.shop.close()
         self.shop.artifacts.close()
         self.state.close()

@@ -113,6 +113,16 @@ class Collection:
         """The documents that a user may see, by name; what could not be indexed is not among them."""
         return [each for each in self._store.documents("state = 'indexed'") if each.labels <= allowed]
 
+    def counts(self, *, allowed: Labels = NOBODY) -> tuple[int, int]:
+        """How many documents and passages a user may see."""
+        visible = [shelf.id for shelf in shelves_of(self._store) if shelf.visible(allowed)]
+        passages = self._store.rows(
+            "SELECT count(*) FROM passages JOIN documents ON documents.id = document "
+            "WHERE state = 'indexed' AND shelf IN (SELECT value FROM json_each(?))",
+            json.dumps(visible),
+        )[0][0]
+        return len(self.documents(allowed=allowed)), int(passages)
+
     def passages(self, document: str, *, allowed: Labels = NOBODY) -> list[Hit]:
         """All passages of a document in their order, for a page that shows one of them in its place.
 

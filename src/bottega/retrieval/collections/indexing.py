@@ -130,7 +130,7 @@ class Indexer:
         for name in names:
             found = self._store.documents("name = ?", name)
             if not found:
-                near = self._store.documents("name LIKE '%' || ? || '%' LIMIT 3", name)
+                near = self._store.documents("instr(name, ?) > 0", name)[:3]
                 raise NotFound(
                     f"no document '{name}' in this collection",
                     remedy=f"perhaps {' or '.join(each.name for each in near)}" if near else "check its name",
