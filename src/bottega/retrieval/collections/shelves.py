@@ -80,6 +80,8 @@ def catch_up(store: Store, folder: Path, *, erase: bool = False) -> None:
         if name != shelf.folder and shelf.folder:
             index.remove()
     _tidy(store, folder, generation)
+    if erase:
+        store.scrub()
 
 
 def _write_again(store: Store, shelf: Shelf, folder: Path) -> None:

@@ -111,6 +111,10 @@ class Store:
         with self._lock, self._failing("cannot be read"):
             return self._db.execute(query, values).fetchall()
 
+    def scrub(self) -> None:
+        """Empty the write-ahead log, where what was erased may still stand, unless somebody is reading just now."""
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
