@@ -103,3 +103,11 @@ def test_new_labels_hold_at_once_and_are_never_lost_by_indexing_again(tmp_path: 
     shelved.index(labels=())
     assert reader.search("salary")
     reader.close()
+
+
+def test_a_name_taken_by_a_hidden_document_is_free(tmp_path: Path) -> None:
+    shelved = Shelved(tmp_path, Hashed())
+    shelved.index(shelved.write("one/a.md", "The salary is secret."), labels={"hr"})
+    shelved.index(shelved.write("two/a.md", "The kettle is green."))
+    assert [hit.document.name for hit in shelved.search("kettle")] == ["a.md"]
+    assert {hit.document.name for hit in shelved.search("salary kettle", "hr")} == {"a.md"}

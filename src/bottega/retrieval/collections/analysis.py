@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from bottega.engines.base import require
+from bottega.retrieval.languages import STOPWORDS
 
 STEMMERS = {
     "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "fi": "finnish",
@@ -53,6 +54,13 @@ def analyser(name: str) -> Any:
     if name != PLAIN:
         words = words.filter(tantivy.Filter.stemmer(name))
     return words.filter(tantivy.Filter.ascii_fold()).build()
+
+
+@cache
+def weak(name: str) -> frozenset[str]:
+    """Terms of function words: a question is asked by its others, if it has any."""
+    words = [word for code, words in STOPWORDS.items() if STEMMERS[code] == name for word in words]
+    return frozenset(term for word in words for term in analyser(name).analyze(word))
 
 
 @cache

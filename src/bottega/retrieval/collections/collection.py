@@ -129,11 +129,9 @@ class Collection:
         Raises:
             NotFound: the user sees no document of this name.
         """
-        rows = self._store.rows(
-            "SELECT passages.id FROM passages JOIN documents ON documents.id = document "
-            "WHERE name = ? AND state = 'indexed' ORDER BY n",
-            document,
-        )
+        named = self._store.documents("name = ? AND state = 'indexed'", document)
+        seen = [each.id for each in named if each.labels <= allowed]
+        rows = self._store.rows("SELECT id FROM passages WHERE document = ? ORDER BY n", *seen[:1] or [0])
         found = self._hits([(passage, 0.0) for (passage,) in rows], allowed)
         if not found:
             raise NotFound(

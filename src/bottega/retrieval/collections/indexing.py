@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bottega.core.canonical import digest_bytes
-from bottega.core.errors import BottegaError, Cancelled, NotFound, StorageFailed, UnreadableSource
+from bottega.core.errors import (
+    BottegaError,
+    Cancelled,
+    InvalidValue,
+    NotFound,
+    StorageFailed,
+    UnreadableSource,
+)
 from bottega.core.passage import Passage
 from bottega.retrieval.chunk import Block, Composer
 from bottega.retrieval.collections import spaces
@@ -124,11 +131,18 @@ class Indexer:
 
         Raises:
             NotFound: there is no document of this name; nothing is removed then.
+            InvalidValue: several have it.
         """
         began = time.monotonic()
         gone: list[DocumentRow] = []
         for name in names:
-            found = self._store.documents("name = ?", name)
+            found = self._store.documents("name = ? OR place = ?", name, name)
+            if len(found) > 1:
+                raise InvalidValue(
+                    f"{len(found)} documents are called '{name}'",
+                    where="remove",
+                    remedy=f"name one by its place: {' or '.join(each.place for each in found)}",
+                )
             if not found:
                 near = self._store.documents("instr(name, ?) > 0", name)[:3]
                 raise NotFound(
@@ -166,16 +180,17 @@ class Indexer:
         if known is not None and known.digest == digest and known.state == "indexed":
             self._unchanged(known, labels)
             return
-        name = self._store.free_name(name, place)
         if known is None and not chain and (twin := self._twin(digest, labels)) is not None:
             if Path(twin.place).exists():
                 self._told.append(Told(name=name, outcome="copy", reason=f"the same bytes as {twin.name}"))
                 return
+            name = self._store.free_name(name, place, twin.labels)
             self._store.rename(twin, place, name)
             self._met.update(each.place for each in self._inside(place))
             self._told.append(Told(name=name, outcome="renamed", reason=f"it was {twin.name}"))
             return
         own = labels if labels is not None else known.labels if known is not None else frozenset[str]()
+        name = self._store.free_name(name, place, own)
         media_type = ""
         try:
             media_type = await self._unpacked(place, name, data, own, (*chain, digest))

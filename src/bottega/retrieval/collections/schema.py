@@ -14,7 +14,7 @@ INSERT OR IGNORE INTO state VALUES (1, 0, 0, NULL);
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
     place TEXT UNIQUE,                     -- where it was read: a path, then !/ and the member's name for each archive
-    name TEXT UNIQUE,                      -- what people call it; NULL, as the place, while it is being read
+    name TEXT,                             -- what people call it; NULL, as the place, while it is being read
     digest TEXT NOT NULL,                  -- SHA-256 of its bytes
     media_type TEXT NOT NULL,
     size INTEGER NOT NULL,                 -- bytes
@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS documents (
     remedy TEXT NOT NULL DEFAULT '',
     notes TEXT NOT NULL DEFAULT '[]',      -- JSON
     pages INTEGER NOT NULL DEFAULT 0,
-    generation INTEGER NOT NULL DEFAULT 0  -- when it was last put on its shelves
+    generation INTEGER NOT NULL DEFAULT 0, -- when it was last put on its shelves
+    UNIQUE (name, labels)                  -- a name taken under other labels would tell of a hidden document
 ) STRICT;
 CREATE INDEX IF NOT EXISTS documents_by_digest ON documents (digest);
 

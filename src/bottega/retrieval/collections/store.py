@@ -139,9 +139,14 @@ class Store:
         """The document read from this place."""
         return next(iter(self.documents("place = ?", place)), None)
 
-    def free_name(self, wanted: str, place: str) -> str:
-        """``wanted``, or the place when another document has that name."""
-        taken = self.rows("SELECT 1 FROM documents WHERE name = ? AND place <> ?", wanted, place)
+    def free_name(self, wanted: str, place: str, labels: Labels) -> str:
+        """``wanted``, or the place when another document with these labels has that name."""
+        taken = self.rows(
+            "SELECT 1 FROM documents WHERE name = ? AND labels = ? AND place <> ?",
+            wanted,
+            _json(labels),
+            place,
+        )
         return place if taken else wanted
 
     def begin(self, digest: str, media_type: str, size: int, labels: Labels) -> int:
@@ -245,8 +250,13 @@ class Store:
                         (_shelf(db, labels, analyser), document.id, shelf),
                     )
                 db.execute(
-                    "UPDATE documents SET labels = ?, generation = ? WHERE id = ?",
-                    (_json(labels), generation, document.id),
+                    "UPDATE documents SET name = ?, labels = ?, generation = ? WHERE id = ?",
+                    (
+                        self.free_name(document.name, document.place, labels),
+                        _json(labels),
+                        generation,
+                        document.id,
+                    ),
                 )
 
 

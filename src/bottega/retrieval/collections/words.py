@@ -10,7 +10,7 @@ from typing import Any
 
 from bottega.core.errors import StorageFailed
 from bottega.engines.base import require
-from bottega.retrieval.collections.analysis import analyser
+from bottega.retrieval.collections.analysis import analyser, weak
 
 HEAP = 32_000_000  # bytes of memory for what is not written yet
 MOST_TERMS = 256  # different terms of one question
@@ -36,6 +36,7 @@ class ShelfIndex:
     def __init__(self, folder: Path, analyser_name: str) -> None:
         self.folder = folder
         self._tantivy: Any = require("tantivy", extra="retrieve")
+        self._name = analyser_name
         self._analyser: Any = analyser(analyser_name)
         builder: Any = self._tantivy.SchemaBuilder()
         builder.add_unsigned_field("passage", fast=True)
@@ -79,8 +80,10 @@ class ShelfIndex:
         return self.passages() - int(self._searcher().num_docs)
 
     def terms(self, query: str) -> Counter[str]:
-        """The terms of a question, in the language of this shelf."""
-        return Counter(dict(Counter[str](self._analyser.analyze(query)).most_common(MOST_TERMS)))
+        """The terms of a question, in the language of this shelf, without function words unless it is made of them."""
+        asked = Counter[str](self._analyser.analyze(query))
+        telling = {term: times for term, times in asked.items() if term not in weak(self._name)}
+        return Counter(dict(Counter(telling or asked).most_common(MOST_TERMS)))
 
     def statistics(self, terms: Iterable[str]) -> "Statistics":
         """How many passages there are, and how many hold each term."""
