@@ -4,13 +4,14 @@ import gzip
 import io
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
 from tests.collecting import Shelved, outcomes
 
 from bottega.retrieval.collections.indexing import Tools
-from bottega.retrieval.collections.unpack import Bounds
+from bottega.retrieval.collections.unpack import Bounds, Member
 
 
 def zipped(**files: bytes) -> bytes:
@@ -110,14 +111,13 @@ def test_an_archive_too_deep_or_too_large_is_refused_and_the_rest_is_indexed(she
 
 
 def test_an_archive_that_holds_itself_ends(shelved: Shelved, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bottega.retrieval.collections import indexing, unpack
-
     data = zipped(one__md=b"The heron waits.")
-    monkeypatch.setattr(  # nobody can write the same SHA-256 into an archive, so its member is made equal here
-        indexing,
-        "members",
-        lambda *given: iter([unpack.Member("one.md", b"The heron waits."), unpack.Member("me.zip", data)]),
-    )
+
+    def members(*given: object) -> Iterator[Member]:
+        """Nobody can write an archive's own SHA-256 into it, so its member is made equal here."""
+        return iter([Member("one.md", b"The heron waits."), Member("me.zip", data)])
+
+    monkeypatch.setattr("bottega.retrieval.collections.indexing.members", members)
     shelved.write("me.zip", data)
     report = shelved.index()
     reasons = {told.name: told.reason for told in report.documents if told.outcome == "skipped"}
