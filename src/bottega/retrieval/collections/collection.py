@@ -24,6 +24,7 @@ from bottega.retrieval.fusion import Reranker, fuse
 Method = Literal["words", "vectors", "fusion", "reranked"]
 NOBODY: Labels = frozenset()
 DEPTH = 100  # passages of each ranking that are fused
+SPARE = 20  # passages looked up beyond those asked for, should some be gone meanwhile
 RERANKED = 30  # passages that a reranker looks at
 
 
@@ -107,7 +108,7 @@ class Collection:
                 self._vectors(query, allowed, depth, view),
             )
             ranked = fuse([[passage for passage, _ in each] for each in rankings])
-        return self._hits(ranked, allowed)[:top]
+        return self._hits(ranked[: top + SPARE], allowed)[:top]
 
     def documents(self, *, allowed: Labels = NOBODY) -> list[DocumentRow]:
         """The documents that a user may see, by name; what could not be indexed is not among them."""
