@@ -199,7 +199,7 @@ class Indexer:
                 await self._convert(place, name, data, digest, media_type, own)
             else:
                 document = self._store.begin(digest, media_type, len(data), own)
-                self._finish(document, place, name, 0, 0, ())
+                await asyncio.to_thread(self._finish, document, place, name, 0, 0, ())
         except (Cancelled, StorageFailed):
             raise
         except BottegaError as error:
@@ -260,7 +260,7 @@ class Indexer:
         except BaseException:
             self._store.remove([document])
             raise
-        self._finish(document, place, name, pages, count, reading.notes)
+        await asyncio.to_thread(self._finish, document, place, name, pages, count, reading.notes)
 
     # what happens to documents
 
@@ -376,17 +376,16 @@ class Indexer:
         if rows and self._space is not None:
             self._space.vectors(self._folder).blank(rows)
 
-    async def write(self, document: int, passages: Sequence[Passage], labels: Labels, main: str) -> None:
+    def write(self, document: int, passages: Sequence[Passage], labels: Labels, main: str) -> None:
         """Put passages of a document that is being read on their shelves; ``main`` is its language."""
         self._check()
         languages = [language_of(one.text, main) for one in passages]
         space, embedder = self._space, self._tools.embedder
         first = -1
         if space is not None and embedder is not None:
-            texts = [searched(one.heading, one.text) for one in passages]
-            rows = await asyncio.to_thread(embedder.passages, texts)
+            rows = embedder.passages([searched(one.heading, one.text) for one in passages])
             first = self._rows(space)
-            await asyncio.to_thread(space.vectors(self._folder).write, first, rows)
+            space.vectors(self._folder).write(first, rows)
             self._embedded += len(rows)
         pieces = [
             Piece(one, language, analyser_of(language), first + place)
@@ -428,8 +427,9 @@ class _Writer:
 
     async def _write(self, count: int) -> None:
         some, self._held = self._held[:count], self._held[count:]
-        self._language = self._language or language_of("\n".join(one.text for one in some))
-        await self._indexer.write(self._document, some, self._labels, self._language)
+        if not self._language:
+            self._language = await asyncio.to_thread(language_of, "\n".join(one.text for one in some))
+        await asyncio.to_thread(self._indexer.write, self._document, some, self._labels, self._language)
 
 
 async def _passages(pages: AsyncIterator[list[Block]], composer: Composer) -> AsyncIterator[list[Passage]]:
