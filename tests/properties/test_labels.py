@@ -13,7 +13,7 @@ from bottega.retrieval.collections.collection import Method
 
 WORDS = ("kettle", "kettles", "teapot", "green", "boils", "heron", "river", "salary", "merger", "the", "of")
 LABELS = ("hr", "eu", "board")
-METHODS: tuple[Method, ...] = ("words", "vectors", "fusion")
+METHODS: tuple[Method, ...] = ("words", "vectors", "fusion", "rrf")
 
 
 @dataclass(frozen=True)

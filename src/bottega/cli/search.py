@@ -7,7 +7,7 @@ import click
 if TYPE_CHECKING:
     from bottega.retrieval.collections.collection import Hit
 
-METHODS = ("words", "vectors", "fusion")
+METHODS = ("words", "vectors", "fusion", "rrf")
 
 
 @click.command()
@@ -20,7 +20,12 @@ METHODS = ("words", "vectors", "fusion")
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many passages.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def command(
-    name: str, query: str, labels: str, method: Literal["words", "vectors", "fusion"], top: int, machine: bool
+    name: str,
+    query: str,
+    labels: str,
+    method: Literal["words", "vectors", "fusion", "rrf"],
+    top: int,
+    machine: bool,
 ) -> None:
     """Find the passages of the collection NAME that answer QUERY, with the place they stand at."""
     import asyncio

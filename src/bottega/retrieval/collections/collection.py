@@ -19,11 +19,10 @@ from bottega.retrieval.collections.store import FILE, DocumentRow, Labels, Store
 from bottega.retrieval.collections.vectors import Rows
 from bottega.retrieval.collections.words import ShelfIndex, rank
 from bottega.retrieval.embed import Embedder
-from bottega.retrieval.fusion import Reranker, fuse
+from bottega.retrieval.fusion import DEPTH, Reranker, blend, fuse
 
-Method = Literal["words", "vectors", "fusion", "reranked"]
+Method = Literal["words", "vectors", "fusion", "rrf", "reranked"]
 NOBODY: Labels = frozenset()
-DEPTH = 100  # passages of each ranking that are fused
 SPARE = 20  # passages looked up beyond those asked for, should some be gone meanwhile
 RERANKED = 30  # passages that a reranker looks at
 
@@ -84,7 +83,8 @@ class Collection:
     ) -> list[Hit]:
         """The passages that answer best, best first, among those that a user with the labels ``allowed`` may see.
 
-        A collection of words only answers ``fusion`` by words.
+        ``fusion`` is the mean of the scores by words and by vectors, ``rrf`` fuses their ranks, ``reranked`` looks at the
+        best of ``fusion`` again. A collection of words only answers both by words.
 
         Raises:
             InvalidValue: no question, ``top`` is not from 1 to 1000, or ``method`` cannot be used here.
@@ -98,16 +98,14 @@ class Collection:
         if method == "reranked":
             return self._reranked(query, allowed, top, view)
         depth = max(DEPTH, 2 * top)
-        if method == "words" or (method == "fusion" and view.space is None):
-            ranked = self._words(query, allowed, depth, view)
-        elif method == "vectors":
+        if method == "vectors":
             ranked = self._vectors(query, allowed, depth, view)
         else:
-            rankings = (
-                self._words(query, allowed, depth, view),
-                self._vectors(query, allowed, depth, view),
-            )
-            ranked = fuse([[passage for passage, _ in each] for each in rankings])
+            ranked = self._words(query, allowed, depth, view)
+        if method in ("fusion", "rrf") and view.space is not None:
+            vectors = self._vectors(query, allowed, depth, view)
+            both = [[passage for passage, _ in each] for each in (ranked, vectors)]
+            ranked = blend(ranked, vectors) if method == "fusion" else fuse(both)
         return self._hits(ranked[: top + SPARE], allowed)[:top]
 
     def documents(self, *, allowed: Labels = NOBODY) -> list[DocumentRow]:
