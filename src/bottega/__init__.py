@@ -7,6 +7,8 @@ made = await bottega.make_async("...")          # the same inside a running even
 plan = bottega.plan("...", sources=["docs/"])   # nothing runs; edit it, then bottega.make(plan)
 bottega.resume("run-1f0c...", out="kit")         # after a stop, a failure or a review
 bottega.replay("run-1f0c...").finding           # "identical", or which step differs and why
+bottega.index("handbook", "docs/")               # documents to search and cite
+bottega.search("handbook", "leave in March")[0].passage.text
 bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
 """
 
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bottega.api import (
+        index,
+        index_async,
         make,
         make_async,
         plan,
@@ -22,10 +26,14 @@ if TYPE_CHECKING:
         replay_async,
         resume,
         resume_async,
+        search,
+        search_async,
         verify,
     )
 
 __all__ = [
+    "index",
+    "index_async",
     "make",
     "make_async",
     "plan",
@@ -34,6 +42,8 @@ __all__ = [
     "replay_async",
     "resume",
     "resume_async",
+    "search",
+    "search_async",
     "verify",
 ]
 

@@ -13,6 +13,8 @@ from bottega.governance.verify import Verification
 from bottega.pipelines.briefs import brief_from_file, brief_from_words
 from bottega.pipelines.comparison import Replayed
 from bottega.pipelines.runner import Event
+from bottega.retrieval.collections.collection import Hit, Method
+from bottega.retrieval.collections.report import Report
 from bottega.service import Made
 
 T = TypeVar("T")
@@ -153,6 +155,42 @@ async def replay_async(
         service.close()
 
 
+async def index_async(name: str, paths: str | Path | Sequence[str | Path], **how: Any) -> Report:
+    """Index files and folders into the collection ``name``; what has not changed is not done again.
+
+    ``how`` is as in `Collections.index`: ``labels``, ``prune``, ``embedder``, ``watch``, ``cancelled``.
+
+    Raises:
+        As `Collections.index`; what is wrong with single documents stands in the report.
+    """
+    given = [paths] if isinstance(paths, str | Path) else paths
+    service = build()
+    try:
+        return await service.collections().index(name, [Path(path) for path in given], **how)
+    finally:
+        service.close()
+
+
+async def search_async(
+    name: str,
+    query: str,
+    *,
+    allowed: Sequence[str] = (),
+    top: int = 10,
+    method: Method = "fusion",
+) -> list[Hit]:
+    """The passages of the collection ``name`` that answer ``query`` best, for a user with the labels ``allowed``.
+
+    Raises:
+        NotFound: there is no such collection. Else as `Collection.search`.
+    """
+    service = build()
+    try:
+        return await service.collections().search(name, query, allowed=allowed, top=top, method=method)
+    finally:
+        service.close()
+
+
 def plan(wish: str | Brief, **wanted: Any) -> Plan:
     """As `plan_async`, for code without an event loop."""
     return _wait(plan_async(wish, **wanted))
@@ -171,6 +209,16 @@ def resume(run_id: str, out: str | Path | None = None, **how: Any) -> Made:
 def replay(run_id: str, steps: Sequence[str] = (), **how: Any) -> Replayed:
     """As `replay_async`, for code without an event loop."""
     return _wait(replay_async(run_id, steps, **how))
+
+
+def index(name: str, paths: str | Path | Sequence[str | Path], **how: Any) -> Report:
+    """As `index_async`, for code without an event loop."""
+    return _wait(index_async(name, paths, **how))
+
+
+def search(name: str, query: str, **how: Any) -> list[Hit]:
+    """As `search_async`, for code without an event loop."""
+    return _wait(search_async(name, query, **how))
 
 
 def verify(path: str | Path) -> Verification:

@@ -67,6 +67,7 @@ def build(
         catalog=Catalog(settings.home),
         policy=Policy.load(policy),
         scratch=settings.state / "scratch",
+        collections=settings.state / "collections",
         now=now,
         threads=settings.threads,
         limits=settings.limits,

@@ -44,6 +44,10 @@ class Act(StrEnum):
 
     FILE_DELIVERED = "delivery:file:delivered"
     RUN_REPLAYED = "service:run:replayed"  # made again from the record, and compared
+    COLLECTION_INDEXED = (
+        "retrieval:collection:indexed"  # documents went in, changed labels or were found gone
+    )
+    COLLECTION_REMOVED = "retrieval:collection:removed"  # documents, or all of it, were taken out
     CALL_ACCEPTED = "service:call:accepted"  # an idempotency key is bound to its request
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
     FILES_COLLECTED = "storage:files:collected"

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from bottega.core.passage import Passage
@@ -36,16 +36,27 @@ class _Piece:
     block: Block
 
 
-@dataclass
-class _Passages:
-    """Collects pieces into passages; the heading path lives on across pages."""
+class Composer:
+    """Takes the pages of one document one after the other; offsets, numbers and the heading path go on across pages."""
 
-    name: str
-    sha256: str
-    path: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    made: list[Passage] = field(default_factory=list[Passage])
+    def __init__(self, name: str, sha256: str) -> None:
+        self.name = name
+        self.sha256 = sha256
+        self._path: list[tuple[int, str]] = []
+        self._made = 0  # passages
+        self._pages = 0
+        self._offset = 0  # characters
 
-    def add_page(self, number: int, offset: int, text: str, pieces: Sequence[_Piece]) -> None:
+    def page(self, blocks: Sequence[Block]) -> tuple[PageText, list[Passage]]:
+        """The text of the next page and its passages."""
+        text, pieces = _lay_out(blocks)
+        self._pages += 1
+        passages = [self._passage(text, held, heading) for held, heading in self._cut(pieces)]
+        self._offset += len(text) + len(PAGE_BREAK)
+        return PageText(number=self._pages, text=text), passages
+
+    def _cut(self, pieces: Sequence[_Piece]) -> Iterator[tuple[list[_Piece], str]]:
+        """The pieces of each passage and the heading over it."""
         held: list[_Piece] = []
         heading = self._heading()
         has_body = False
@@ -55,7 +66,7 @@ class _Passages:
             full = words + piece.words > MOST or words >= FEWEST or (is_heading and words >= TINY)
             if has_body and full:
                 kept = [held.pop()] if _asks(held, piece) else []  # a question stays with its answer
-                self._close(number, offset, text, held, heading)
+                yield held, heading
                 held, has_body, heading = kept, bool(kept), self._heading()
             held.append(piece)
             if is_heading:
@@ -64,28 +75,27 @@ class _Passages:
             else:
                 has_body = True
         if held:
-            self._close(number, offset, text, held, heading)
+            yield held, heading
 
     def _enter(self, block: Block) -> None:
-        self.path = [(level, title) for level, title in self.path if level < block.level]
-        self.path.append((block.level, " ".join(block.text.split())[:120]))
+        self._path = [(level, title) for level, title in self._path if level < block.level]
+        self._path.append((block.level, " ".join(block.text.split())[:120]))
 
     def _heading(self) -> str:
-        return " > ".join(title for _, title in self.path)
+        return " > ".join(title for _, title in self._path)
 
-    def _close(self, number: int, offset: int, text: str, held: Sequence[_Piece], heading: str) -> None:
+    def _passage(self, text: str, held: Sequence[_Piece], heading: str) -> Passage:
         start, end = held[0].start, held[-1].end
-        self.made.append(
-            Passage(
-                id=f"{self.name}#{len(self.made) + 1}",
-                source=self.name,
-                sha256=self.sha256,
-                page=number,
-                start=offset + start,
-                end=offset + end,
-                heading=heading,
-                text=text[start:end],
-            )
+        self._made += 1
+        return Passage(
+            id=f"{self.name}#{self._made}",
+            source=self.name,
+            sha256=self.sha256,
+            page=self._pages,
+            start=self._offset + start,
+            end=self._offset + end,
+            heading=heading,
+            text=text[start:end],
         )
 
 
@@ -108,20 +118,14 @@ def compose(
     Passages follow the structure: they begin at headings, keep paragraphs and table rows whole where these fit,
     and never cross a page.
     """
-    texts: list[PageText] = []
-    passages = _Passages(name, sha256)
-    offset = 0
-    for number, blocks in enumerate(pages, start=1):
-        text, pieces = _lay_out(blocks)
-        passages.add_page(number, offset, text, pieces)
-        texts.append(PageText(number=number, text=text))
-        offset += len(text) + len(PAGE_BREAK)
+    composer = Composer(name, sha256)
+    made = [composer.page(blocks) for blocks in pages]
     return Document(
         name=name,
         sha256=sha256,
         media_type=media_type,
-        pages=tuple(texts),
-        passages=tuple(passages.made),
+        pages=tuple(page for page, _ in made),
+        passages=tuple(passage for _, passages in made for passage in passages),
         notes=tuple(notes),
     )
 

@@ -31,7 +31,7 @@ class Lexical:
         self._frequency: Counter[str] = Counter()
         for passage in passages:
             language = self.languages[passage.source]
-            counts = Counter(terms(_indexed(passage), language))
+            counts = Counter(terms(searched(passage.heading, passage.text), language))
             self._counts.append(counts)
             self._frequency.update(counts.keys())
         self._lengths = [counts.total() for counts in self._counts]
@@ -63,6 +63,6 @@ class Lexical:
         return score
 
 
-def _indexed(passage: Passage) -> str:
-    last = passage.heading.rpartition(" > ")[2]
-    return passage.text if passage.text.startswith(last) else f"{passage.heading}\n{passage.text}"
+def searched(heading: str, text: str) -> str:
+    """What is searched of a passage: its text, under its headings unless it begins with the last of them."""
+    return text if text.startswith(heading.rpartition(" > ")[2]) else f"{heading}\n{text}"

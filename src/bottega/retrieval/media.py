@@ -8,7 +8,9 @@ from bottega.core.errors import UnreadableSource
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 PDF = "application/pdf"
+EMAIL = "message/rfc822"
 
 BY_SUFFIX: dict[str, str] = {
     ".md": "text/markdown",
@@ -23,6 +25,8 @@ BY_SUFFIX: dict[str, str] = {
     ".pdf": PDF,
     ".docx": DOCX,
     ".xlsx": XLSX,
+    ".pptx": PPTX,
+    ".eml": EMAIL,
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -38,7 +42,7 @@ BY_SUFFIX: dict[str, str] = {
     ".opus": "audio/ogg",
 }
 SUPPORTED = frozenset(BY_SUFFIX.values())
-FORMATS_TEXT = "Markdown, plain text, HTML, CSV, PDF, DOCX, XLSX, pictures (PNG, JPEG, WebP, TIFF) or sound"
+FORMATS_TEXT = "Markdown, plain text, HTML, CSV, PDF, DOCX, XLSX, PPTX, e-mail (.eml), pictures (PNG, JPEG, WebP, TIFF) or sound"
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -65,6 +69,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "application/x-elf"),
     (0, b"%!PS", "application/postscript"),
     (0, b"SQLite format 3\x00", "application/vnd.sqlite3"),
+    (257, b"ustar", "application/x-tar"),
 )
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
@@ -115,12 +120,12 @@ def media_type_of(data: bytes, name: str, *, where: str = "") -> str:
     found = sniff(data)
     if found == "application/x-ole-storage":
         raise UnreadableSource(
-            "the file is password-protected or in an old Office format (.doc, .xls)",
-            remedy="save it without a password as .docx or .xlsx",
+            "the file is password-protected or in an old Office format (.doc, .xls, .ppt)",
+            remedy="save it without a password as .docx, .xlsx or .pptx",
             where=where,
         )
     is_text = found in ("text/plain", "text/html")
-    if is_text and (not claimed or claimed.startswith("text/")):
+    if is_text and (not claimed or claimed.startswith(("text/", "message/"))):
         return claimed or found
     if claimed and claimed != found:
         raise UnreadableSource(
@@ -146,5 +151,5 @@ def _sniff_zip(data: bytes) -> str:
     if "xl/workbook.xml" in names:
         return XLSX
     if "ppt/presentation.xml" in names:
-        return "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+        return PPTX
     return "application/zip"

@@ -41,6 +41,7 @@ from bottega.pipelines.workshop import Workshop
 from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
+from bottega.service.collections import Collections
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
 from bottega.service.store import Store
@@ -86,6 +87,7 @@ class Bottega:
         self.privacy = Privacy(state, ring, shop.artifacts, audit, actor)
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
+        self._collections: Collections | None = None
 
     def shop_of(self, holder: str) -> Workshop:
         """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
@@ -405,12 +407,20 @@ class Bottega:
         """Accounts that pay: limits, and what was spent."""
         return Ledger(self.state, self.actor)
 
+    def collections(self) -> Collections:
+        """Documents that are indexed, searched and cited."""
+        if self._collections is None:
+            self._collections = Collections(self.shop, self.actor)
+        return self._collections
+
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""
         return verify(path, self.trusted_roots())
 
     def close(self) -> None:
         """Give back the memory of every engine and close the state; finished work is safe in the store."""
+        if self._collections is not None:
+            self._collections.close()
         self.shop.close()
         self.shop.artifacts.close()
         self.state.close()

@@ -3,19 +3,19 @@
 import asyncio
 import inspect
 import stat
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from bottega.core.canonical import digest_bytes
 from bottega.core.errors import UnreadableSource
-from bottega.retrieval.chunk import compose
+from bottega.retrieval.chunk import Block, compose
 from bottega.retrieval.convert.reading import Ask, Limits, Pages, Reading, Store
 from bottega.retrieval.document import Document
-from bottega.retrieval.media import DOCX, PDF, XLSX, media_type_of
+from bottega.retrieval.media import DOCX, EMAIL, PDF, PPTX, XLSX, media_type_of
 
-__all__ = ["FORMATS", "Ask", "Limits", "Store", "convert", "read_bytes"]
+__all__ = ["FORMATS", "Ask", "Limits", "Reading", "Store", "convert", "pages_of", "read_bytes"]
 
 FORMATS: dict[str, str] = {
     "text/markdown": "markdown",
@@ -26,6 +26,8 @@ FORMATS: dict[str, str] = {
     PDF: "pdf",
     DOCX: "docx",
     XLSX: "xlsx",
+    PPTX: "pptx",
+    EMAIL: "mail",
     "image": "picture",
     "audio": "sound",
 }
@@ -67,7 +69,7 @@ async def convert(
         ask=ask,
         store=store,
     )
-    pages = await _pages(reading)
+    pages = [page async for page in pages_of(reading)]
     document = await asyncio.to_thread(
         compose, name, reading.sha256, reading.media_type, pages, reading.notes
     )
@@ -76,12 +78,21 @@ async def convert(
     return document
 
 
-async def _pages(reading: Reading) -> Pages:
+async def pages_of(reading: Reading) -> AsyncGenerator[list[Block]]:
+    """The pages of a source, one after the other; long formats are read as they are asked for.
+
+    Raises:
+        As `convert`.
+    """
     module = FORMATS.get(reading.media_type) or FORMATS[reading.media_type.partition("/")[0]]
     read: Any = import_module(f"bottega.retrieval.convert.{module}").read
-    if inspect.iscoroutinefunction(read):
-        return await cast(Awaitable[Pages], read(reading))
-    return cast(Pages, await asyncio.to_thread(read, reading))
+    if inspect.isasyncgenfunction(read):
+        async for page in cast(AsyncIterator[list[Block]], read(reading)):
+            yield page
+        return
+    work = read(reading) if inspect.iscoroutinefunction(read) else asyncio.to_thread(read, reading)
+    for page in await cast(Awaitable[Pages], work):
+        yield page
 
 
 def read_bytes(path: Path, limits: Limits) -> bytes:

@@ -3,58 +3,55 @@
 import asyncio
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from ctypes import byref, c_double
 from importlib import import_module
 from typing import Any
 
 from bottega.core.errors import UnreadableSource
 from bottega.engines.pdfium import pdfium
-from bottega.retrieval.convert.pdf_lines import Line, body_size, line_pitch, paragraphs, without_running_lines
+from bottega.retrieval.chunk import Block
+from bottega.retrieval.convert.pdf_lines import Line, Look, paragraphs
 from bottega.retrieval.convert.picture import recognise
-from bottega.retrieval.convert.reading import Pages, Reading
+from bottega.retrieval.convert.reading import Reading
 
 _PASSWORD = 4  # FPDF_ERR_PASSWORD
 _SECURITY = 5  # FPDF_ERR_SECURITY
 _OCR_DPI = 200
 _TAIL = 8192  # bytes in which the end mark of a whole PDF stands
+_AT_ONCE = 64  # pages
 _COLUMN_GAP = 0.85  # em: a wider gap in a line divides the cells of a table
 
 
-async def read(reading: Reading) -> Pages:
-    """Pages of headings and paragraphs.
+async def read(reading: Reading) -> AsyncIterator[list[Block]]:
+    """Pages of headings and paragraphs, a few at a time: the first pass measures the print, the second reads.
 
     Raises:
         UnreadableSource: for a damaged, encrypted or empty PDF, or one with too many pages.
     """
-    pages = without_running_lines(await asyncio.to_thread(_extract, reading))
-    body = body_size(pages)
-    pitch = line_pitch(pages)
-    blocks = [list(paragraphs(lines, body, pitch)) for lines in pages]
-    bare = [index for index, lines in enumerate(pages) if sum(len(line.text) for line in lines) < 8]
-    if not bare:
-        return blocks
-    if len(bare) == len(pages) or reading.ask is not None:
-        await _recognise_pages(reading, blocks, bare)
-    else:
+    look = Look()
+    async for lines in _pages(reading):
+        look.add(lines)
+    bare = look.bare
+    if bare and len(bare) < look.pages and reading.ask is None:
         reading.notes.append(f"{len(bare)} pages have no text")
-    return blocks
-
-
-async def _recognise_pages(reading: Reading, blocks: Pages, bare: Sequence[int]) -> None:
+        bare = frozenset[int]()
     if len(bare) > reading.limits.ocr_pages:
         raise reading.refuse(
             f"{len(bare)} pages are pictures without text; at most {reading.limits.ocr_pages} are recognised",
             "give a PDF with a text layer, or fewer pages",
         )
-    read_pages = 0
-    for index in bare:
-        png = await asyncio.to_thread(_render, reading, index)
+    index = recognised = 0
+    async for lines in _pages(reading):
+        png = await asyncio.to_thread(_render, reading, index) if index in bare else None
         if png is not None:
-            blocks[index] = await recognise(reading, png, "image/png", f"page {index + 1}")
-            read_pages += 1
-    if read_pages:
-        reading.notes.append(f"{read_pages} pages were read by character recognition")
+            yield await recognise(reading, png, "image/png", f"page {index + 1}")
+            recognised += 1
+        else:
+            yield list(paragraphs(look.without_running(lines), look.body, look.pitch))
+        index += 1
+    if recognised:
+        reading.notes.append(f"{recognised} pages were read by character recognition")
 
 
 def _open(reading: Reading, library: Any) -> Any:
@@ -82,7 +79,21 @@ def _too_much(reading: Reading) -> UnreadableSource:
     )
 
 
-def _extract(reading: Reading) -> list[list[Line]]:
+async def _pages(reading: Reading) -> AsyncIterator[list[Line]]:
+    """The printed lines of every page; other callers of PDFium get their turn in between."""
+    count, start, left = 1, 0, reading.limits.characters
+    while start < count:
+        count, pages = await asyncio.to_thread(_extract, reading, start)
+        for lines in pages:
+            left -= sum(len(line.text) for line in lines)
+            if left < 0:
+                raise _too_much(reading)
+            yield lines
+        start += len(pages)
+
+
+def _extract(reading: Reading, start: int) -> tuple[int, list[list[Line]]]:
+    """How many pages there are, and the lines of some of them."""
     with pdfium() as library:
         document = _open(reading, library)
         try:
@@ -94,14 +105,8 @@ def _extract(reading: Reading) -> list[list[Line]]:
                     f"{count:,} pages; the limit is {reading.limits.pages:,}",
                     "give only the pages that matter",
                 )
-            pages: list[list[Line]] = []
-            left = reading.limits.characters
-            for index in range(count):
-                pages.append(list(_lines(reading, library, document, index)))
-                left -= sum(len(line.text) for line in pages[-1])
-                if left < 0:
-                    raise _too_much(reading)
-            return pages
+            some = range(start, min(count, start + _AT_ONCE))
+            return count, [list(_lines(reading, library, document, index)) for index in some]
         finally:
             document.close()
 

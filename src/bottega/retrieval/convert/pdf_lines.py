@@ -4,11 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from bottega.retrieval.chunk import Block
 from bottega.retrieval.convert.reading import table_blocks
 
+BARE = 8  # characters: a page with fewer has no text
 _CELL_WORDS = 6  # on average, in a table
 
 
@@ -25,26 +27,59 @@ class Line:
     cells: tuple[str, ...] = ()
 
 
-def body_size(pages: Sequence[Sequence[Line]]) -> float:
-    """The size in which most letters are set, in points."""
-    sizes: Counter[float] = Counter()
-    for lines in pages:
+class Look:
+    """How a PDF is printed, counted page by page without keeping any."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self._nearly_bare: dict[int, list[Line]] = {}  # pages with next to nothing between header and footer
+        self._sizes: Counter[float] = Counter()
+        self._drops: Counter[float] = Counter()
+        self._outer: Counter[tuple[str, int]] = Counter()
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Count the next page in."""
+        if _characters(lines[2:-2]) < BARE:
+            self._nearly_bare[self.pages] = list(lines)
+        self.pages += 1
+        self._outer.update({_place(line) for line in (*lines[:2], *lines[-2:])})
         for line in lines:
-            sizes[line.size] += len(line.text)
-    return max(sizes.items(), key=lambda item: (item[1], item[0]))[0] if sizes else 0.0
+            self._sizes[line.size] += len(line.text)
+        for above, below in pairwise(lines):
+            one_cell = len(above.cells) == len(below.cells) == 1
+            if one_cell and above.size == below.size and 0 < above.bottom - below.bottom < 4 * above.size:
+                self._drops[round(2 * (above.bottom - below.bottom)) / 2] += 1
 
+    @cached_property
+    def bare(self) -> frozenset[int]:
+        """Pages with hardly any text but header and footer, from 0: pictures of pages."""
+        return frozenset(
+            page
+            for page, lines in self._nearly_bare.items()
+            if _characters(self.without_running(lines)) < BARE
+        )
 
-def line_pitch(pages: Sequence[Sequence[Line]]) -> float:
-    """The usual distance between two lines of one paragraph, in points; 0 when there is none."""
-    drops = Counter(
-        round(2 * (above.bottom - below.bottom)) / 2
-        for lines in pages
-        for above, below in pairwise(lines)
-        if above.size == below.size
-        and len(above.cells) == len(below.cells) == 1
-        and 0 < above.bottom - below.bottom < 4 * above.size
-    )
-    return min(drops, key=lambda drop: (-drops[drop], drop)) if drops else 0.0
+    @cached_property
+    def body(self) -> float:
+        """The size in which most letters are set, in points."""
+        return max(self._sizes.items(), key=lambda item: (item[1], item[0]))[0] if self._sizes else 0.0
+
+    @cached_property
+    def pitch(self) -> float:
+        """The usual distance between two lines of one paragraph, in points; 0 when there is none."""
+        return min(self._drops, key=lambda drop: (-self._drops[drop], drop)) if self._drops else 0.0
+
+    def without_running(self, lines: Sequence[Line]) -> list[Line]:
+        """A page without its header and footer: first or last lines that stand at the same height on most pages.
+
+        Digits do not count, because page numbers differ.
+        """
+        often = max(2, self.pages // 2)
+        return [
+            line
+            for index, line in enumerate(lines)
+            if 2 <= index < len(lines) - 2 or self._outer[_place(line)] < often
+        ]
 
 
 def paragraphs(lines: Sequence[Line], body: float, pitch: float) -> Iterator[Block]:
@@ -97,28 +132,8 @@ def _rows(rows: Sequence[Sequence[str]]) -> list[Block]:
     return [Block(" ".join(row), "row") for row in rows]
 
 
-def without_running_lines(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
-    """Drop page headers and footers: first or last lines that stand at the same height on most pages.
-
-    Digits do not count, because page numbers differ.
-    """
-    seen: Counter[tuple[str, int]] = Counter()
-    for lines in pages:
-        seen.update({_place(line) for line in (*lines[:2], *lines[-2:])})
-    often = max(2, len(pages) // 2)
-    running = {place for place, count in seen.items() if count >= often}
-    return [
-        [
-            line
-            for index, line in enumerate(lines)
-            if not (_place(line) in running and _outer(index, len(lines)))
-        ]
-        for lines in pages
-    ]
-
-
-def _outer(index: int, count: int) -> bool:
-    return index < 2 or index >= count - 2
+def _characters(lines: Sequence[Line]) -> int:
+    return sum(len(line.text) for line in lines)
 
 
 def _place(line: Line) -> tuple[str, int]:

@@ -1,0 +1,71 @@
+"""Which language a passage is in, and how the words of that language become terms."""
+
+import re
+from functools import cache
+from typing import Any
+
+from bottega.engines.base import require
+from bottega.retrieval.languages import STOPWORDS
+
+STEMMERS = {
+    "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "fi": "finnish",
+    "fr": "french", "hu": "hungarian", "it": "italian", "nb": "norwegian", "nl": "dutch", "nn": "norwegian",
+    "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sv": "swedish", "ta": "tamil",
+    "tr": "turkish",
+}  # fmt: skip
+UNSPACED = frozenset(("ja", "km", "lo", "th", "zh"))  # written without spaces between words
+PLAIN, PAIRS = "plain", "pairs"
+TELLING = 120  # letters: a shorter passage is taken to be in the language of its document
+SURE = 0.95  # probability
+LOOKED_AT = 4_000  # characters
+MOST_TERM = 40  # characters
+_LETTERS = re.compile(r"[^\W\d_]")
+
+
+def language_of(text: str, otherwise: str = "") -> str:
+    """Two letters (ISO 639-1). With ``otherwise`` only a long and clear text says something else.
+
+    Source: py3langid, 97 languages.
+    """
+    text = text[:LOOKED_AT]
+    letters = len(_LETTERS.findall(text))
+    if otherwise and letters < TELLING:
+        return otherwise
+    if not letters:
+        return "en"
+    language, probability = _identifier().classify(text)
+    return str(language) if not otherwise or probability >= SURE else otherwise
+
+
+def analyser_of(language: str) -> str:
+    """The name of a stemmer, ``pairs`` of characters where no spaces are written, else ``plain`` words."""
+    return PAIRS if language in UNSPACED else STEMMERS.get(language, PLAIN)
+
+
+@cache
+def analyser(name: str) -> Any:
+    """The tantivy analyser of this name; the same for passages and questions."""
+    tantivy: Any = require("tantivy", extra="retrieve")
+    if name == PAIRS:
+        pairs: Any = tantivy.Tokenizer.ngram(1, 2, False)
+        return tantivy.TextAnalyzerBuilder(pairs).filter(tantivy.Filter.lowercase()).build()
+    words: Any = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    words = words.filter(tantivy.Filter.remove_long(MOST_TERM)).filter(tantivy.Filter.lowercase())
+    if name != PLAIN:
+        words = words.filter(tantivy.Filter.stemmer(name))
+    return words.filter(tantivy.Filter.ascii_fold()).build()
+
+
+@cache
+def weak(name: str) -> frozenset[str]:
+    """Terms of function words: a question is asked by its others, if it has any."""
+    words = [word for code, words in STOPWORDS.items() if STEMMERS[code] == name for word in words]
+    return frozenset(term for word in words for term in analyser(name).analyze(word))
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid import langid
+
+    library: Any = langid
+    return library.LanguageIdentifier.from_modelpath(library.MODEL_DIR / library.MODEL_FILE, norm_probs=True)

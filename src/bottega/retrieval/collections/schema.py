@@ -1,0 +1,78 @@
+"""The tables of a collection."""
+
+VERSION = 1  # of these tables; kept as SQLite's user_version
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    generation INTEGER NOT NULL,           -- counts changes of what can be found
+    caught_up INTEGER NOT NULL,            -- the generation that every word index has reached
+    space INTEGER                          -- the vectors that are searched
+) STRICT;
+INSERT OR IGNORE INTO state VALUES (1, 0, 0, NULL);
+
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    place TEXT UNIQUE,                     -- where it was read: a path, then !/ and the member's name for each archive
+    name TEXT,                             -- what people call it; NULL, as the place, while it is being read
+    digest TEXT NOT NULL,                  -- SHA-256 of its bytes
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,                 -- bytes
+    labels TEXT NOT NULL,                  -- JSON, sorted
+    state TEXT NOT NULL,                   -- partial, indexed, skipped
+    error TEXT NOT NULL DEFAULT '',
+    remedy TEXT NOT NULL DEFAULT '',
+    notes TEXT NOT NULL DEFAULT '[]',      -- JSON
+    pages INTEGER NOT NULL DEFAULT 0,
+    generation INTEGER NOT NULL DEFAULT 0, -- when it was last put on its shelves
+    UNIQUE (name, labels)                  -- a name taken under other labels would tell of a hidden document
+) STRICT;
+CREATE INDEX IF NOT EXISTS documents_by_digest ON documents (digest);
+
+CREATE TABLE IF NOT EXISTS passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    n INTEGER NOT NULL,                    -- its place in the document, from 1
+    page INTEGER NOT NULL,
+    start INTEGER NOT NULL,                -- characters in the document's text
+    "end" INTEGER NOT NULL,
+    heading TEXT NOT NULL,
+    language TEXT NOT NULL,
+    shelf INTEGER NOT NULL REFERENCES shelves (id),
+    text TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
+CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);
+
+CREATE TABLE IF NOT EXISTS shelves (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    labels TEXT NOT NULL,
+    analyser TEXT NOT NULL,
+    folder TEXT NOT NULL DEFAULT '',       -- of its index, under words/
+    generation INTEGER NOT NULL DEFAULT 0, -- up to which its index is complete
+    UNIQUE (labels, analyser)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS removals (
+    generation INTEGER NOT NULL,
+    shelf INTEGER NOT NULL,
+    document INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS spaces (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    embedder TEXT NOT NULL,
+    weights TEXT NOT NULL,                 -- digest
+    dimensions INTEGER NOT NULL,
+    file TEXT NOT NULL,                    -- under vectors/
+    rows INTEGER NOT NULL DEFAULT 0        -- given away so far, in use or not
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS vectors (
+    space INTEGER NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
+    passage INTEGER NOT NULL REFERENCES passages (id) ON DELETE CASCADE,
+    "row" INTEGER NOT NULL,
+    PRIMARY KEY (space, passage)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS vectors_by_passage ON vectors (passage);
+"""

@@ -1,0 +1,243 @@
+"""Collections of documents: index, search, list, remove."""
+
+import asyncio
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from bottega.core.entry import Act
+from bottega.core.errors import InvalidValue, NotFound, StorageFailed
+from bottega.core.value import JsonObject
+from bottega.pipelines.workshop import Workshop
+from bottega.retrieval import embed
+from bottega.retrieval.collections.collection import NOBODY, Collection, Hit, Method
+from bottega.retrieval.collections.indexing import Indexer, Tools
+from bottega.retrieval.collections.lock import collection_lock
+from bottega.retrieval.collections.report import Progress, Report
+from bottega.retrieval.collections.store import FILE, Labels
+
+WORDS_ONLY = "none"  # the embedder of a collection without vectors
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A collection as a user with certain labels sees it."""
+
+    name: str
+    documents: int
+    passages: int
+    embedder: str
+    folder: Path
+
+
+class Collections:
+    """The collections of this machine. What is open stays open until `close`."""
+
+    def __init__(self, shop: Workshop, actor: str) -> None:
+        self._shop = shop
+        self._actor = actor
+        self._folder = shop.collections
+        self._open: dict[str, Collection] = {}
+        self._embedders: dict[str, embed.Embedder] = {}
+
+    async def index(
+        self,
+        name: str,
+        paths: Sequence[Path] = (),
+        *,
+        labels: Iterable[str] | None = None,
+        prune: bool = False,
+        embedder: str = "",
+        watch: Callable[[Progress], None] = lambda progress: None,
+        cancelled: threading.Event | None = None,
+    ) -> Report:
+        """Index what is new or changed under these paths; the collection is made if there is none.
+
+        Args:
+            name: of the collection.
+            paths: files and folders; with none, only the embedder is changed.
+            labels: whoever may see these documents must have all of them. Not given: a known document keeps its
+                labels and a new one is for all; empty: for all.
+            prune: remove documents whose files under the paths have vanished.
+            embedder: a model, or ``none`` for words only; not given: the collection's own, at first the default.
+            watch: called with every step of progress.
+            cancelled: set it to stop; the next call goes on.
+
+        Raises:
+            InvalidValue: no collection or label can have this name.
+            UnreadableSource: a path is not there. What is wrong with single documents stands in the report.
+            SetupError: the embedder's weights or an optional package are missing.
+            StorageFailed: the disk is full, or another process is indexing this collection.
+            Cancelled: what was acknowledged stays.
+        """
+        folder = self._folder / _named(name)
+        given = None if labels is None else labelled(labels)
+        chosen = embedder or await asyncio.to_thread(self._present, folder) or embed.DEFAULT
+        tools = Tools(
+            ask=partial(self._shop.ask, cancelled=cancelled),
+            store=self._shop.artifacts.put,
+        )
+        if chosen != WORDS_ONLY:
+            model, weights = await asyncio.to_thread(self._embedder, chosen)
+            tools = replace(tools, embedder=model, weights=weights)
+        with collection_lock(folder) as held:
+            if not held:
+                raise _busy(name)
+            indexer = await asyncio.to_thread(Indexer, folder, tools, watch, cancelled)
+            try:
+                report = await (indexer.index(paths, labels=given, prune=prune) if paths else indexer.embed())
+            finally:
+                indexer.close()
+        await asyncio.to_thread(self._record, Act.COLLECTION_INDEXED, name, _facts(report, given, chosen))
+        return report
+
+    async def remove(self, name: str, documents: Sequence[str]) -> Report:
+        """Remove documents by name; their passages, vectors and index entries are gone when this returns.
+
+        Raises:
+            NotFound: there is no such collection or document; nothing is removed then.
+            StorageFailed: another process is indexing this collection.
+        """
+        folder = self._existing(name)
+        with collection_lock(folder) as held:
+            if not held:
+                raise _busy(name)
+            indexer = await asyncio.to_thread(Indexer, folder, Tools())
+            try:
+                report = await asyncio.to_thread(indexer.remove, documents)
+            finally:
+                indexer.close()
+        await asyncio.to_thread(self._record, Act.COLLECTION_REMOVED, name, _facts(report, None, ""))
+        return report
+
+    async def search(
+        self,
+        name: str,
+        query: str,
+        *,
+        allowed: Iterable[str] = (),
+        top: int = 10,
+        method: Method = "fusion",
+    ) -> list[Hit]:
+        """As `Collection.search`."""
+        labels = labelled(allowed)
+
+        def found() -> list[Hit]:
+            return self.open(name).search(query, allowed=labels, top=top, method=method)
+
+        return await asyncio.to_thread(found)
+
+    def open(self, name: str) -> Collection:
+        """A collection to search in; closed with this object.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        if name not in self._open:
+            self._open[name] = Collection(self._folder / _named(name), self._embedder)
+        return self._open[name]
+
+    def all(self, *, allowed: Labels = NOBODY) -> list[Listed]:
+        """Every collection, counted as a user with these labels sees it."""
+        folders = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
+        found: list[Listed] = []
+        for folder in folders:
+            if (folder / FILE).is_file():
+                collection = self.open(folder.name)
+                documents, passages = collection.counts(allowed=allowed)
+                space = collection.space
+                found.append(
+                    Listed(folder.name, documents, passages, space.embedder if space else WORDS_ONLY, folder)
+                )
+        return found
+
+    def delete(self, name: str) -> None:
+        """Remove a whole collection.
+
+        Raises:
+            NotFound: there is none of this name.
+            StorageFailed: another process is indexing it.
+        """
+        folder = self._existing(name)
+        with collection_lock(folder) as held:
+            if not held:
+                raise _busy(name)
+            if name in self._open:
+                self._open.pop(name).close()
+            (folder / FILE).unlink()  # first, so that a half-deleted collection is none
+            shutil.rmtree(folder)
+        self._record(Act.COLLECTION_REMOVED, name, {"whole": True})
+
+    def close(self) -> None:
+        """Close every collection that was opened."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _existing(self, name: str) -> Path:
+        folder = self._folder / _named(name)
+        if not (folder / FILE).is_file():
+            raise NotFound(f"there is no collection '{name}'", remedy="`bottega collections` lists them")
+        return folder
+
+    def _present(self, folder: Path) -> str:
+        """The embedder that a collection has; empty when there is no collection yet."""
+        if not (folder / FILE).is_file():
+            return ""
+        space = self.open(folder.name).space
+        return space.embedder if space else WORDS_ONLY
+
+    def _embedder(self, name: str) -> tuple[embed.Embedder, str]:
+        """An embedder and the digest of its weights."""
+        if name not in self._embedders:
+            self._embedders[name] = embed.load(name, self._shop.catalog, self._shop.threads)
+        return self._embedders[name], self._shop.catalog.get(name).digest
+
+    def _record(self, act: Act, name: str, facts: JsonObject) -> None:
+        self._shop.journal.write(act, f"collection/{name}", actor=self._actor, detail=facts)
+
+
+def labelled(labels: Iterable[str]) -> Labels:
+    """Labels from what people write.
+
+    Raises:
+        InvalidValue: one cannot be a label.
+    """
+    found = frozenset(labels)
+    for label in sorted(found):
+        if not _LABEL.fullmatch(label):
+            raise InvalidValue(
+                f"'{label}' is no label",
+                where="label",
+                remedy="write letters, digits and ._:@/- such as team:hr",
+            )
+    return found
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidValue(
+            f"'{name}' cannot be the name of a collection",
+            where="name",
+            remedy="write small letters, digits, and ._- after the first",
+        )
+    return name
+
+
+def _busy(name: str) -> StorageFailed:
+    return StorageFailed(
+        f"another process is indexing '{name}'", where="collection", remedy="wait until it ends, or stop it"
+    )
+
+
+def _facts(report: Report, labels: Labels | None, embedder: str) -> JsonObject:
+    """What the record keeps: how many documents of each outcome, no names, because a name may be a secret."""
+    facts: JsonObject = {**report.counts, "embedded": report.embedded}
+    if labels is not None:
+        facts["labels"] = sorted(labels)
+    return facts | ({"embedder": embedder} if embedder else {})

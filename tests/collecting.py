@@ -1,0 +1,99 @@
+"""Collections for tests: an embedder that needs no weights, and the two sides of a collection in one object."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bottega.core.errors import NotFound
+from bottega.retrieval.collections.collection import Collection, Hit, Method
+from bottega.retrieval.collections.indexing import Indexer, Tools
+from bottega.retrieval.collections.lock import collection_lock
+from bottega.retrieval.collections.report import Report
+from bottega.retrieval.embed import Embedder, Vectors, unit
+
+
+class Hashed:
+    """Every word is one of 64 directions: texts are near when they share words."""
+
+    dimensions = 64
+
+    def __init__(self, id: str = "hashed") -> None:
+        self.id = id
+        self.embedded = 0
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        self.embedded += len(texts)
+        return np.stack([self.query(text) for text in texts])
+
+    def query(self, text: str) -> Vectors:
+        vector = np.zeros(self.dimensions, dtype=np.float32)
+        for word in re.findall(r"\w+", text.lower()):
+            vector[hashlib.sha256(f"{self.id}{word}".encode()).digest()[0] % self.dimensions] += 1
+        return unit(vector)
+
+
+class Shelved:
+    """A collection in ``folder/collection`` of the files under ``folder/files``."""
+
+    def __init__(self, folder: Path, embedder: Embedder | None = None) -> None:
+        self.place = folder / "collection"
+        self.files = folder / "files"
+        self.files.mkdir(parents=True, exist_ok=True)
+        self.embedder = embedder
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        path = self.files / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def index(
+        self,
+        *paths: Path,
+        labels: Iterable[str] | None = None,
+        prune: bool = False,
+        tools: Tools | None = None,
+    ) -> Report:
+        given = tools or Tools(embedder=self.embedder, weights="1")
+        with collection_lock(self.place) as held:
+            assert held
+            indexer = Indexer(self.place, given)
+            try:
+                chosen = None if labels is None else frozenset(labels)
+                return asyncio.run(indexer.index(paths or [self.files], labels=chosen, prune=prune))
+            finally:
+                indexer.close()
+
+    def remove(self, *names: str) -> Report:
+        indexer = Indexer(self.place, Tools())
+        try:
+            return indexer.remove(names)
+        finally:
+            indexer.close()
+
+    def open(self) -> Collection:
+        return Collection(self.place, self._embedder)
+
+    def search(self, query: str, *labels: str, method: Method = "fusion", top: int = 10) -> list[Hit]:
+        collection = self.open()
+        try:
+            return collection.search(query, allowed=frozenset(labels), method=method, top=top)
+        finally:
+            collection.close()
+
+    def names(self, query: str, *labels: str, method: Method = "words") -> list[str]:
+        return [hit.document.name for hit in self.search(query, *labels, method=method)]
+
+    def _embedder(self, name: str) -> tuple[Embedder, str]:
+        if self.embedder is None or self.embedder.id != name:
+            raise NotFound(f"no embedder '{name}'")
+        return self.embedder, "1"
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    """What came of each document."""
+    return {told.name: told.outcome for told in report.documents}
