@@ -12,6 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from bottega.bootstrap import now
+from bottega.core.entry import Act
+from bottega.storage.database import Transaction
+from bottega.storage.state import open_state
+
 
 class Log(Protocol):
     """A log that writes a group of entries and is durable when it returns."""
@@ -145,6 +150,37 @@ class Grouped:
         self.log.close()
 
 
+class OurJournal:
+    """Bottega's journal: each entry is canonical JSON, numbered, hashed into the tree, folded, and others are woken."""
+
+    def __init__(self, durable: bool, path: Path) -> None:
+        self.folder, self.durable = path.with_suffix(".state"), durable
+        self.state = open_state(self.folder, now)
+
+    def append(self, data: bytes) -> None:
+        self.state.database.write(self._work(data), durable=self.durable)
+
+    async def append_async(self, data: bytes) -> None:
+        await self.state.database.write_async(self._work(data), durable=self.durable)
+
+    def _work(self, data: bytes) -> Callable[[Transaction], int]:
+        detail = {"entry": data.decode()}
+        return lambda transaction: self.state.journal.append(
+            transaction, Act.STATE_RESTORED, "state/bench", actor="user:bench", detail=detail
+        )
+
+    def read(self) -> Iterator[tuple[bytes, bytes]]:
+        reader = sqlite3.connect(self.folder / "bottega.sqlite")
+        for text, leaf_hash in reader.execute("SELECT entry, leaf FROM journal ORDER BY n"):
+            yield text.encode(), leaf_hash
+        reader.close()
+
+    def close(self) -> None:
+        self.state.close()
+
+
 SHARED_LOGS: dict[str, Callable[[Path], SharedLog]] = {
-    f"sqlite {level}, group commit": partial(Grouped, level) for level in ("FULL", "NORMAL")
+    "bottega's journal, durable": partial(OurJournal, True),
+    "bottega's journal": partial(OurJournal, False),
+    **{f"sqlite {level}, group commit": partial(Grouped, level) for level in ("FULL", "NORMAL")},
 }

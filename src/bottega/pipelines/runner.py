@@ -78,9 +78,8 @@ class Runner:
             BottegaError: it cannot be delivered at all; the run has failed with this reason.
             asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
         """
-        await asyncio.to_thread(
-            self.shop.workers.register
-        )  # before the steps, which then come in the plan's order
+        if not self.shop.workers.registered:  # before the steps, which then come in the plan's order
+            await asyncio.to_thread(self.shop.workers.register)
         try:
             async with asyncio.TaskGroup() as group:
                 driving = group.create_task(self._drive_all())
@@ -103,12 +102,12 @@ class Runner:
             self.run = self.run.model_copy(update=failed)
             await self._close()
             raise
-        await self._close()
-        await asyncio.to_thread(self._agree)
+        if not await self._close():
+            await asyncio.to_thread(self._agree)
         return self.run
 
-    async def _close(self) -> None:
-        await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+    async def _close(self) -> bool:
+        return await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
 
     def _agree(self) -> None:
         """Take the word of whoever ended this round first, and what others made in it."""

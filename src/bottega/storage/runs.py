@@ -317,20 +317,25 @@ class RunStore:
             self._given_up[lease.token] = why
             raise
 
-    def close(self, run: Run, *, actor: str) -> None:
-        """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is."""
+    def close(self, run: Run, *, actor: str) -> bool:
+        """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is.
+
+        Returns whether this ended it.
+        """
         facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
         detail = {"round": run.round, **{name: value for name, value in facts if value}}
 
-        def work(transaction: Transaction) -> None:
+        def work(transaction: Transaction) -> bool:
             row = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (run.id,)).fetchone()
-            if row is not None and row[0] == run.round and row[1] == "running":
-                self._journal.append(
-                    transaction, ENDED_BY[run.state], f"run/{run.id}", actor=actor, detail=detail,
-                    behalf=run.requested_by, holder=run.holder,
-                )  # fmt: skip
+            if row is None or row[0] != run.round or row[1] != "running":
+                return False
+            self._journal.append(
+                transaction, ENDED_BY[run.state], f"run/{run.id}", actor=actor, detail=detail,
+                behalf=run.requested_by, holder=run.holder,
+            )  # fmt: skip
+            return True
 
-        self._database.write(work, durable=run.state == "released")
+        return self._database.write(work, durable=run.state == "released")
 
     def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
         """Tell whoever works on a run to stop it; a run that nobody has begun is cancelled at once.
