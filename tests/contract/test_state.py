@@ -23,8 +23,8 @@ from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
 from bottega.core.plan import Deliverable, Plan, Step
 from bottega.core.run import Made, Run, StepResult
 from bottega.storage.database import Transaction
+from bottega.storage.leases import POISON, Busy, Claim, Lease
 from bottega.storage.merkle import TILE, leaf_hash, root_of
-from bottega.storage.runs import POISON, Busy, Claim, Lease
 from bottega.storage.schema import FOLDED_TABLES
 from bottega.storage.sealing import open_bytes, seal_bytes
 from bottega.storage.state import State, open_state
@@ -92,7 +92,7 @@ import asyncio, sys
 from pathlib import Path
 from bottega.bootstrap import now
 from bottega.core.entry import Act
-from bottega.storage.runs import Claim, Lease
+from bottega.storage.leases import Claim, Lease
 from bottega.storage.state import open_state
 state = open_state(Path(sys.argv[1]), now, url=sys.argv[2])
 def claim(run, step, key):

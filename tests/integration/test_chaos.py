@@ -19,7 +19,7 @@ from tests.unit.pipelines.conftest import echo
 
 from bottega import plugins
 from bottega.core.entry import Act
-from bottega.storage.runs import POISON
+from bottega.storage.leases import POISON
 
 KILLED_AT = Path(__file__).with_name("killed_at.py")
 KILLS = 50

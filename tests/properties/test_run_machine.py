@@ -24,7 +24,7 @@ from bottega.core.run import Made, Run, RunState, StepResult, StepState
 from bottega.governance.audit import verify_journal
 from bottega.governance.checkpoint import RecordKey
 from bottega.storage import merkle
-from bottega.storage.runs import POISON, Busy, Claim, Lease
+from bottega.storage.leases import POISON, Busy, Claim, Lease
 from bottega.storage.schema import FOLDED_TABLES
 from bottega.storage.state import State, open_state
 

@@ -25,7 +25,7 @@ from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.budgets import Charge
-from bottega.storage.runs import Busy, Claim, Lease
+from bottega.storage.leases import Busy, Claim, Lease
 
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
 DELAYS = 5  # times that an engine may ask to come back later

@@ -12,17 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.brief import Brief
 from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
 from bottega.core.plan import Plan
 from bottega.core.request import Finished, Request
-from bottega.core.run import Made as MadeOutput
 from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver, delivered
-from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED
 from bottega.governance.authority import Authority
 from bottega.governance.keyring import KeyRing
 from bottega.governance.redaction import masked
@@ -31,8 +28,9 @@ from bottega.governance.verify import Verification, verify
 from bottega.pipelines.blueprints import blueprint
 from bottega.pipelines.build import Builder
 from bottega.pipelines.comparison import Replayed, made_on
-from bottega.pipelines.graph import ancestors, is_source, split
+from bottega.pipelines.graph import split
 from bottega.pipelines.intent import read_intent
+from bottega.pipelines.provenance import provenance
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
@@ -438,9 +436,9 @@ class Bottega:
         ]
         authority = self._authority()
         cards = [self.shop.card(engine) for engine in dict.fromkeys(step.engine for step in plan.steps)]
-        provenances = {item.output: self._provenance(plan, run, results, item.output) for item in ready}
-        for provenance in provenances.values():
-            shop.artifacts.checked(provenance.artifact)  # nothing is signed that is not what was checked
+        provenances = {item.output: provenance(plan, run, item.output, self.shop.card) for item in ready}
+        for each in provenances.values():
+            shop.artifacts.checked(each.artifact)  # nothing is signed that is not what was checked
         delivery = deliver(
             out=out,
             plan=plan,
@@ -466,72 +464,6 @@ class Bottega:
                 behalf=run.requested_by, holder=run.holder,
             )  # fmt: skip
         return delivery
-
-    def _provenance(self, plan: Plan, run: Run, results: dict[str, StepResult], output: str) -> Provenance:
-        step_id, port = split(output)
-        step, result = plan.step(step_id), results[step_id]
-        card = self.shop.card(step.engine)
-        made = next(each for each in result.outputs if each.port == port)
-        return Provenance(
-            artifact=made.artifact,
-            run_id=run.id,
-            plan=run.plan,
-            step=step_id,
-            step_key=result.key,
-            engine=step.engine,
-            engine_version=step.version or card.version,
-            model=step.model,
-            weights=step.weights,
-            locality=card.locality,
-            destination=card.destination,
-            params=step.params,
-            seed=step.seed,
-            ingredients=tuple(self._ingredients(plan, results, step_id)),
-            verdicts=made.verdicts,
-            attempts=result.attempts,
-            approved_by=result.approved_by,
-            made_at=run.finished_at,
-            seconds=result.seconds,
-            cost=result.cost,
-            source_type=self._source_type(plan, step_id),
-        )
-
-    def _source_type(self, plan: Plan, step_id: str) -> str:
-        """IPTC digital source type: what holds the words or sounds of a model is a composite, whoever set it."""
-        own = self.shop.card(plan.step(step_id).engine).source_type
-        before = {
-            self.shop.card(plan.step(each).engine).source_type for each in ancestors(plan, plan.step(step_id))
-        }
-        return COMPOSITE if own == ALGORITHMIC and before & {GENERATED, COMPOSITE} else own
-
-    def _ingredients(self, plan: Plan, results: dict[str, StepResult], step_id: str) -> Sequence[Ingredient]:
-        """What a step was made from: sources and outputs of other steps."""
-        found: dict[str, Ingredient] = {}
-        sources = {source.name: source for source in plan.sources}
-        leaving = {item.output: item.path for item in plan.deliverables}
-        for references in plan.step(step_id).inputs.values():
-            for reference in references:
-                if is_source(reference):
-                    source = sources[reference.partition(":")[2]]
-                    found[reference] = Ingredient(
-                        name=source.name, sha256=source.sha256, media_type=source.media_type
-                    )
-                else:
-                    made = _made(results, reference)
-                    found[reference] = Ingredient(
-                        name=leaving.get(reference, reference),
-                        sha256=made.artifact.sha256,
-                        media_type=made.artifact.media_type,
-                    )
-        return list(found.values())
-
-
-def _made(results: dict[str, StepResult], reference: str) -> MadeOutput:
-    step_id, port = split(reference)
-    for made in results[step_id].outputs:
-        if made.port == port:
-            return made
-    raise NotFound(f"there is no output '{reference}'")
 
 
 def _plan_fault(path: Path, error: ValidationError) -> InvalidPlan:

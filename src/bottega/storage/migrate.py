@@ -12,7 +12,8 @@ from bottega.storage import schema
 from bottega.storage.contents import Contents
 from bottega.storage.database import Database, Transaction
 from bottega.storage.journal import Journal
-from bottega.storage.runs import ENDED_BY, ended_detail
+from bottega.storage.leases import ended_detail
+from bottega.storage.runs import ENDED_BY
 from bottega.storage.schema import VERSION
 
 ACTOR = "bottega:migration"

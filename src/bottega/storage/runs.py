@@ -1,91 +1,24 @@
-"""Runs and their steps: leased, fenced, finished once. Every change is an entry of the journal."""
+"""Runs: made known, begun, ended, and what came of their steps."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
-from bottega.core.canonical import digest_bytes
 from bottega.core.entry import Act
-from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound, StorageFailed
+from bottega.core.errors import InvalidBrief, InvalidValue, NotFound
 from bottega.core.plan import Plan
-from bottega.core.run import Made, Run, StepResult, StepState
+from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
-from bottega.storage.budgets import Budgets, Charge, Refusal
-from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction
 from bottega.storage.fold import ENDED
-from bottega.storage.journal import Journal
-from bottega.storage.wakes import Wakes
-from bottega.storage.workers import SIGNED_OFF, Workers
+from bottega.storage.leases import Leases, step_result
 
-POISON = 3  # deaths of a step's worker after which it is parked
 ENDED_BY = {state: act for act, state in ENDED.items()}
+_COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A wish to run one step, or to learn that it need not run.
-
-    ``shown`` says whether a person must see a result: a finished one is then given along with a lease, to be settled,
-    in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts;
-    ``here_at_once`` how many local steps run on this host. ``charge`` is reserved from its budgets in the same
-    transaction.
-    """
-
-    run: str
-    round: int
-    step: str
-    key: str
-    checks: str
-    engine: str
-    local: bool = True
-    reuse: bool = True
-    shown: "Callable[[StepResult], bool]" = lambda result: result.blocked
-    at_once: int = 1
-    here_at_once: int = 1
-    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    behalf: str = ""
-    holder: str = ""
-    charge: Charge | None = None
-
-
-@dataclass(frozen=True)
-class Lease:
-    """The right to run one step. ``token`` is its fencing token: the number of its entry in the journal."""
-
-    claim: Claim
-    token: int
-    attempt: int = 1
-    delays: int = 0  # times that its engine has asked to come back later
-    before: StepResult | None = None  # what a person was looking at, when the key is the same
-    charged: bool = False  # something is reserved under its token
-
-
-@dataclass(frozen=True)
-class Busy:
-    """Not now: another worker has the step, too many of its kind are running, or its engine asked for time."""
-
-    why: str
-    worker: str = ""
-    until: str = ""
-
-
-class RunStore:
+class RunStore(Leases):
     """The state of runs, as the journal tells it."""
-
-    def __init__(self, journal: Journal, workers: Workers, contents: Contents, budgets: Budgets) -> None:
-        self.budgets = budgets
-        self._journal = journal
-        self._database = journal.database
-        self._workers = workers
-        self._contents = contents
-        self._given_up: dict[int, str] = {}  # leases of this process that could not be given back, and why
-
-    @property
-    def wakes(self) -> Wakes:
-        """Rings after each change."""
-        return self._database.wakes
 
     def submit(
         self,
@@ -166,157 +99,6 @@ class RunStore:
         self._database.write(work)
         return self._row(run_id)
 
-    async def claim(self, claim: Claim, *, worker: str, host: str) -> Lease | StepResult | Busy:
-        """Lease a step, or give the result that makes running it needless, or say who is in the way.
-
-        A result of the same key and checks is taken over, from this run or, unless ``reuse`` is off, from any. A lease
-        whose worker is gone is taken over with a new token. A step that ended its worker `POISON` times is parked.
-        In a round that has ended, or was left behind by a newer one, nothing is leased: the step is skipped.
-        A step whose charge its budgets refuse comes to wait for a person; nothing is reserved for it.
-        """
-
-        def work(transaction: Transaction) -> Lease | StepResult | Busy:
-            subject = f"run/{claim.run}/step/{claim.step}"
-            run = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (claim.run,)).fetchone()
-            if run is not None and (run[0] != claim.round or run[1] != "running"):
-                return StepResult(
-                    step=claim.step, key=claim.key, state="skipped", error="this round of work has ended"
-                )
-            holder, others = self._held(transaction, claim, worker, host)
-            if holder:
-                return Busy("another worker has it", holder)
-            row = transaction.execute(
-                "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
-                (claim.run, claim.step),
-            ).fetchone()
-            deaths, delays, before = 0, 0, None
-            if row is not None and row[2] == claim.key:
-                round_, state, key, digest, error, deaths, delays, wake_at, checks = row
-                body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
-                if state == "delayed" and wake_at > self._journal.now():
-                    return Busy(error, until=wake_at)
-                if round_ == claim.round and state != "delayed":
-                    return _step_result(claim.step, state, key, error, body)
-                delays = delays if round_ == claim.round else 0
-                shown = state in ("awaiting_review", "waiting") and checks == claim.checks
-                if shown and body is not None:
-                    before = _step_result(claim.step, state, key, error, body)
-            if found := self._finished(transaction, claim):
-                n, digest, result = found
-                if not claim.shown(result):
-                    return self._reuse(transaction, claim, n, digest, result, worker)
-                before = result
-            if deaths >= POISON:
-                return self._park(transaction, claim, deaths, worker)
-            if busy := _crowded(others, claim, host):
-                return busy
-            charge, approval = claim.charge if before is None else None, ""
-            if charge is not None:
-                approval = self._admit(transaction, claim, charge, worker)
-                if isinstance(approval, Refusal):
-                    return self._unpaid(transaction, claim, approval, worker)
-            detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
-            token = self._journal.append(
-                transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
-                detail={**detail, "host": host if claim.local else "", **claim.detail},
-            )  # fmt: skip
-            if charge is not None:
-                self.budgets.hold(
-                    transaction, token, charge, subject, actor=worker, behalf=claim.behalf, approval=approval
-                )
-            return Lease(claim, token, deaths + 1, delays, before, charge is not None)
-
-        return await self._database.write_async(work, durable=claim.charge is not None)
-
-    async def finish(
-        self,
-        lease: Lease,
-        result: StepResult,
-        *,
-        worker: str,
-        reusable: bool = False,
-        until: str = "",
-        used: Mapping[str, int] | None = None,
-    ) -> None:
-        """Write down how a leased step ended: done, awaiting_review, failed, stopped or delayed.
-
-        What it ``used`` (millionths of each unit; None when nobody knows) is settled with its budgets.
-
-        Raises:
-            LeaseLost: another worker has taken the step over; nothing is written.
-        """
-        claim = lease.claim
-        act = _ACTS[result.state]
-        body = result.canonical()
-        detail = {**ended_detail(result), "round": claim.round, "token": lease.token}
-        if until:
-            detail |= {"until": until, "delays": lease.delays + 1}
-        if result.outputs:
-            detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
-
-        def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease, worker)
-            if result.outputs:
-                self._contents.keep(transaction, body, holder=claim.holder)
-            self._journal.append(
-                transaction, act, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
-                detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
-            )  # fmt: skip
-            self._settle(transaction, lease, used, worker)
-
-        await self._database.write_async(work, durable=lease.charged or bool(result.approved_by))
-
-    async def died(
-        self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
-    ) -> None:
-        """Write down that the process of the step's engine ended under it; the lease is given back.
-
-        Raises:
-            LeaseLost: another worker has taken the step over.
-        """
-        claim = lease.claim
-
-        def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease, worker)
-            self._journal.append(
-                transaction, Act.STEP_DIED, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
-                detail={"key": claim.key, "token": lease.token, "evidence": dict(evidence)}, holder=claim.holder,
-            )  # fmt: skip
-            self._settle(transaction, lease, used, worker)
-
-        await self._database.write_async(work, durable=lease.charged)
-
-    async def let_go(
-        self,
-        lease: Lease,
-        *,
-        worker: str,
-        used: Mapping[str, int] | None = None,
-        why: str = "its worker was asked to leave",
-    ) -> None:
-        """Give a lease back unfinished, for another worker; this is no death of the step.
-
-        Raises:
-            LeaseLost: another worker has taken the step over.
-            StorageFailed: it cannot be written; whoever claims the step in this process takes the lease over.
-        """
-        claim = lease.claim
-
-        def work(transaction: Transaction) -> None:
-            self._fence(transaction, lease, worker)
-            self._journal.append(
-                transaction, Act.STEP_LOST, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
-                detail={"worker": worker, "token": lease.token, "key": claim.key, "counts": False},
-                why=why, holder=claim.holder,
-            )  # fmt: skip
-            self._settle(transaction, lease, used, worker)
-
-        try:
-            await self._database.write_async(work, durable=lease.charged)
-        except StorageFailed:
-            self._given_up[lease.token] = why
-            raise
-
     def close(self, run: Run, *, actor: str) -> bool:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is.
 
@@ -393,7 +175,7 @@ class RunStore:
             run.round,
         )
         return [
-            _step_result(
+            step_result(
                 step, state, key, error, self._contents.read(body, holder=run.holder) if body else None
             )
             for step, state, key, error, body in rows
@@ -462,181 +244,8 @@ class RunStore:
         )
         return rows[0][0] if rows else None
 
-    def _fence(self, transaction: Transaction, lease: Lease, worker: str) -> None:
-        """The worker too: a database restored to an earlier moment may give the same token to another."""
-        row = transaction.execute(
-            "SELECT token, worker FROM leases WHERE run_id = ? AND step_id = ?",
-            (lease.claim.run, lease.claim.step),
-        ).fetchone()
-        if row is None or (row[0], row[1]) != (lease.token, worker):
-            raise LeaseLost(
-                f"another worker has taken over step '{lease.claim.step}'", where=f"run '{lease.claim.run}'"
-            )
-
-    def _finished(self, transaction: Transaction, claim: Claim) -> tuple[int, str, StepResult] | None:
-        """A finished result with this key, judged by these checks: its entry, its digest, itself."""
-        anywhere = "OR reusable = 1" if claim.reuse else ""
-        row = transaction.execute(
-            f"SELECT n, result FROM results WHERE key = ? AND checks = ? AND holder = ? AND (run_id = ? {anywhere}) "
-            "ORDER BY run_id = ? DESC, n LIMIT 1",
-            (claim.key, claim.checks, claim.holder, claim.run, claim.run),
-        ).fetchone()
-        body = self._contents.find(transaction, row[1], holder=claim.holder) if row else None
-        return (row[0], row[1], _step_result(claim.step, "reused", claim.key, "", body)) if body else None
-
-    def _reuse(
-        self, transaction: Transaction, claim: Claim, n: int, digest: str, result: StepResult, worker: str
-    ) -> StepResult:
-        self._journal.append(
-            transaction, Act.STEP_REUSED, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
-            detail={
-                "round": claim.round, "key": claim.key, "from": n, "result": digest,
-                "outputs": [_brief(made) for made in result.outputs],
-            },
-            holder=claim.holder,
-        )  # fmt: skip
-        return result
-
-    def _held(
-        self, transaction: Transaction, claim: Claim, worker: str, host: str
-    ) -> tuple[str, list[Sequence[Any]]]:
-        """Who holds the step, if anybody does, and the other leases that may be in the way.
-
-        Those of gone workers are taken from them.
-        """
-        holder, others = "", list[Sequence[Any]]()
-        for lease in transaction.execute(
-            "SELECT run_id, step_id, token, worker, engine, host FROM leases"
-        ).fetchall():
-            mine = lease[0] == claim.run and lease[1] == claim.step
-            if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
-                continue
-            if gone := self._workers.gone(lease[3]) or self._given_up.get(lease[2], ""):
-                self._lost(transaction, lease, gone, worker)
-            elif mine:
-                holder = lease[3]
-            else:
-                others.append(lease)
-        return holder, others
-
-    def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> None:
-        """Take a gone worker's lease away; an end that it announced does not count against the step."""
-        run, step, token, gone = lease[:4]
-        row = transaction.execute("SELECT holder, charge FROM runs WHERE id = ?", (run,)).fetchone()
-        self._journal.append(
-            transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
-            detail={"worker": gone, "token": token, "counts": why != SIGNED_OFF},
-        )  # fmt: skip
-        if row is None or row[1] != "[]":  # a call outside a run may be charged too
-            self.budgets.settle(transaction, token, None, actor=worker, why=why)
-
-    def _admit(self, transaction: Transaction, claim: Claim, charge: Charge, worker: str) -> Refusal | str:
-        """As `Budgets.admit`; before it is refused, what dead workers hold on its accounts is given back."""
-        subject = f"run/{claim.run}/step/{claim.step}"
-        found = self.budgets.admit(transaction, charge, subject, claim.key)
-        if isinstance(found, Refusal):
-            held = self.budgets.holders(transaction, charge.accounts)
-            leases = transaction.execute("SELECT run_id, step_id, token, worker FROM leases").fetchall()
-            gone = [
-                (lease, why) for lease in leases if lease[2] in held and (why := self._workers.gone(lease[3]))
-            ]
-            for lease, why in gone:
-                self._lost(transaction, lease, why, worker)
-            if gone:
-                found = self.budgets.admit(transaction, charge, subject, claim.key)
-        return found
-
-    def _unpaid(self, transaction: Transaction, claim: Claim, refusal: Refusal, worker: str) -> StepResult:
-        """The step waits until its budgets have more or a person allows it, and fails when the person said no."""
-        subject = f"run/{claim.run}/step/{claim.step}"
-        state: StepState = "failed" if refusal.rejected_by else "awaiting_review"
-        error = f"{refusal.reason}; {refusal.rejected_by} said no" if refusal.rejected_by else refusal.reason
-        self.budgets.refuse(transaction, refusal, subject, claim.round, actor=worker)
-        self._journal.append(
-            transaction, _ACTS[state], subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
-            detail={"round": claim.round, "key": claim.key, "error": error},
-        )  # fmt: skip
-        return StepResult(step=claim.step, key=claim.key, state=state, error=error)
-
-    def _settle(
-        self, transaction: Transaction, lease: Lease, used: Mapping[str, int] | None, worker: str
-    ) -> None:
-        if lease.charged:
-            self.budgets.settle(transaction, lease.token, used, actor=worker, behalf=lease.claim.behalf)
-
-    def _park(self, transaction: Transaction, claim: Claim, deaths: int, worker: str) -> StepResult:
-        subject = f"run/{claim.run}/step/{claim.step}"
-        error = f"it ended its worker {deaths} times; see `bottega audit log {subject}`"
-        rows = transaction.execute(
-            "SELECT n FROM journal WHERE subject = ? ORDER BY n DESC LIMIT ?", (subject, 2 * deaths)
-        ).fetchall()
-        self._journal.append(
-            transaction, Act.STEP_PARKED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
-            detail={
-                "round": claim.round, "key": claim.key, "deaths": deaths, "error": error,
-                "evidence": sorted(n for (n,) in rows),
-            },
-        )  # fmt: skip
-        return StepResult(step=claim.step, key=claim.key, state="parked", error=error)
-
-
-_ACTS: dict[StepState, Act] = {
-    "done": Act.STEP_FINISHED,
-    "awaiting_review": Act.STEP_WAITING,
-    "failed": Act.STEP_FAILED,
-    "stopped": Act.STEP_STOPPED,
-    "delayed": Act.STEP_DELAYED,
-}
-_COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
-
 
 def _run(row: Sequence[Any]) -> Run:
     names = [name.strip() for name in _COLUMNS.split(",")]
     facts = dict(zip(names, row, strict=True))
     return Run.model_validate(facts | {"reuse": bool(facts["reuse"]), "charge": json.loads(facts["charge"])})
-
-
-def _step_result(step: str, state: Any, key: str, error: str, body: bytes | None) -> StepResult:
-    if body is None:
-        return StepResult(step=step, key=key, state=state, error=error)
-    result = StepResult.model_validate_json(body)
-    changed: JsonObject = {"step": step, "state": state}
-    if state == "reused":
-        changed |= {"seconds": 0.0, "cost": 0.0, "approved_by": ""}  # an approval is for one run
-    return result.model_copy(update=changed)
-
-
-def _crowded(leases: Sequence[Sequence[Any]], claim: Claim, host: str) -> Busy | None:
-    """Whether as many steps of this engine, or of this host, run as may."""
-    same = [lease[3] for lease in leases if lease[4] == claim.engine]
-    if len(same) >= claim.at_once:
-        return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
-    here = [lease[3] for lease in leases if claim.local and lease[5] == host]
-    if len(here) >= claim.here_at_once:
-        return Busy(f"{claim.here_at_once} at once on this host", here[0])
-    return None
-
-
-def ended_detail(result: StepResult) -> JsonObject:
-    """What the journal tells of a step that has ended: references and measures."""
-    detail: JsonObject = {
-        "key": result.key,
-        "attempts": result.attempts,
-        "ms": round(result.seconds * 1000),
-        "outputs": [_brief(made) for made in result.outputs],
-    }
-    facts = (("usage", result.usage), ("error", result.error), ("approved_by", result.approved_by))
-    return detail | {name: value for name, value in facts if value}
-
-
-def _brief(made: Made) -> JsonObject:
-    """What the journal keeps of an output: a reference, and what each check said."""
-    artifact = made.artifact
-    verdicts = {verdict.check: verdict.outcome for verdict in made.verdicts}
-    return {
-        "port": made.port,
-        "sha256": artifact.sha256,
-        "media_type": artifact.media_type,
-        "size": artifact.size,
-        **({"checks": verdicts} if verdicts else {}),
-    }

@@ -21,7 +21,7 @@ from bottega.pipelines.sources import at_hand, take_in
 from bottega.service import operations
 from bottega.settings import Settings
 from bottega.storage.budgets import Charge
-from bottega.storage.runs import Claim, Lease
+from bottega.storage.leases import Claim, Lease
 
 STRANGER = Path(__file__).parents[3] / "examples" / "verify_proof.py"
 TEAM = "team:home"

@@ -26,7 +26,7 @@ from bottega.pipelines.leased import obtained
 from bottega.pipelines.runner import Runner, Sources
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.runs import Claim, Lease
+from bottega.storage.leases import Claim, Lease
 from bottega.storage.state import State, open_state
 
 TOP = Path(__file__).parents[3]

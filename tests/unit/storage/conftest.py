@@ -13,7 +13,7 @@ from bottega.core.brief import Brief
 from bottega.core.canonical import digest_bytes
 from bottega.core.plan import Deliverable, Plan, Step
 from bottega.core.run import Made, Run, StepResult, StepState
-from bottega.storage.runs import Busy, Claim, Lease
+from bottega.storage.leases import Busy, Claim, Lease
 from bottega.storage.state import State, open_state
 
 

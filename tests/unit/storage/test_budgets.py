@@ -16,7 +16,7 @@ from bottega.core.errors import BudgetExceeded, InvalidValue
 from bottega.core.run import Made, StepResult
 from bottega.storage.accounts import MILLION, Period, Row
 from bottega.storage.budgets import Charge, shown
-from bottega.storage.runs import Busy, Claim, Lease
+from bottega.storage.leases import Busy, Claim, Lease
 from bottega.storage.state import State, open_state
 
 TEAM = "team:home"
@@ -62,7 +62,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from bottega.bootstrap import now
 from bottega.storage.budgets import Charge
-from bottega.storage.runs import Claim
+from bottega.storage.leases import Claim
 from bottega.storage.state import open_state
 
 state = open_state(Path(sys.argv[1]), now)

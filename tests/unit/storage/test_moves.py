@@ -11,7 +11,8 @@ from bottega.core.entry import Act
 from bottega.core.run import Run, RunState, StepResult, StepState
 from bottega.storage.budgets import Charge, Refusal
 from bottega.storage.fold import ENDED, RULES, STEP_STATES
-from bottega.storage.runs import ENDED_BY, POISON, Lease
+from bottega.storage.leases import POISON, Lease
+from bottega.storage.runs import ENDED_BY
 from bottega.storage.state import State
 from bottega.storage.tickets import Opening
 

@@ -10,7 +10,7 @@ from tests.unit.storage.conftest import Clock, claim, die, finish, lease, step_s
 from bottega.core.entry import Act
 from bottega.core.errors import InvalidBrief, InvalidValue, LeaseLost, NotFound
 from bottega.core.run import Run, StepResult
-from bottega.storage.runs import POISON, Busy
+from bottega.storage.leases import POISON, Busy
 from bottega.storage.state import State
 
 Hire = Callable[[], State]

@@ -16,7 +16,7 @@ from tests.unit.storage.conftest import claim, finish, lease, step_state, submit
 from bottega.bootstrap import now
 from bottega.core.errors import StorageFailed
 from bottega.core.run import StepResult
-from bottega.storage.runs import Busy, Lease
+from bottega.storage.leases import Busy, Lease
 from bottega.storage.state import State, open_state
 from bottega.storage.workers import Workers
 
