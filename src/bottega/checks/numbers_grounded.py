@@ -69,6 +69,8 @@ class NumbersGrounded:
         known = Known(subject)
         counted, missing, worst = 0, list[JsonObject](), set[str]()
         for piece in pieces(subject):
+            if piece.text == subject.params.get("sql"):
+                continue  # rows carry the query that made them: what was asked, not what is claimed
             text = _blanked(_NOT_CLAIMS, piece.text)
             typeset = piece.place.startswith("page ")
             if typeset:

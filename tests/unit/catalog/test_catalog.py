@@ -7,7 +7,8 @@ import pytest
 from bottega.catalog.catalog import BUILT_IN, Catalog
 from bottega.catalog.model import read_model
 from bottega.catalog.pull import pull
-from bottega.core.errors import InvalidValue, NotFound, WeightsMissing
+from bottega.catalog.sources import WEIGHTS, Sources
+from bottega.core.errors import InvalidValue, NotFound, Tampered, WeightsMissing
 
 GOOD = """
 id = "mine"
@@ -29,7 +30,8 @@ def test_every_built_in_model_reads_and_is_pinned(tmp_path: Path) -> None:
     for model in models:
         assert model.licence and model.attribution
         for file in (*model.files, *model.sources):
-            assert file.parts, f"{model.id}/{file.path} has no source"
+            shipped = (WEIGHTS / model.id / file.path).is_file()
+            assert file.parts or shipped, f"{model.id}/{file.path} has no source"
 
 
 def test_aliases_name_the_default_models(tmp_path: Path) -> None:
@@ -156,3 +158,22 @@ def test_remove(shelf: Any) -> None:
     assert [kept.path for kept in shelf.catalog.contents(model)] == ["model.gguf"]
     shelf.catalog.remove(model)
     assert not folder.exists() and not shelf.catalog.pulled(model) and shelf.catalog.contents(model) == ()
+
+
+def test_weights_that_ship_with_the_package_need_no_registry_and_are_hashed_all_the_same(
+    tmp_path: Path,
+) -> None:
+    catalog = Catalog(tmp_path / "home")
+    (catalog.home / "models.d").mkdir(parents=True)
+    text = GOOD.replace('local = "/data/mine.gguf"\n', "")
+    (catalog.home / "models.d" / "mine.toml").write_text(text)
+    shipped = tmp_path / "weights" / "mine" / "model.gguf"
+    shipped.parent.mkdir(parents=True)
+    shipped.write_bytes(b"abd")
+    sources = Sources(registries={}, weights=tmp_path / "weights")
+    with pytest.raises(Tampered, match="expected ba7816bf"):
+        pull(catalog, catalog.get("mine"), sources=sources)
+    shipped.write_bytes(b"abc")
+    folder = pull(catalog, catalog.get("mine"), sources=sources)
+    assert (folder / "model.gguf").read_bytes() == b"abc"
+    catalog.verify(catalog.get("mine"))
