@@ -8,6 +8,7 @@ from bottega.checks.numbers_grounded import NumbersGrounded, NumbersGroundedOpti
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest_bytes
 from bottega.core.passage import Passage
+from bottega.core.value import JsonObject
 from bottega.core.verdict import Verdict
 
 SHEET = """The kettle holds 1.7 L and draws 2,200 W. It weighs 1.15 kg. Price: €1,299.00.
@@ -22,6 +23,7 @@ async def judged(
     sheet: str = SHEET,
     computed: tuple[str, ...] = (),
     goal: str = "",
+    params: JsonObject | None = None,
     options: NumbersGroundedOptions | None = None,
 ) -> Verdict:
     path = tmp_path / "artifact"
@@ -31,7 +33,13 @@ async def judged(
     )
     artifact = Artifact(sha256=digest_bytes(text.encode()), media_type=media_type, size=len(text))
     subject = Subject(
-        artifact=artifact, path=path, port="text", passages=[passage], computed=computed, goal=goal
+        artifact=artifact,
+        path=path,
+        port="text",
+        params=params or {},
+        passages=[passage],
+        computed=computed,
+        goal=goal,
     )
     return await NumbersGrounded().judge(subject, options or NumbersGroundedOptions())
 
@@ -157,3 +165,11 @@ async def test_in_prose_a_grouped_number_is_one_number(tmp_path: Path) -> None:
     verdict = await judged(tmp_path, "We sold 58 165 kettles.", sheet="58 dB and 165 mm, model 7")
     assert verdict.outcome == "block"
     assert verdict.evidence["missing"][0]["found"] == "58 165"
+
+
+async def test_the_query_that_made_rows_is_no_claim(tmp_path: Path) -> None:
+    query = "SELECT model FROM t1 LIMIT 1"
+    rows = f'{{"columns": [], "rows": [], "query": "{query}"}}'
+    kind = "application/json"
+    assert (await judged(tmp_path, rows, media_type=kind, params={"sql": query})).outcome == "pass"
+    assert (await judged(tmp_path, rows, media_type=kind)).outcome == "block"
