@@ -146,11 +146,13 @@ def test_a_step_that_kills_its_worker_is_parked_after_three(cli: Cli) -> None:
 def test_an_engine_that_is_killed_three_times_is_parked_and_an_operator_lets_it_go_on(cli: Cli) -> None:
     write_plan(cli.root / "plan.json", [slip("apart", apart=True, seconds=3)])
     submit(cli)
+    killed: set[int] = set()
     with worker(cli) as one:
         for deaths in range(1, POISON + 1):
-            engine = until(lambda: list(children(one.pid)))
             until(lambda deaths=deaths: len(told(cli, Act.STEP_LEASED, step="apart")) == deaths)
-            os.kill(engine[0], signal.SIGKILL)
+            engine: int = until(lambda: next((pid for pid in children(one.pid) if pid not in killed), 0))
+            os.kill(engine, signal.SIGKILL)
+            killed.add(engine)
             until(lambda deaths=deaths: len(told(cli, Act.STEP_DIED)) == deaths)
         until(lambda: told(cli, Act.RUN_FAILED))
     assert told(cli, Act.STEP_DIED)[0].detail["evidence"]["ended"] == "SIGKILL"

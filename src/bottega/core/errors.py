@@ -221,9 +221,17 @@ class RecordAltered(Tampered):
     """
 
     def __init__(
-        self, message: str, *, finding: Finding, first: int, last: int, remedy: str = "", where: str = ""
+        self,
+        message: str,
+        *,
+        finding: Finding = "edited",
+        first: int = 0,
+        last: int = 0,
+        remedy: str = "",
+        where: str = "",
+        used: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, remedy=remedy, where=where)
+        super().__init__(message, remedy=remedy, where=where, used=used)
         self.finding: Finding = finding
         self.first = first
         self.last = last

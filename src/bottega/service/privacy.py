@@ -130,6 +130,8 @@ class Privacy:
                     detail={"worker": worker, "token": token, "counts": False},
                 )  # fmt: skip
                 self._budgets.settle(transaction, token, None, actor=who, why=WHY_LOST)
+                if run not in runs:
+                    runs.append(run)  # a call has no run of its own
             counts: dict[str, int] = {}
             for table in ("sealed", "contents", "documents"):
                 counts[table] = transaction.execute(

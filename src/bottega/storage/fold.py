@@ -123,7 +123,7 @@ def _erased(transaction: Transaction, line: Line) -> None:
         transaction.execute(
             "DELETE FROM decisions WHERE ticket_id IN (SELECT id FROM tickets WHERE run_id = ?)", (run,)
         )
-        for table in ("leases", "waits", "calls", "tickets"):
+        for table in ("steps", "leases", "waits", "calls", "tickets"):
             transaction.execute(f"DELETE FROM {table} WHERE run_id = ?", (run,))
 
 
@@ -151,19 +151,15 @@ def _lost(transaction: Transaction, line: Line) -> None:
         return
     _release(transaction, line)
     death = int(line.detail.get("counts", True))
-    known = transaction.execute(
-        "UPDATE steps SET round = -1, state = 'waiting', key = ?, "
-        "result = CASE WHEN key = ? AND state IN ('awaiting_review', 'waiting') THEN result ELSE '' END, error = '', "
-        "delays = 0, wake_at = '', deaths = CASE WHEN key = ? THEN deaths + ? ELSE ? END "
-        "WHERE run_id = ? AND step_id = ?",
-        (lease[0], lease[0], lease[0], death, death, run, step),
-    ).rowcount
-    if death and not known:
-        transaction.execute(
-            "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder) "
-            "VALUES (?, ?, -1, 'waiting', ?, '', '', '', 1, 0, '', ?)",
-            (run, step, lease[0], line.holder),
-        )
+    transaction.execute(
+        "INSERT INTO steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder) "
+        "VALUES (?, ?, -1, 'waiting', ?, '', '', '', ?, 0, '', ?) "
+        "ON CONFLICT (run_id, step_id) DO UPDATE SET round = -1, state = 'waiting', key = excluded.key, "
+        "result = CASE WHEN steps.key = excluded.key AND steps.state IN ('awaiting_review', 'waiting') "
+        "THEN steps.result ELSE '' END, error = '', delays = 0, wake_at = '', "
+        "deaths = CASE WHEN steps.key = excluded.key THEN steps.deaths + excluded.deaths ELSE excluded.deaths END",
+        (run, step, lease[0], death, line.holder),
+    )
 
 
 def _settled(transaction: Transaction, line: Line) -> None:
