@@ -62,7 +62,8 @@ class Cache:
     def _evict(self, newest: Path) -> None:
         held = [path for path in self.folder.iterdir() if path.is_file() and path != newest]
         known = [(found.st_mtime, found.st_size, path) for path in held if (found := _stat(path))]
-        total = newest.stat().st_size + sum(size for _, size, _ in known)
+        just = _stat(newest)  # gone already, if another reader evicted it
+        total = (just.st_size if just else 0) + sum(size for _, size, _ in known)
         for _, size, path in sorted(known):
             if total <= self.limit:
                 return
