@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bottega.core.artifact import Artifact
+from bottega.core.errors import EngineFailed
 from bottega.core.value import JsonObject, Value
 from bottega.core.verdict import Verdict
 
@@ -47,6 +48,17 @@ class StepResult(Value, frozen=True):
     usage: JsonObject = Field(default_factory=dict)
     approved_by: str = ""
     error: str = ""
+
+    def output(self, port: str) -> Made:
+        """What the step made at a port.
+
+        Raises:
+            EngineFailed: it made nothing there.
+        """
+        for made in self.outputs:
+            if made.port == port:
+                return made
+        raise EngineFailed(f"step '{self.step}' did not make output '{port}'")
 
     @property
     def blocked(self) -> bool:

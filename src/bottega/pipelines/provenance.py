@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from bottega.core.artifact import Ingredient, Provenance
-from bottega.core.errors import NotFound
 from bottega.core.plan import Plan
-from bottega.core.run import Made, Run, StepResult
+from bottega.core.run import Run, StepResult
 from bottega.engines.base import ALGORITHMIC, COMPOSITE, GENERATED, Card
 from bottega.pipelines.graph import ancestors, is_source, split
 
@@ -15,9 +14,9 @@ CardOf = Callable[[str], Card]
 def provenance(plan: Plan, run: Run, output: str, card_of: CardOf) -> Provenance:
     """What is signed into the file of ``output``, a `step.port` that the run has made."""
     results = {result.step: result for result in run.results}
-    step_id, _ = split(output)
+    step_id, port = split(output)
     step, result = plan.step(step_id), results[step_id]
-    card, made = card_of(step.engine), _made(results, output)
+    card, made = card_of(step.engine), result.output(port)
     return Provenance(
         artifact=made.artifact,
         run_id=run.id,
@@ -61,14 +60,7 @@ def _ingredients(plan: Plan, results: Mapping[str, StepResult], step_id: str) ->
                 source = sources[reference.partition(":")[2]]
                 name, artifact = source.name, source
             else:
-                name, artifact = leaving.get(reference, reference), _made(results, reference).artifact
+                before, port = split(reference)
+                name, artifact = leaving.get(reference, reference), results[before].output(port).artifact
             found[reference] = Ingredient(name=name, sha256=artifact.sha256, media_type=artifact.media_type)
     return list(found.values())
-
-
-def _made(results: Mapping[str, StepResult], reference: str) -> Made:
-    step_id, port = split(reference)
-    for made in results[step_id].outputs:
-        if made.port == port:
-            return made
-    raise NotFound(f"there is no output '{reference}'")

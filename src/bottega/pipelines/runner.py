@@ -21,7 +21,7 @@ from bottega.core.errors import (
 from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
-from bottega.core.run import Made, Run, RunState, StepResult
+from bottega.core.run import Run, RunState, StepResult
 from bottega.pipelines.graph import ancestors, is_source, needs, ordered, split
 from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back, obtained, settled, to_its_end
 from bottega.pipelines.review import Reviews
@@ -241,7 +241,7 @@ class Runner:
             kind, _, name = reference.partition(":")
             return (self.sources.originals if kind == "source" else self.sources.documents)[name]
         step_id, port = split(reference)
-        return _output(self._results[step_id], port).artifact
+        return self._results[step_id].output(port).artifact
 
     def _computed(self, step: Step) -> list[str]:
         """What tools computed among the step's ancestors: their numbers may be quoted."""
@@ -290,13 +290,6 @@ async def _all(tasks: Sequence[asyncio.Task[StepResult]]) -> Sequence[asyncio.Ta
 
 def _usable(result: StepResult) -> bool:
     return result.state in ("done", "reused")
-
-
-def _output(result: StepResult, port: str) -> Made:
-    for made in result.outputs:
-        if made.port == port:
-            return made
-    raise EngineFailed(f"step '{result.step}' did not make output '{port}'")
 
 
 def _name(reference: str) -> str:
