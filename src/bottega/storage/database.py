@@ -56,6 +56,25 @@ class _Pending(Generic[T]):
         return lambda: self.future.set_result(value)
 
 
+async def ended(change: "Future[T]") -> T:
+    """The outcome of a change that is not given up: a cancellation of this task is raised when it has ended."""
+    return change.result() if change.done() else await to_its_end(asyncio.wrap_future(change))
+
+
+async def to_its_end(work: "asyncio.Future[T]") -> T:
+    """Await what must not stop half-way: a cancellation of this task is raised when it has ended."""
+    stopped: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as stop:
+            stopped = stop
+    if stopped is not None:
+        work.exception()  # the cancellation is what is told
+        raise stopped
+    return work.result()
+
+
 class Database(ABC):
     """Changes wait for their turn; whoever gets it commits all that wait as one group.
 
@@ -93,8 +112,8 @@ class Database(ABC):
             raise
         return pending.future.result()
 
-    async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
-        """As `write`, without holding up the event loop.
+    def offer(self, work: Work[T], *, durable: bool = False) -> "Future[T]":
+        """Have an atomic change made, and give its outcome, which may be still to come. See `ended`.
 
         A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
         """
@@ -104,12 +123,16 @@ class Database(ABC):
             try:
                 if self._begun_at_once():
                     self._commit([pending])
-                    return pending.future.result()
+                    return pending.future
             finally:
                 self._turn.release()
         self._waiting.append(pending)
         self._aside(self._flush)
-        return await asyncio.wrap_future(pending.future)
+        return pending.future
+
+    async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
+        """As `write`, without holding up the event loop; who is cancelled before the turn has changed nothing."""
+        return await asyncio.wrap_future(self.offer(work, durable=durable))
 
     @abstractmethod
     def rows(self, query: str, *values: object) -> list[Any]:
