@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -83,15 +84,13 @@ class Database(ABC):
     the others survive the end of the process, and a power cut may take the last of them.
     """
 
-    quick: bool = False
-    """Whether a change that is not durable waits for no disk and no network."""
-
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
         self.rings = False  # set by a change that others wait for
         self._turn = threading.Lock()
         self._waiting: deque[_Pending[Any]] = deque()
+        self._along: list[tuple[Work[Any], Callable[[], object]]] = []
         self._flusher: ThreadPoolExecutor | None = None
 
     def write(self, work: Work[T], *, durable: bool = False) -> T:
@@ -130,6 +129,13 @@ class Database(ABC):
         self._aside(self._flush)
         return pending.future
 
+    def along(self, work: Work[Any], written: Callable[[], object]) -> None:
+        """Have a change made that nobody waits for: in the next commit and before all else in it, which may name it.
+
+        ``written`` is called when it is committed. It must not be refused; a commit that fails leaves it for the next.
+        """
+        self._along.append((work, written))
+
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
         """As `write`, without holding up the event loop; who is cancelled before the turn has changed nothing."""
         return await asyncio.wrap_future(self.offer(work, durable=durable))
@@ -144,6 +150,9 @@ class Database(ABC):
 
     def close(self) -> None:
         """Finish what waits and close."""
+        if self._along:
+            with suppress(StorageFailed):  # nothing names it
+                self.write(lambda _: None)
         if self._flusher is not None:
             self._flusher.shutdown(wait=True)
         with self._turn:
@@ -191,11 +200,14 @@ class Database(ABC):
             self.rings = False
             self._ring()
 
-    def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], None]]:
+    def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], object]]:
         """One transaction over the group; what is refused is undone alone."""
         transaction = self._begin(durable)
-        tell: list[Callable[[], None]] = []
+        along = [*self._along]
+        tell = [written for _, written in along]
         try:
+            for work, _ in along:
+                work(transaction)
             for pending in group:
                 if len(group) == 1:
                     tell.append(pending.run(transaction))
@@ -215,6 +227,7 @@ class Database(ABC):
         except BaseException:
             self._undo()
             raise
+        del self._along[: len(along)]
         return tell
 
     @abstractmethod

@@ -98,7 +98,7 @@ class PostgreSQL(Database):
                 self._writer.script(f"VACUUM FULL {table}")
         return True
 
-    def _commit_group(self, group: Sequence[Any], durable: bool) -> list[Callable[[], None]]:
+    def _commit_group(self, group: Sequence[Any], durable: bool) -> list[Callable[[], object]]:
         return patiently(lambda: super(PostgreSQL, self)._commit_group(group, durable), PATIENCE)
 
     def _begin(self, durable: bool) -> Transaction:
