@@ -168,10 +168,8 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     until = ""
     ended: BaseException | None = None
     try:
-        result = lease.before or await make(order, shop, meter)
-        result = await settle(
-            result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"})
-        )
+        result = _as_new(lease.before) if lease.before else await make(order, shop, meter)
+        result = await settle(result)
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
@@ -205,7 +203,9 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = _ended(order, "failed", str(failure))
     if ended is not None:
         result = result.model_copy(update={"cost": meter.cost})
-    result = result.model_copy(update={"error": told(result.error, order.step.params, shop.policy.record)})
+    if result.error:
+        said = told(result.error, order.step.params, shop.policy.record)
+        result = result.model_copy(update={"error": said})
     try:
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
@@ -230,6 +230,11 @@ def _ended(order: Order, state: str, error: str) -> StepResult:
     return StepResult.model_validate(
         {"step": order.step.id, "key": order.key, "state": state, "error": error[:2000]}
     )
+
+
+def _as_new(before: StepResult) -> StepResult:
+    """What was made earlier, in the state that `make` would give it."""
+    return before.model_copy(update={"state": "awaiting_review" if before.blocked else "done"})
 
 
 def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:

@@ -173,7 +173,7 @@ async def judged(order: Order, made: Made, siblings: Sequence[Made], shop: Works
         except Exception as error:  # noqa: BLE001 - a check that raises, blocks
             reason = f"the check could not decide: {type(error).__name__}: {error}"
             verdicts.append(Verdict(check=check_id, outcome="block", reason=reason[:500]))
-    return made.model_copy(update={"verdicts": tuple(verdicts)})
+    return made.model_copy(update={"verdicts": tuple(verdicts)}) if verdicts else made
 
 
 def applies(patterns: Sequence[str], media_type: str) -> bool:
