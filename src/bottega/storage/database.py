@@ -4,9 +4,9 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -91,7 +91,7 @@ class Database(ABC):
         self._turn = threading.Lock()
         self._waiting: deque[_Pending[Any]] = deque()
         self._along: list[tuple[Work[Any], Callable[[], object]]] = []
-        self._flusher: ThreadPoolExecutor | None = None
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
 
     def write(self, work: Work[T], *, durable: bool = False) -> T:
         """Do an atomic change and wait until it is committed. ``work`` is called again after a lost connection.
@@ -103,13 +103,13 @@ class Database(ABC):
         pending = _Pending(work, durable, Future[T]())
         self._waiting.append(pending)
         try:
-            with self._turn:
-                if not pending.future.done():
+            with self._in_turn(wait=False) as mine:
+                if mine:
                     self._commit(self._drained())
+            return pending.future.result()
         except BaseException:
             pending.future.cancel()  # Ctrl-C before its turn: nobody shall do it later
             raise
-        return pending.future.result()
 
     def offer(self, work: Work[T], *, durable: bool = False) -> "Future[T]":
         """Have an atomic change made, and give its outcome, which may be still to come. See `ended`.
@@ -117,14 +117,11 @@ class Database(ABC):
         A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
         """
         pending = _Pending(work, durable, Future[T]())
-        hurried = not (durable or self.always_durable or self._waiting) and self._turn.acquire(blocking=False)
-        if hurried:
-            try:
-                if self._begun_at_once():
+        if not (durable or self.always_durable or self._waiting):
+            with self._in_turn(wait=False) as mine:
+                if mine and self._begun_at_once():
                     self._commit([pending])
                     return pending.future
-            finally:
-                self._turn.release()
         self._waiting.append(pending)
         self._aside(self._flush)
         return pending.future
@@ -153,21 +150,32 @@ class Database(ABC):
         if self._along:
             with suppress(StorageFailed):  # nothing names it
                 self.write(lambda _: None)
-        if self._flusher is not None:
-            self._flusher.shutdown(wait=True)
-        with self._turn:
+        self._flusher.shutdown(wait=True)
+        with self._in_turn():
             self._close()
 
     def _aside(self, call: Callable[[], None]) -> None:
         """Call something in the thread that commits."""
-        if self._flusher is None:
-            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
-        self._flusher.submit(call)
+        try:
+            self._flusher.submit(call)
+        except RuntimeError:  # it has ended, and who still waits shall hear that the database is closed
+            call()
+
+    @contextmanager
+    def _in_turn(self, *, wait: bool = True) -> Generator[bool]:
+        """Whether the turn is ours, to the end. Who came meanwhile waits for no turn but for an outcome, and is seen to."""
+        mine = self._turn.acquire(blocking=wait)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._turn.release()
+                if self._waiting:
+                    self._aside(self._flush)
 
     def _flush(self) -> None:
-        with self._turn:
-            if self._waiting:
-                self._commit(self._drained())
+        with self._in_turn():
+            self._commit(self._drained())
 
     def _drained(self) -> list[_Pending[Any]]:
         """All that waits, in the order in which it came, without what its caller has given up."""

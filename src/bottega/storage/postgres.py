@@ -92,7 +92,7 @@ class PostgreSQL(Database):
 
         Not covered: the server's own write-ahead log and its archive.
         """
-        with self._turn:
+        with self._in_turn():
             self._writer.open()
             for table in (*FOLDED_TABLES, "contents", "sealed", "documents", "small"):
                 self._writer.script(f"VACUUM FULL {table}")
