@@ -21,6 +21,7 @@ COMMANDS = {
     "store": ("store", "Check, tidy, back up and restore what is kept."),
     "index": ("index", "Index files and folders into a collection, to be searched and cited."),
     "search": ("search", "Find passages in a collection."),
+    "ask": ("ask", "Answer a question from a collection, every sentence with its quote."),
     "collections": ("collections", "List collections, or the documents of one."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),

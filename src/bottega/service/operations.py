@@ -36,6 +36,7 @@ from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.service.answers import Answers
 from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
@@ -86,6 +87,7 @@ class Bottega:
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None
+        self._answers: Answers | None = None
 
     def shop_of(self, holder: str) -> Workshop:
         """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
@@ -410,6 +412,12 @@ class Bottega:
         if self._collections is None:
             self._collections = Collections(self.shop, self.actor)
         return self._collections
+
+    def answers(self) -> Answers:
+        """Questions to collections."""
+        if self._answers is None:
+            self._answers = Answers(self.shop, self.collections(), self.actor)
+        return self._answers
 
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""

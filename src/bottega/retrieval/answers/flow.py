@@ -1,0 +1,232 @@
+"""From a question and passages to an answer in which every sentence is quoted and judged: `Answering.answer` reads as it runs."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bottega.core.errors import EngineFailed
+from bottega.core.passage import Passage
+from bottega.core.request import Request
+from bottega.core.value import JsonObject
+from bottega.retrieval.answers import coverage
+from bottega.retrieval.answers.answer import Answer, Nearest, Reason, Sentence, Spent
+from bottega.retrieval.answers.gate import Quoter, premise
+from bottega.retrieval.answers.writing import Ask, Reply, claims, draft_request, refuses, typed_claims
+from bottega.retrieval.chunk import count_words
+from bottega.retrieval.entail import Entailment
+
+Policy = Literal["remove", "flag"]
+MOST_PASSAGES = 4
+MOST_WORDS = 300  # of all passages that the model reads
+SHOWN_NEAREST = 3
+
+
+@dataclass
+class Answering:
+    """One language model, one judge, one policy for what is not borne out.
+
+    ``ask`` reaches the language engine ``model``; ``unsupported`` says whether sentences that fail twice are removed or stay with the
+    problem written beside them.
+    """
+
+    ask: Ask
+    model: str
+    judge: Entailment
+    judge_id: str
+    unsupported: Policy = "remove"
+    _spent: Spent = field(default_factory=Spent)
+
+    async def answer(
+        self,
+        question: str,
+        found: Sequence[Nearest],
+        *,
+        schema: JsonObject | None = None,
+        computed: Sequence[str] = (),
+        clarify: bool = True,
+    ) -> Answer:
+        """Answer from passages, best first, or say why not.
+
+        With ``schema`` the answer is JSON, each field a sentence of its own; a field that nothing bears out becomes null. ``computed``
+        are texts that a tool made from tables: their numbers need no quote. ``clarify`` allows asking back.
+        """
+        begun, self._spent = time.monotonic(), Spent()
+        passages, kept_out = coverage.without_instructions(_within(found))
+        made = await self._made(question, passages, schema, computed, clarify)
+        spent = self._spent.model_copy(update={"seconds": round(time.monotonic() - begun, 2)})
+        return made.model_copy(
+            update={
+                "nearest": tuple(found[:SHOWN_NEAREST]), "kept_out": kept_out, "model": self.model, "judge": self.judge_id,
+                "spent": spent,
+            }
+        )  # fmt: skip
+
+    async def _made(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        schema: JsonObject | None,
+        computed: Sequence[str],
+        clarify: bool,
+    ) -> Answer:
+        if not passages:
+            return abstained(question, "nothing_found", "nothing in it, for what you may see, is about this")
+        if clarify and (options := coverage.options(question, passages)):
+            return Answer(
+                question=question, outcome="asks_back", reason="underspecified", options=options,
+                explanation=f"Which one do you mean: {', '.join(options)}?",
+            )  # fmt: skip
+        covered = coverage.coverage(question, passages)
+        if covered.unknown:
+            return abstained(
+                question, "passages_do_not_answer", f"the sources do not mention {', '.join(covered.unknown)}"
+            )
+        if covered.share < coverage.COVERED:
+            return abstained(question, "passages_do_not_answer", "what was found is about something else")
+        quoter = Quoter(passages, computed)
+        value, sentences, refused = await self._draft(question, passages, quoter, schema, "")
+        if bad := [each for each in sentences if each.problem]:
+            feedback = "; ".join(f"'{each.text[:120]}': {each.problem}" for each in bad[:3])
+            again = await self._draft(
+                question, passages, quoter, schema, f"{feedback}. Say only what the sources say."
+            )
+            if _good(again[1]) >= _good(sentences):
+                value, sentences, refused = again
+        good = [each for each in sentences if not each.problem]
+        bad = [each for each in sentences if each.problem]
+        if not good:
+            return self._none(question, refused, bad)
+        if not schema and not self._bears(question, good, passages):
+            return abstained(
+                question,
+                "passages_do_not_answer",
+                "what the sources say is about something else",
+                removed=good,
+            )
+        kept = sentences if self.unsupported == "flag" else good
+        return Answer(
+            question=question,
+            outcome="answered",
+            sentences=tuple(kept),
+            removed=() if self.unsupported == "flag" else tuple(bad),
+            value=_pruned(value, {each.pointer for each in kept}) if schema else None,
+        )
+
+    async def _draft(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        quoter: Quoter,
+        schema: JsonObject | None,
+        feedback: str,
+    ) -> tuple[Any, list[Sentence], bool]:
+        """Write, quote, hold to the quotes, judge; the last says whether the model found no answer."""
+        said = await self._ask(
+            draft_request(question, passages, self.model, feedback=feedback, schema=schema)
+        )
+        if schema:
+            value, fields = typed_claims(said.text)
+            sentences = [
+                quoter.quoted(claim, question, pointer=pointer, least=0.2) for pointer, claim in fields
+            ]
+        else:
+            value = None
+            sentences = [quoter.quoted(claim, question) for claim in claims(said.text)]
+        return value, await self._judged(question, sentences), refuses(said.text)
+
+    async def _judged(self, question: str, sentences: Sequence[Sentence]) -> list[Sentence]:
+        """What passed the deterministic gate is judged by meaning."""
+        to_judge = [each for each in sentences if not each.problem]
+        pairs = [
+            (premise(each.citations), f"{question} {each.text}" if each.pointer else each.text)
+            for each in to_judge
+        ]
+        judged = await asyncio.to_thread(self.judge.judge, pairs) if pairs else []
+        self._count(judged=len(pairs))
+        verdicts = dict(zip(map(id, to_judge), judged, strict=True))
+        found: list[Sentence] = []
+        for each in sentences:
+            if verdict := verdicts.get(id(each)):
+                problem = {"supports": "", "contradicts": "its quote says otherwise"}.get(
+                    verdict.label, "its quote does not say this"
+                )
+                score = round(verdict.probabilities.supports, 4)
+                each = each.model_copy(update={"verdict": verdict.label, "score": score, "problem": problem})
+            found.append(each)
+        return found
+
+    def _none(self, question: str, refused: bool, bad: Sequence[Sentence]) -> Answer:
+        if refused and not bad:
+            return abstained(question, "passages_do_not_answer", "the nearest passages do not answer this")
+        if any(each.verdict == "contradicts" for each in bad):
+            return abstained(
+                question, "unsupported", "what could be said is contradicted by the sources", removed=bad
+            )
+        return abstained(
+            question, "unsupported", "no sentence could be borne out by the sources", removed=bad
+        )
+
+    @staticmethod
+    def _bears(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> bool:
+        """Whether the passages that the answer cites are about what was asked."""
+        spans = [(c.source, c.start, c.end) for each in sentences for c in each.citations]
+        cited = [
+            p for p in passages if any(d == p.source and p.start <= s and e <= p.end for d, s, e in spans)
+        ]
+        held = coverage.coverage(question, cited)
+        return held.share >= coverage.BEARS and not held.unknown
+
+    async def _ask(self, request: Request) -> Reply:
+        try:
+            said = await self.ask(request)
+        except EngineFailed as error:
+            if "said nothing" not in error.message:
+                raise
+            said = Reply("", {}, 0, 0)
+        self._count(calls=1, read_tokens=said.read, written_tokens=said.written)
+        return said
+
+    def _count(self, **more: int) -> None:
+        now = self._spent.document()
+        self._spent = Spent.model_validate(
+            {**now, **{name: now[name] + count for name, count in more.items()}}
+        )
+
+
+def abstained(question: str, reason: Reason, explanation: str, *, removed: Sequence[Sentence] = ()) -> Answer:
+    """No answer, and why."""
+    return Answer(
+        question=question, outcome="abstained", reason=reason, explanation=explanation, removed=tuple(removed)
+    )
+
+
+def _good(sentences: Sequence[Sentence]) -> int:
+    return sum(not each.problem for each in sentences)
+
+
+def _within(found: Sequence[Nearest]) -> list[Passage]:
+    """The first passages that fit; the first of all always does."""
+    chosen: list[Passage] = []
+    left = MOST_WORDS
+    for each in found:
+        words = count_words(each.passage.text)
+        if words <= left or not chosen:
+            chosen.append(each.passage)
+            left -= words
+        if len(chosen) == MOST_PASSAGES:
+            break
+    return chosen
+
+
+def _pruned(value: Any, kept: set[str], pointer: str = "") -> Any:
+    """A JSON value in which every field without support is null."""
+    if isinstance(value, dict):
+        return {
+            key: _pruned(child, kept, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")  # pyright: ignore[reportUnknownArgumentType]
+            for key, child in value.items()  # pyright: ignore[reportUnknownVariableType]
+        }
+    if isinstance(value, list):
+        return [_pruned(child, kept, f"{pointer}/{n}") for n, child in enumerate(value)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return value if pointer in kept else None
