@@ -20,17 +20,6 @@ _SYSTEM = (
     "You answer a customer's question from the sources, in their words. Copy names and numbers exactly. Invent nothing."
 )
 _PROMPT = "{question}\nAnswer with one or two short, complete sentences."
-_TYPED = 400
-
-_SYSTEM = (
-    "You answer questions from documents. Take facts only from the sources, in their own words, and copy names and numbers exactly. "
-    f"If the sources do not answer exactly what is asked, write only: {REFUSAL}"
-)
-_PROMPT = (
-    "Question: {question}\n\n"
-    "Answer in one or two short, complete sentences, without lists and without source numbers. "
-    f"If the sources do not say it, write only: {REFUSAL}"
-)
 _TYPED = "Question: {question}\n\nAnswer as JSON. Take every value from the sources, word for word. Leave a text empty that they do not give."
 _REWRITE = (
     "{history}\n\nLast question: {question}\n\n"
