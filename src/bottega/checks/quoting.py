@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s)>\]]+
 _STARTS = re.compile(r"(?:^|[.!?:;]\s+|[\"“„«(]\s*)$")
 _ENDING = re.compile(r"(?:['’]s?|s)$")
 # Begin with a capital wherever they stand, and name nothing that a source would have to hold.
-_ORDINARY = frozenset("i i'm i'll i've ok pdf yes no faq".split())
+_ORDINARY = frozenset(("i", "i'm", "i'll", "i've", "ok", "pdf", "yes", "no", "faq"))
 
 
 def misplaced(
