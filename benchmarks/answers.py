@@ -27,7 +27,14 @@ from bottega.service import Bottega
 from bottega.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "support-assistant"
-OUTCOMES = ("right", "wrong", "rightly abstained", "wrongly abstained", "rightly asked back", "wrongly asked back")
+OUTCOMES = (
+    "right",
+    "wrong",
+    "rightly abstained",
+    "wrongly abstained",
+    "rightly asked back",
+    "wrongly asked back",
+)
 
 
 def questions() -> list[dict[str, Any]]:
@@ -42,9 +49,12 @@ def questions() -> list[dict[str, Any]]:
 
 def judged(asked: dict[str, Any], answer: Answer) -> str:
     """What came of a question."""
-    said = " ".join([answer.text, *(c.quote for s in answer.sentences for c in s.citations if s.text == c.quote)])
+    said = " ".join(
+        [answer.text, *(c.quote for s in answer.sentences for c in s.citations if s.text == c.quote)]
+    )
     holds = all(
-        any(form.casefold() in said.casefold() for form in fact.split("|")) for fact in asked.get("facts", ["\0"])
+        any(form.casefold() in said.casefold() for form in fact.split("|"))
+        for fact in asked.get("facts", ["\0"])
     )
     match answer.outcome:
         case "answered":
@@ -55,7 +65,9 @@ def judged(asked: dict[str, Any], answer: Answer) -> str:
             return "rightly asked back" if asked["expect"] == "asks_back" else "wrongly asked back"
 
 
-async def measure(service: Bottega, model: str, asked: Sequence[dict[str, Any]], *, quiet: bool) -> list[dict[str, Any]]:
+async def measure(
+    service: Bottega, model: str, asked: Sequence[dict[str, Any]], *, quiet: bool
+) -> list[dict[str, Any]]:
     """Ask every question."""
     rows: list[dict[str, Any]] = []
     for each in asked:
@@ -66,11 +78,14 @@ async def measure(service: Bottega, model: str, asked: Sequence[dict[str, Any]],
         row = {
             "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
             "said": answer.text or answer.explanation, "seconds": round(time.perf_counter() - begun, 1),
-            "removed": [[s.text, s.problem] for s in answer.removed],
+            "scores": [s.score for s in answer.sentences], "removed": [[s.text, s.problem, s.score] for s in answer.removed],
         }  # fmt: skip
         rows.append(row)
         if not quiet:
-            print(f"{row['came']:20} {row['seconds']:6} s  {row['ask']}  ->  {row['said']}  {row['removed'] or ''}", flush=True)
+            print(
+                f"{row['came']:20} {row['seconds']:6} s  {row['ask']}  ->  {row['said']}  {row['scores']} {row['removed'] or ''}",
+                flush=True,
+            )
     return rows
 
 
@@ -102,7 +117,9 @@ def table(found: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Print a table, or with ``--json`` one document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", action="append", help="repeat for several")
     parser.add_argument("--half", choices=("all", "tuned", "held"), default="all")
     parser.add_argument("--only", default="", help="questions that hold these words")

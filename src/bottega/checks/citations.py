@@ -91,8 +91,9 @@ def _problems(item: JsonObject, passages: Mapping[str, Passage], options: Citati
             yield f"cites '{name}', which is no passage of the sources"
             continue
         start, end = int(citation["start"]), int(citation["end"])
-        said = {"source": str(citation.get("source", "")), "page": int(citation.get("page", 0))}
-        if wrong := misplaced(str(citation.get("quote", "")), passage, start, end, **said):
+        source, page = str(citation.get("source", "")), int(citation.get("page", 0))
+        wrong = misplaced(str(citation.get("quote", "")), passage, start, end, source=source, page=page)
+        if wrong:
             yield wrong
         else:
             quoted.append(passage.model_copy(update={"text": str(citation["quote"])}))

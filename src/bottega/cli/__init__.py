@@ -22,6 +22,7 @@ COMMANDS = {
     "index": ("index", "Index files and folders into a collection, to be searched and cited."),
     "search": ("search", "Find passages in a collection."),
     "ask": ("ask", "Answer a question from a collection, every sentence with its quote."),
+    "history": ("history", "Show or search a conversation with a collection, or delete it."),
     "collections": ("collections", "List collections, or the documents of one."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),

@@ -1,21 +1,37 @@
 """Questions to a collection: `Answers.ask`, the one operation behind `bottega ask`, Python and every other door."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import InvalidValue, WeightsMissing
+from bottega.core.passage import Passage
 from bottega.core.request import Output, Request
 from bottega.core.value import JsonObject
 from bottega.engines.chat import close_schema
 from bottega.pipelines.workshop import Workshop
-from bottega.retrieval.answers.answer import Answer, Nearest
-from bottega.retrieval.answers.flow import Answering, Policy
+from bottega.retrieval.answers.answer import Answer, Nearest, Sentence, Spent
+from bottega.retrieval.answers.conversation import (
+    REWRITTEN_FROM,
+    Conversation,
+    Turn,
+    conversation,
+    find,
+    leans,
+    standalone,
+)
+from bottega.retrieval.answers.flow import FLOW, Answering, Policy
 from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
 from bottega.retrieval.answers.writing import Reply, reply
+from bottega.retrieval.collections.collection import Collection
+from bottega.retrieval.collections.store import Labels
 from bottega.retrieval.entail import Entailment, EntailmentMiniLM
 from bottega.service.collections import Collections, labelled
 
@@ -66,23 +82,90 @@ class Answers:
         """
         labels = labelled(allowed)
         _question(question)
-        if schema is not None:
-            schema = close_schema(schema)
-        card = self.shop.card("language")
-        chosen = self.shop.weights(card, model)[0]
-        loop = asyncio.get_running_loop()
+        schema = close_schema(schema) if schema is not None else None
+        chosen = self.shop.weights(self.shop.card("language"), model)[0]
 
         async def asking(request: Request) -> Reply:
             return await self._ask(request, cancelled or Event())
 
-        judge, judge_id = self._entailment(asking, chosen, loop)
-        hits = await self.collections.search(collection, question, allowed=labels, top=LOOKED_AT)
-        found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
-        flow = Answering(asking, chosen, judge, judge_id, unsupported)
-        answer = await flow.answer(question, found, schema=schema)
-        answer = answer.model_copy(update={"collection": collection})
+        store = self.collections.open(collection)
+        turns = await asyncio.to_thread(self._turns, store, session, labels) if session else []
+        asked, leant = question, tuple[int, ...]()
+        if turns and leans(question):
+            earlier = turns[-REWRITTEN_FROM:]
+            asked = await standalone(question, [turn for _, turn in turns], asking, chosen)
+            leant = tuple(document for documents, _ in earlier for document in documents)
+        judge, judge_id = self._entailment(asking, chosen, asyncio.get_running_loop())
+        generation = store.generation
+        key = digest(
+            {
+                "question": asked, "labels": sorted(labels), "model": self.shop.weights(self.shop.card("language"), model)[1],
+                "judge": judge_id, "schema": schema, "unsupported": unsupported, "flow": FLOW,
+            }
+        )  # fmt: skip
+        held = "" if fresh else await asyncio.to_thread(store.memory.answer, key)
+        hits = await self.collections.search(collection, asked, allowed=labels, top=LOOKED_AT)
+        if held:
+            answer = Answer.model_validate_json(held).model_copy(update={"cached": True, "spent": Spent()})
+        else:
+            found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
+            answer = await Answering(asking, chosen, judge, judge_id, unsupported).answer(
+                asked, found, schema=schema
+            )
+            answer = answer.model_copy(update={"collection": collection})
+            await asyncio.to_thread(store.memory.keep, key, answer.model_dump_json(), generation)
+        answer = answer.model_copy(update={"question": question, "asked": asked if asked != question else ""})
+        if session:
+            ids = {(hit.document.name, hit.document.digest): hit.document.id for hit in hits}
+            cited = {ids.get((c.source, c.sha256), 0) for each in answer.sentences for c in each.citations}
+            await asyncio.to_thread(self._remember, store, session, answer, cited | set(leant))
         await asyncio.to_thread(self._record, answer)
         return answer
+
+    async def history(
+        self, collection: str, session: str, *, allowed: Iterable[str] = (), words: str = ""
+    ) -> Conversation:
+        """A conversation as somebody with these labels may see it; with ``words``, the turns that hold them, best first.
+
+        Raises:
+            NotFound: there is no such collection.
+        """
+        labels = labelled(allowed)
+        store = self.collections.open(collection)
+        turns = [turn for _, turn in await asyncio.to_thread(self._turns, store, session, labels)]
+        if words:
+            return Conversation(session=session, turns=tuple(find(turns, words)), count=len(turns))
+        return conversation(session, turns)
+
+    async def forget(self, collection: str, session: str) -> int:
+        """Delete the actor's conversation; gives the number of its turns."""
+        return await asyncio.to_thread(self.collections.open(collection).memory.forget, self.actor, session)
+
+    def documents(
+        self, collection: str, answers: Iterable[Answer], *, allowed: Iterable[str] = ()
+    ) -> dict[str, list[Passage]]:
+        """The passages of every document that answers cite, in their order, for pages that show a quote in its place."""
+        store, labels = self.collections.open(collection), labelled(allowed)
+        names = {c.source for answer in answers for each in answer.sentences for c in each.citations}
+        return {name: [hit.passage for hit in store.passages(name, allowed=labels)] for name in sorted(names)}
+
+    def _turns(self, store: Collection, session: str, labels: Labels) -> list[tuple[tuple[int, ...], Turn]]:
+        return [
+            (
+                each.documents,
+                Turn(
+                    at=each.at, question=each.question, asked=each.asked, outcome=each.outcome,  # pyright: ignore[reportArgumentType]
+                    sentences=TypeAdapter(tuple[Sentence, ...]).validate_json(each.said),
+                ),
+            )
+            for each in store.memory.turns(self.actor, session, labels)
+        ]  # fmt: skip
+
+    def _remember(self, store: Collection, session: str, answer: Answer, documents: Iterable[int]) -> None:
+        store.memory.remember(
+            self.actor, session, self.shop.now(), question=answer.question, asked=answer.asked, outcome=answer.outcome,
+            said=json.dumps([each.document() for each in answer.sentences]), documents=documents,
+        )  # fmt: skip
 
     async def _ask(self, request: Request, cancelled: Event) -> Reply:
         outputs: list[Output] = []

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bottega.core.errors import EngineFailed
 from bottega.core.passage import Passage
@@ -13,11 +13,20 @@ from bottega.core.value import JsonObject
 from bottega.retrieval.answers import coverage
 from bottega.retrieval.answers.answer import Answer, Nearest, Reason, Sentence, Spent
 from bottega.retrieval.answers.gate import Quoter, premise
-from bottega.retrieval.answers.writing import Ask, Reply, claims, draft_request, refuses, typed_claims
+from bottega.retrieval.answers.writing import (
+    Ask,
+    Reply,
+    claims,
+    draft_request,
+    escaped,
+    refuses,
+    typed_claims,
+)
 from bottega.retrieval.chunk import count_words
 from bottega.retrieval.entail import Entailment
 
 Policy = Literal["remove", "flag"]
+FLOW = "1"  # raised with every change that may change an answer: cached ones are good for one
 MOST_PASSAGES = 4
 MOST_WORDS = 300  # of all passages that the model reads
 SHOWN_NEAREST = 3
@@ -223,10 +232,8 @@ def _within(found: Sequence[Nearest]) -> list[Passage]:
 def _pruned(value: Any, kept: set[str], pointer: str = "") -> Any:
     """A JSON value in which every field without support is null."""
     if isinstance(value, dict):
-        return {
-            key: _pruned(child, kept, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")  # pyright: ignore[reportUnknownArgumentType]
-            for key, child in value.items()  # pyright: ignore[reportUnknownVariableType]
-        }
+        fields = cast(JsonObject, value)
+        return {name: _pruned(child, kept, f"{pointer}/{escaped(name)}") for name, child in fields.items()}
     if isinstance(value, list):
-        return [_pruned(child, kept, f"{pointer}/{n}") for n, child in enumerate(value)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return [_pruned(child, kept, f"{pointer}/{n}") for n, child in enumerate(cast(list[Any], value))]
     return value if pointer in kept else None

@@ -6,49 +6,71 @@ from bottega.checks.quoting import misplaced, missing_names, missing_numbers
 from bottega.core.passage import Passage
 from bottega.retrieval.answers.answer import Citation, Sentence
 from bottega.retrieval.support import Sentence as Found
-from bottega.retrieval.support import Supporter
+from bottega.retrieval.support import Support, Supporter
 
 LEAST = 0.35  # share of a claim's words, by weight, that its quotes hold
 MOST_QUOTES = 2
 
 
 class Quoter:
-    """Finds what bears out a claim in a fixed set of passages, and holds the claim to it."""
+    """Finds what bears out a claim in a fixed set of passages, and holds the claim to it.
 
-    def __init__(self, passages: Sequence[Passage], computed: Sequence[str] = ()) -> None:
-        self.computed = computed
+    ``computed`` are texts that a tool made: their numbers and names need no quote. ``most`` quotes bear out one claim, and two more
+    its numbers.
+    """
+
+    def __init__(
+        self, passages: Sequence[Passage], computed: Sequence[str] = (), *, most: int = MOST_QUOTES
+    ) -> None:
+        self._computed = computed
+        self._most = most
         self._supporter = Supporter(passages)
 
     def quoted(self, claim: str, question: str, *, pointer: str = "", least: float = LEAST) -> Sentence:
         """The claim with its citations; ``problem`` says what the deterministic gate found wanting, and is empty when nothing."""
-        support = self._supporter.find(claim, question, most=MOST_QUOTES)
-        found = [sentence for sentence, _ in support.sentences]
-        citations = tuple(_citation(sentence) for sentence in found)
-        problem = self._lacking(claim, found, support.score, least)
+        support = self.support(claim, question)
         return Sentence(
-            text=claim, citations=citations, score=round(support.score, 4), problem=problem, pointer=pointer
+            text=claim,
+            citations=tuple(citation(sentence) for sentence, _ in support.sentences),
+            score=round(support.score, 4),
+            problem=self.lacking(claim, support, least),
+            pointer=pointer,
         )
 
-    def _lacking(self, claim: str, found: Sequence[Found], score: float, least: float) -> str:
-        if not found or score < least:
-            return f"no passage says this (words in common {score:.2f}, {least:.2f} needed)"
+    def support(self, claim: str, question: str) -> Support:
+        """The sentences of the passages that together hold most of a claim."""
+        return self._supporter.find(claim, question, most=self._most)
+
+    def lacking(self, claim: str, support: Support, least: float) -> str:
+        """Why this is not enough to say the claim; empty when it is."""
+        found = [sentence for sentence, _ in support.sentences]
+        if not found or support.score < least:
+            return f"support {support.score:.2f} is under {least:.2f}"
         for each in found:
             if wrong := misplaced(each.text, each.passage, each.start, each.end):
                 return wrong
-        quotes = [
-            each.passage.model_copy(update={"text": each.text, "start": each.start, "end": each.end})
-            for each in found
-        ]
+        if numbers := self.numbers_without(claim, support):
+            return f"no quote holds {', '.join(numbers)}"
+        names = missing_names(claim, _quotes(found), computed=self._computed)
+        return f"no quote names {', '.join(names)}" if names else ""
+
+    def numbers_without(self, claim: str, support: Support) -> list[str]:
+        """Numbers of a claim that none of its quotes holds; a product's code may stand in the heading over one."""
+        quotes = _quotes([sentence for sentence, _ in support.sentences])
         bare = [quote.model_copy(update={"heading": "", "source": ""}) for quote in quotes]
         headings = " ".join(quote.heading for quote in quotes).casefold()
-        numbers = [
-            written for written in missing_numbers(claim, bare, computed=self.computed)
+        return [
+            written
+            for written in missing_numbers(claim, bare, computed=self._computed)
             if not (written[:1].isalpha() and written.casefold() in headings)
-        ]  # fmt: skip
-        if numbers:
-            return f"no quote holds {', '.join(numbers)}"
-        names = missing_names(claim, quotes, computed=self.computed)
-        return f"no quote names {', '.join(names)}" if names else ""
+        ]
+
+
+def _quotes(found: Sequence[Found]) -> list[Passage]:
+    return [
+        each.passage.model_copy(update={"text": each.text, "start": each.start, "end": each.end})
+        for each in found
+    ]
 
 
 def premise(citations: Sequence[Citation]) -> str:
@@ -60,7 +82,8 @@ def premise(citations: Sequence[Citation]) -> str:
     return " ".join(lines)
 
 
-def _citation(sentence: Found) -> Citation:
+def citation(sentence: Found) -> Citation:
+    """A sentence of a passage as a citation of its document."""
     passage = sentence.passage
     return Citation(
         source=passage.source,

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from bottega.core.passage import Passage
 from bottega.core.request import Delta, Finished, Output, Part, Request, Usage
@@ -16,9 +16,7 @@ MOST_TOKENS = 100  # of an answer
 MOST_TOKENS_TYPED = 400
 
 # An offer to refuse makes a model of this size refuse what the sources answer (measured: 7 of 7); whether they do is decided outside.
-_SYSTEM = (
-    "You answer a customer's question from the sources, in their words. Copy names and numbers exactly. Invent nothing."
-)
+_SYSTEM = "You answer a customer's question from the sources, in their words. Copy names and numbers exactly. Invent nothing."
 _PROMPT = "{question}\nAnswer with one or two short, complete sentences."
 _TYPED = "Question: {question}\n\nAnswer as JSON. Take every value from the sources, word for word. Leave a text empty that they do not give."
 _REWRITE = (
@@ -116,22 +114,23 @@ def typed_claims(text: str) -> tuple[Any, list[tuple[str, str]]]:
     found: list[tuple[str, str]] = []
 
     def walk(node: Any, pointer: str, path: tuple[str, ...]) -> None:
-        match node:
-            case dict():
-                for key, child in node.items():  # pyright: ignore[reportUnknownVariableType]
-                    step = str(key).replace("~", "~0").replace("/", "~1")  # pyright: ignore[reportUnknownArgumentType]
-                    walk(child, f"{pointer}/{step}", (*path, str(key)))  # pyright: ignore[reportUnknownArgumentType]
-            case list():
-                for index, child in enumerate(node):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-                    walk(child, f"{pointer}/{index}", path)
-            case None | "":
-                pass
-            case _:
-                said = node if isinstance(node, str) else json.dumps(node)
-                found.append((pointer, f"{_words(' '.join(path[-2:]))}: {said}"))
+        if isinstance(node, dict):
+            for name, child in cast(JsonObject, node).items():
+                walk(child, f"{pointer}/{escaped(name)}", (*path, name))
+        elif isinstance(node, list):
+            for number, child in enumerate(cast(list[Any], node)):
+                walk(child, f"{pointer}/{number}", path)
+        elif node not in (None, ""):
+            said = node if isinstance(node, str) else json.dumps(node)
+            found.append((pointer, f"{_words(' '.join(path[-2:]))}: {said}"))
 
     walk(value, "", ())
     return value, found
+
+
+def escaped(name: str) -> str:
+    """A field's name as a step of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _words(name: str) -> str:

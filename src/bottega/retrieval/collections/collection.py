@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bottega.core.errors import InvalidValue, NotFound, WeightsMissing
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.lock import collection_lock
+from bottega.retrieval.collections.memory import Memory
 from bottega.retrieval.collections.shelves import Shelf, catch_up, shelves_of
 from bottega.retrieval.collections.spaces import Space, active
 from bottega.retrieval.collections.store import FILE, DocumentRow, Labels, Store
@@ -137,6 +138,11 @@ class Collection:
                 f"no document '{document}' in '{self.name}'", remedy="`bottega collections` lists them"
             )
         return found
+
+    @property
+    def memory(self) -> Memory:
+        """Answers that were given, and conversations."""
+        return Memory(self._store)
 
     @property
     def generation(self) -> int:

@@ -70,7 +70,7 @@ class Store:
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute("PRAGMA foreign_keys = ON")
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
+            if version < VERSION:
                 with self.transaction():
                     for statement in TABLES.split(";\n"):
                         self._db.execute(statement)
@@ -270,6 +270,7 @@ def _json(labels: Labels) -> str:
 
 
 def _next(db: sqlite3.Connection) -> int:
+    db.execute("DELETE FROM answers")  # none outlives what it was made from
     return int(db.execute("UPDATE state SET generation = generation + 1 RETURNING generation").fetchone()[0])
 
 
