@@ -92,6 +92,9 @@ def source() -> bytes:
 Sample = Callable[[Given], tuple[Sequence[Part], dict[str, Any]]]
 SAMPLES: dict[str, Sample] = {
     "chart": lambda given: ([given.part("table", CSV, "text/csv")], {"x": "model", "y": ["price"]}),
+    "answer": lambda given: (
+        [given.part("passages", PASSAGES, PASSAGES_TYPE)], {"question": "How heavy is the lamp?"}
+    ),
     "cite": lambda given: ([given.part("draft", DRAFT), given.part("passages", PASSAGES, PASSAGES_TYPE)], {}),
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
     "document": lambda given: ([given.part("text", "# Halo\n\nA lamp.\n", "text/markdown")], {}),

@@ -77,7 +77,11 @@ def names(sentence: str) -> Iterator[str]:
     The first word of a sentence counts only before another capital: any word begins with one there. Numbers and codes are
     `quantities`.
     """
-    numbers = [(each.start, each.start + len(each.written)) for each in quantities(sentence)]
+    numbers = [
+        (each.start, each.start + len(each.written))
+        for each in quantities(sentence)
+        if not (each.spelled and each.written[:1].isupper())  # as in a product called One
+    ]
     found = list(_TOKEN.finditer(sentence))
     for place, match in enumerate(found):
         word = match[0].rstrip(".'’-")

@@ -3,26 +3,36 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bottega.checks.quantities import quantities
+from bottega.checks.quantities import MONEY, mentioned, quantities
 from bottega.checks.quoting import names
 from bottega.core.passage import Passage
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.words import fold, guess_language, stemmed_words, terms
 
-COVERED = 0.45  # share of a question's words, by weight, that the passages must hold
-BEARS = 0.34  # share that the passages an answer cites must hold
+COVERED = 0.33  # share of a question's words, by weight, that the passages must hold
+BEARS = 0.33  # share that the passages an answer cites must hold
 TIED = 0.97  # of the best sentence's share: those that say as much about the question
-NAMED = 2.0  # what a name or number of the question weighs against another word
+NAMED = 0.5  # what a name that is known weighs against another word: an unknown one decides alone
 MOST_OPTIONS = 6
+MOST_ASKED = 2  # words of a question that may leave open what it is about
+
+_WANTED = (
+    (re.compile(r"how much|\bcosts?\b|\bprices?\b|\bexpensive\b", re.IGNORECASE), MONEY),
+    (
+        re.compile(r"how long|how many (?:days|weeks|months|years)", re.IGNORECASE),
+        frozenset({"time", "months"}),
+    ),
+    (re.compile(r"how heavy|\bweight\b|\bweigh\b", re.IGNORECASE), frozenset({"mass"})),
+)
 
 # Words of asking: they say what kind of answer is wanted, and sources answer in other words.
 _ASKING_WORDS = (
     "much many long often far soon please tell know get got need want say happen possible able allow there any some someone anybody "
-    "also cost price pay charge take give make use work offer mean one thing like happened available currently exactly"
+    "also too very just only way ways method methods cost price pay charge take give make use work offer mean one thing like happened available currently exactly"
 )
 _ASKING = frozenset(_ASKING_WORDS.split())
 _INSTRUCTION = re.compile(
@@ -51,58 +61,75 @@ def content_words(question: str) -> dict[str, str]:
     }
 
 
-def coverage(question: str, passages: Sequence[Passage]) -> Coverage:
-    """How much of a question stands in the passages, their headings and names: the rarer a word the more it counts."""
+def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage] | None = None) -> Coverage:
+    """How much of a question stands in the passages, their headings and names: the rarer a word is in them the more it counts.
+
+    With ``cited``, how much stands in those alone, by the same weights.
+    """
     asked = content_words(question)
     held = [_terms(passage) for passage in passages]
-    known = set[str]().union(*held)
+    known = set[str]().union(*(held if cited is None else map(_terms, cited)))
     named = {fold(name) for name in names(question)}
     counts = Counter(term for each in held for term in each)
     weights = {
         term: math.log(1 + (len(held) - counts[term] + 0.5) / (counts[term] + 0.5))
-        * (NAMED if word in named or word[0].isdecimal() else 1)
+        * (NAMED if word in named else 1)
         for term, word in asked.items()
     }
     total = sum(weights.values())
     share = sum(weight for term, weight in weights.items() if term in known) / total if total else 1.0
     unknown = [name for name in names(question) if not set(terms(name, "en")) <= known]
-    unknown += [
-        each.written
-        for each in quantities(question)
-        if each.dimension == "code" and not set(terms(each.written, "en")) <= known
-    ]
+    codes = (each.written for each in quantities(question) if each.dimension == "code")
+    unknown += [code for code in codes if not set(terms(code, "en")) <= known]
     return Coverage(share, tuple(dict.fromkeys(unknown)))
 
 
 def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
-    """The things that a question fits equally well while the sources say something different of each; empty when it fits one.
+    """The things that a question fits equally well while the sources say another value of each; empty when it fits one.
 
-    Of every sentence counts which of the question's words it and the thing that it is about hold. Where the best ones are about several
-    things and their numbers differ, nothing in the question says which of them is meant.
+    A question that asks for an amount, and says with at most two words of what, is held against every sentence that has such an amount.
+    Where the sentences that hold most of its words are about several things with different values, nothing in it says which is meant.
     """
+    wanted = next((dims for pattern, dims in _WANTED if pattern.search(question)), frozenset[str]())
     asked = set(content_words(question))
-    best: list[tuple[float, str, str, frozenset[str]]] = []
+    if not wanted or len(asked) > MOST_ASKED or any(names(question)):
+        return ()
+    found: list[tuple[float, str, frozenset[str]]] = []
     for passage in passages:
+        language = guess_language([passage.text])
+        over = set(terms(passage.heading, language))
         for start, end in sentence_spans(passage.text):
             text = passage.text[start:end]
-            about = _about(passage, text)
-            if not about or text == passage.heading.rpartition(" > ")[2]:
-                continue
-            held = set(terms(f"{passage.heading} {text}", guess_language([passage.text])))
-            share = len(asked & held) / len(asked) if asked else 1.0
-            values = frozenset(each.written for each in quantities(text))
-            best.append((share, about, passage.source, values))
-    top = max((share for share, *_ in best), default=0.0)
-    if top < 0.5:
-        return ()
-    tied = [each for each in best if each[0] >= TIED * top and each[3]]
+            values = _values(text, wanted)
+            if values:
+                inside = len(asked & set(terms(text, language))) / len(asked) if asked else 1.0
+                above = len(asked & over) / len(asked) if asked else 1.0
+                found.append((inside + 0.5 * above, _about(passage, text), values))
+    top = max((score for score, *_ in found), default=0.0)
     things: dict[str, frozenset[str]] = {}
-    for _, about, _, values in tied:
-        things[about] = things.get(about, frozenset()) | values
-    rows = [about for _, about, _, _ in tied]
-    if len(things) < 2 or len(set(things.values())) < 2 or len(asked) > 2 or len(rows) < 2:
-        return ()
-    return tuple(things)[:MOST_OPTIONS]
+    for score, about, values in found:
+        if top >= 0.5 and score >= TIED * top:
+            things[about] = things.get(about, frozenset()) | values
+    same = len(set(things.values())) < 2
+    return (
+        ()
+        if len(things) < 2 or same or set(terms(question, "en")) >= _words(things)
+        else tuple(things)[:MOST_OPTIONS]
+    )
+
+
+def _values(text: str, wanted: frozenset[str]) -> frozenset[str]:
+    """The amounts of the wanted kinds; a bare number counts as what its line names (``price_eur: 79.00``)."""
+    named = mentioned(text)
+    return frozenset(
+        each.written
+        for each in quantities(text)
+        if each.dimension in wanted or (not each.dimension and not each.spelled and named & wanted)
+    )
+
+
+def _words(things: Iterable[str]) -> set[str]:
+    return {term for thing in things for term in terms(thing, "en")}
 
 
 def addresses_a_model(text: str) -> bool:
@@ -138,6 +165,9 @@ def _terms(passage: Passage) -> set[str]:
 
 
 def _about(passage: Passage, text: str) -> str:
-    """The thing that a sentence is about: a table row's first cell, else the last heading over it."""
-    cell = re.match(r"[^:;\n]{1,40}: ([^;\n]{1,60});", text)
-    return cell[1] if cell else passage.heading.rpartition(" > ")[2]
+    """The thing that a sentence is about: a table row's first cell, the name that it begins with, else the heading over it."""
+    if cell := re.match(r"[^:;\n]{1,40}: ([^;\n]{1,60});", text):
+        return cell[1]
+    if name := re.match(r"(?:The )?((?:[A-Z][\w-]*)(?: [A-Z][\w-]*)+|(?<=The )[A-Z][\w-]*)", text):
+        return name[1]
+    return passage.heading.rpartition(" > ")[2] or passage.source

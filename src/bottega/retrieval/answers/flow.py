@@ -143,13 +143,15 @@ class Answering:
         else:
             value = None
             sentences = [quoter.quoted(claim, question) for claim in claims(said.text)]
-        return value, await self._judged(question, sentences), refuses(said.text)
+        return value, await self._judged(question, sentences, passages), refuses(said.text)
 
-    async def _judged(self, question: str, sentences: Sequence[Sentence]) -> list[Sentence]:
+    async def _judged(
+        self, question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]
+    ) -> list[Sentence]:
         """What passed the deterministic gate is judged by meaning."""
         to_judge = [each for each in sentences if not each.problem]
         pairs = [
-            (premise(each.citations), f"{question} {each.text}" if each.pointer else each.text)
+            (premise(each.citations, passages), f"{question} {each.text}" if each.pointer else each.text)
             for each in to_judge
         ]
         judged = await asyncio.to_thread(self.judge.judge, pairs) if pairs else []
@@ -184,7 +186,7 @@ class Answering:
         cited = [
             p for p in passages if any(d == p.source and p.start <= s and e <= p.end for d, s, e in spans)
         ]
-        held = coverage.coverage(question, cited)
+        held = coverage.coverage(question, passages, cited)
         return held.share >= coverage.BEARS and not held.unknown
 
     async def _ask(self, request: Request) -> Reply:

@@ -1,13 +1,18 @@
 """From a claim to a quoted sentence: the citation is looked up in the passages, and never taken from whoever wrote the claim."""
 
+import re
 from collections.abc import Sequence
 
 from bottega.checks.quoting import misplaced, missing_names, missing_numbers
 from bottega.core.passage import Passage
 from bottega.retrieval.answers.answer import Citation, Sentence
+from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.support import Sentence as Found
 from bottega.retrieval.support import Support, Supporter
 
+_POINTS_BACK = re.compile(
+    r"(?:it|its|they|their|this|that|these|those|he|she|both|below that|above that)\b", re.IGNORECASE
+)
 LEAST = 0.35  # share of a claim's words, by weight, that its quotes hold
 MOST_QUOTES = 2
 
@@ -73,13 +78,32 @@ def _quotes(found: Sequence[Found]) -> list[Passage]:
     ]
 
 
-def premise(citations: Sequence[Citation]) -> str:
-    """What an entailment judge reads: the quotes, each under the headings that say what it is about."""
+def premise(citations: Sequence[Citation], passages: Sequence[Passage]) -> str:
+    """What an entailment judge reads: the quotes, each under the headings that say what it is about.
+
+    Before a quote that points back ("It runs on ...") stands the sentence that it points to.
+    """
     lines: list[str] = []
     for each in citations:
         heading = each.heading.replace(" > ", ", ")
-        lines.append(f"{heading}: {each.quote}" if heading and heading not in each.quote else each.quote)
+        before = _before(each, passages) if _POINTS_BACK.match(each.quote) else ""
+        lines.append(
+            f"{heading}: {before}{each.quote}"
+            if heading and heading not in each.quote
+            else f"{before}{each.quote}"
+        )
     return " ".join(lines)
+
+
+def _before(cited: Citation, passages: Sequence[Passage]) -> str:
+    """The sentence before a quote in its passage, with a space after it; empty when it is the first."""
+    for passage in passages:
+        if passage.source == cited.source and passage.start <= cited.start and cited.end <= passage.end:
+            earlier = [
+                span for span in sentence_spans(passage.text) if passage.start + span[1] <= cited.start
+            ]
+            return f"{passage.text[slice(*earlier[-1])]} " if earlier else ""
+    return ""
 
 
 def citation(sentence: Found) -> Citation:
