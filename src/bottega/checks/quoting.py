@@ -11,10 +11,77 @@ from bottega.checks.quantities import Quantity, quantities
 from bottega.core.passage import Passage
 
 _TOKEN = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s)>\]]+|[^\W\d_][\w’'&+-]*")
-_STARTS = re.compile(r"(?:^|[.!?:;]\s+|[\"“„«(]\s*)$")
+_STARTS = re.compile(r"(?:^|[.!?:;]\s+|[\"“„«]\s*)$")
 _ENDING = re.compile(r"(?:['’]s?|s)$")
 # Begin with a capital wherever they stand, and name nothing that a source would have to hold.
 _ORDINARY = frozenset(("i", "i'm", "i'll", "i've", "ok", "pdf", "yes", "no", "faq"))
+
+
+# Words that begin a sentence before a name without belonging to it.
+_BEFORE_NAMES = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "this",
+        "that",
+        "these",
+        "those",
+        "each",
+        "every",
+        "our",
+        "your",
+        "my",
+        "its",
+        "his",
+        "her",
+        "their",
+        "for",
+        "if",
+        "in",
+        "on",
+        "at",
+        "to",
+        "from",
+        "with",
+        "by",
+        "of",
+        "and",
+        "or",
+        "but",
+        "as",
+        "when",
+        "while",
+        "after",
+        "before",
+        "both",
+        "all",
+        "any",
+        "only",
+        "also",
+        "le",
+        "la",
+        "les",
+        "un",
+        "une",
+        "der",
+        "die",
+        "das",
+        "ein",
+        "eine",
+        "el",
+        "los",
+        "las",
+        "il",
+        "lo",
+        "gli",
+        "o",
+        "os",
+        "as",
+        "de",
+        "het",
+    ]
+)
 
 
 def misplaced(
@@ -95,7 +162,8 @@ def names(sentence: str) -> Iterator[str]:
             after = sentence[match.end() : found[place + 1].end()] if place + 1 < len(found) else ""
             beside = after.startswith(" ") and after[1:2].isupper() and len(after) > 2
             inner = len(word) > 1 and any(letter.isupper() for letter in word[1:])
-            if inner or beside or not _STARTS.search(sentence[: match.start()]):
+            first = bool(_STARTS.search(sentence[: match.start()]))
+            if inner or not first or (beside and word.casefold() not in _BEFORE_NAMES):
                 yield word
 
 

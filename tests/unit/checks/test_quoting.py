@@ -51,4 +51,5 @@ def test_names_are_words_with_a_capital_inside_a_sentence() -> None:
     said = "Customers of Rill Duo write to care@hollinvale.example, not to NASA or Mr Smith's shop."
     assert list(names(said)) == ["Rill", "Duo", "care@hollinvale.example", "NASA", "Mr", "Smith's"]
     assert missing_names(said, [PASSAGE]) == ["NASA", "Mr", "Smith's"]
+    assert missing_names("The Rill Duo has three parts.", [PASSAGE]) == []
     assert missing_names("Rill One is a product of Acme.", [PASSAGE], ambient=["Acme"]) == ["One"]

@@ -12,7 +12,7 @@ from bottega.core.request import Request
 from bottega.core.value import JsonObject
 from bottega.retrieval.answers import coverage
 from bottega.retrieval.answers.answer import Answer, Nearest, Reason, Sentence, Spent
-from bottega.retrieval.answers.gate import Quoter, premise
+from bottega.retrieval.answers.gate import Quoter, premise, rival
 from bottega.retrieval.answers.writing import (
     Ask,
     Reply,
@@ -114,6 +114,14 @@ class Answering:
                 "what the sources say is about something else",
                 removed=good,
             )
+        for each in good:
+            if other := rival(each, passages):
+                own = each.citations[0]
+                said = f"{own.source} says “{own.quote}”, {other.source} says “{other.quote}”"
+                contested = each.model_copy(
+                    update={"citations": (*each.citations, other), "problem": "contested"}
+                )
+                return abstained(question, "contradicting_sources", said, removed=[contested])
         kept = sentences if self.unsupported == "flag" else good
         return Answer(
             question=question,

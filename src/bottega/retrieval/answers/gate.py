@@ -3,18 +3,21 @@
 import re
 from collections.abc import Sequence
 
+from bottega.checks.quantities import quantities
 from bottega.checks.quoting import misplaced, missing_names, missing_numbers
 from bottega.core.passage import Passage
 from bottega.retrieval.answers.answer import Citation, Sentence
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.support import Sentence as Found
 from bottega.retrieval.support import Support, Supporter
+from bottega.retrieval.words import terms
 
 _POINTS_BACK = re.compile(
     r"(?:it|its|they|their|this|that|these|those|he|she|both|below that|above that)\b", re.IGNORECASE
 )
 LEAST = 0.35  # share of a claim's words, by weight, that its quotes hold
 MOST_QUOTES = 2
+SAME = 0.85  # share of a claim's words that a sentence holds which says the same of another amount
 
 
 class Quoter:
@@ -69,6 +72,33 @@ class Quoter:
             for written in missing_numbers(claim, bare, computed=self._computed)
             if not (written[:1].isalpha() and written.casefold() in headings)
         ]
+
+
+def rival(sentence: Sentence, passages: Sequence[Passage]) -> Citation | None:
+    """A sentence of another document that says the same with other amounts; None when there is none.
+
+    It holds nearly all the words of the claim besides its numbers, has numbers of the same kinds, and none of them is the claim's.
+    """
+    cited = {each.source for each in sentence.citations}
+    mine = list(quantities(sentence.text))
+    dimensions = {each.dimension for each in mine if each.values}
+    words = {term for term in terms(sentence.text, "en") if not term[0].isdecimal()}
+    if not dimensions or not words:
+        return None
+    for passage in passages:
+        if passage.source in cited:
+            continue
+        for start, end in sentence_spans(passage.text):
+            text = passage.text[start:end]
+            same = [each for each in quantities(text) if each.dimension in dimensions and each.values]
+            held = words & set(terms(text, "en"))
+            agrees = any(each.values & own.values for each in same for own in mine)
+            if same and not agrees and len(held) >= SAME * len(words):
+                return Citation(
+                    source=passage.source, sha256=passage.sha256, page=passage.page, start=passage.start + start,
+                    end=passage.start + end, quote=text, heading=passage.heading,
+                )  # fmt: skip
+    return None
 
 
 def _quotes(found: Sequence[Found]) -> list[Passage]:

@@ -5,6 +5,7 @@ from typing import Any
 from tests.answering import POST, WARRANTY, Judge, flow, found
 
 from bottega.retrieval.answers.answer import Answer
+from bottega.retrieval.chunk import Block, compose
 
 DUO = "Rill Duo has a warranty of 36 months."
 ASKED = "How long is the warranty of Rill Duo?"
@@ -112,3 +113,12 @@ async def test_numbers_of_a_tool_need_no_quote() -> None:
     asked = "How much does a repair after the warranty cost for two?"
     assert (await answering.answer(asked, found())).outcome == "abstained"
     assert (await answering.answer(asked, found(), computed=["total 90 EUR"])).text == claim
+
+
+async def test_sources_that_contradict_each_other_are_shown_and_not_chosen_from() -> None:
+    other = compose("old.md", "2" * 64, "text/markdown", [[Block("Rill Duo has a warranty of 12 months.")]])
+    answer = await flow(DUO)[0].answer(ASKED, found(*WARRANTY.passages, *other.passages))
+    assert (answer.outcome, answer.reason) == ("abstained", "contradicting_sources")
+    assert [each.source for each in answer.removed[0].citations] == ["warranty.md", "old.md"]
+    same = compose("same.md", "3" * 64, "text/markdown", [[Block("Rill Duo has a warranty of 3 years.")]])
+    assert (await flow(DUO)[0].answer(ASKED, found(*WARRANTY.passages, *same.passages))).text == DUO
