@@ -45,7 +45,7 @@ class Judge:
     says: Callable[[str, str], Entailed] = lambda premise, claim: "supports"
 
     def judge(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
-        chances = {
+        chances: dict[Entailed, Probabilities] = {
             "supports": Probabilities(0.9, 0.05, 0.05),
             "contradicts": Probabilities(0.05, 0.9, 0.05),
             "not_enough": Probabilities(0.1, 0.1, 0.8),

@@ -27,27 +27,31 @@ class Block:
 
 
 def write_answers(
-    out: Path, answers: Sequence[Answer], documents: Mapping[str, Sequence[Passage]], *, title: str
+    out: Path,
+    answers: Sequence[Answer],
+    documents: Mapping[tuple[str, str], Sequence[Passage]],
+    *,
+    title: str,
 ) -> None:
     """Write `index.html`, `answers.json` and `documents/*.html` into ``out``; the folder appears whole or not at all.
 
-    ``documents`` are the passages of every cited document in their order. The pages load nothing and run no script.
+    ``documents`` are the passages of every cited document in their order, by its name and digest. The pages load nothing and run no script.
 
     Raises:
         StorageFailed: the folder cannot be written, or holds something else.
     """
-    files = {name: f"documents/{n:02d}-{_slug(name)}.html" for n, name in enumerate(sorted(documents), 1)}
+    files = {key: f"documents/{n:02d}-{_slug(key[0])}.html" for n, key in enumerate(sorted(documents), 1)}
     pages: dict[str, bytes] = {}
 
     def link(citation: Citation) -> str:
-        return f"{quote(files[citation.source])}#{anchor(citation)}"
+        return f"{quote(files[citation.source, citation.sha256])}#{anchor(citation)}"
 
     numbered = [(number, answer, _quotes(answer)) for number, answer in enumerate(answers, 1)]
     pages["index.html"] = framed("answers.html.j2", title=title, answers=numbered, link=link)
     cited = [c for answer in answers for each in answer.sentences for c in each.citations]
-    for name, file in files.items():
-        spans = {(c.start, c.end): anchor(c) for c in cited if c.source == name}
-        pages[file] = framed("document.html.j2", title=name, blocks=blocks(documents[name], spans))
+    for key, file in files.items():
+        spans = {(c.start, c.end): anchor(c) for c in cited if (c.source, c.sha256) == key}
+        pages[file] = framed("document.html.j2", title=key[0], blocks=blocks(documents[key], spans))
     pages["answers.json"] = (
         json.dumps([answer.document() for answer in answers], ensure_ascii=False, indent=2) + "\n"
     ).encode()

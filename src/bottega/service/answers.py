@@ -143,11 +143,20 @@ class Answers:
 
     def documents(
         self, collection: str, answers: Iterable[Answer], *, allowed: Iterable[str] = ()
-    ) -> dict[str, list[Passage]]:
-        """The passages of every document that answers cite, in their order, for pages that show a quote in its place."""
+    ) -> dict[tuple[str, str], list[Passage]]:
+        """The passages of every document that answers cite, by its name and digest, for pages that show a quote in its place.
+
+        Raises:
+            NotFound: the collection, or a document that somebody with these labels may see, is not there (any more).
+        """
         store, labels = self.collections.open(collection), labelled(allowed)
-        names = {c.source for answer in answers for each in answer.sentences for c in each.citations}
-        return {name: [hit.passage for hit in store.passages(name, allowed=labels)] for name in sorted(names)}
+        cited = {
+            (c.source, c.sha256) for answer in answers for each in answer.sentences for c in each.citations
+        }
+        return {
+            (name, sha256): [hit.passage for hit in store.passages(name, allowed=labels, digest=sha256)]
+            for name, sha256 in sorted(cited)
+        }
 
     def _turns(self, store: Collection, session: str, labels: Labels) -> list[tuple[tuple[int, ...], Turn]]:
         return [

@@ -30,6 +30,9 @@ FLOW = "1"  # raised with every change that may change an answer: cached ones ar
 MOST_PASSAGES = 4
 MOST_WORDS = 300  # of all passages that the model reads
 SHOWN_NEAREST = 3
+LEAST_TYPED = (
+    0.2  # share of a field's words that its quotes hold: the name of a field is ours, not the source's
+)
 
 
 @dataclass
@@ -189,10 +192,19 @@ class Answering:
 
     @staticmethod
     def _bears(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> bool:
-        """Whether the passages that the answer cites are about what was asked."""
-        spans = [(c.source, c.start, c.end) for each in sentences for c in each.citations]
+        """Whether the answer is about what was asked: its words, its quotes and the headings right over them hold enough of it."""
         cited = [
-            p for p in passages if any(d == p.source and p.start <= s and e <= p.end for d, s, e in spans)
+            p.model_copy(
+                update={
+                    "source": "",
+                    "heading": c.heading.rpartition(" > ")[2],
+                    "text": f"{each.text} {c.quote}",
+                }
+            )
+            for each in sentences
+            for c in each.citations
+            for p in passages
+            if c.source == p.source and p.start <= c.start and c.end <= p.end
         ]
         held = coverage.coverage(question, passages, cited)
         return held.share >= coverage.BEARS and not held.unknown

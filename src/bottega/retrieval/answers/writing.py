@@ -17,7 +17,7 @@ MOST_TOKENS_TYPED = 400
 
 # An offer to refuse makes a model of this size refuse what the sources answer (measured: 7 of 7); whether they do is decided outside.
 _SYSTEM = "You answer a customer's question from the sources, in their words. Copy names and numbers exactly. Invent nothing."
-_PROMPT = "{question}\nAnswer with one or two short, complete sentences."
+_PROMPT = "{question}\nAnswer only what is asked, with one or two short, complete sentences."
 _TYPED = "Question: {question}\n\nAnswer as JSON. Take every value from the sources, word for word. Leave a text empty that they do not give."
 _REWRITE = (
     "{history}\n\nLast question: {question}\n\n"
@@ -97,9 +97,11 @@ def rewrite_request(question: str, history: Sequence[tuple[str, str]], model: st
 
 
 def claims(text: str) -> list[str]:
-    """The sentences of a draft without marks of lists and sources; refusals are left out."""
-    plain = _MARKS.sub("", text)
+    """The sentences of a draft without marks of lists and sources; refusals, and a last one that was cut, are left out."""
+    plain = _MARKS.sub("", text).strip()
     found = [" ".join(plain[start:end].split()) for start, end in sentence_spans(plain)]
+    if len(found) > 1 and not re.search(r"[.!?…][\"”’)]*$", found[-1]):
+        found.pop()
     return [each for each in dict.fromkeys(found) if len(each) > 2 and not refuses(each)]
 
 

@@ -123,14 +123,16 @@ class Collection:
         )[0][0]
         return len(self.documents(allowed=allowed)), int(passages)
 
-    def passages(self, document: str, *, allowed: Labels = NOBODY) -> list[Hit]:
+    def passages(self, document: str, *, allowed: Labels = NOBODY, digest: str = "") -> list[Hit]:
         """All passages of a document in their order, for a page that shows one of them in its place.
+
+        ``digest`` says which, where several documents under other labels have the same name.
 
         Raises:
             NotFound: the user sees no document of this name.
         """
         named = self._store.documents("name = ? AND state = 'indexed'", document)
-        seen = [each.id for each in named if each.labels <= allowed]
+        seen = [each.id for each in named if each.labels <= allowed and digest in ("", each.digest)]
         rows = self._store.rows("SELECT id FROM passages WHERE document = ? ORDER BY n", *seen[:1] or [0])
         found = self._hits([(passage, 0.0) for (passage,) in rows], allowed)
         if not found:
