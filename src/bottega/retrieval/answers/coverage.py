@@ -14,7 +14,7 @@ from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.words import fold, guess_language, stemmed_words, terms
 
 COVERED = 0.33  # share of a question's words, by weight, that the passages must hold
-BEARS = 0.2  # share that an answer with its quotes must hold
+BEARS = 0.05  # share that an answer with its quotes must hold: something of what was asked
 TIED = 0.97  # of the best sentence's share: those that say as much about the question
 NAMED = 0.5  # what a name that is known weighs against another word: an unknown one decides alone
 MOST_OPTIONS = 6
