@@ -93,7 +93,7 @@ Sample = Callable[[Given], tuple[Sequence[Part], dict[str, Any]]]
 SAMPLES: dict[str, Sample] = {
     "chart": lambda given: ([given.part("table", CSV, "text/csv")], {"x": "model", "y": ["price"]}),
     "answer": lambda given: (
-        [given.part("passages", PASSAGES, PASSAGES_TYPE)], {"question": "How heavy is the lamp?"}
+        [given.part("passages", PASSAGES, PASSAGES_TYPE)], {"question": "What does the lamp weigh in kg?"}
     ),
     "cite": lambda given: ([given.part("draft", DRAFT), given.part("passages", PASSAGES, PASSAGES_TYPE)], {}),
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
@@ -124,7 +124,12 @@ SAMPLES: dict[str, Sample] = {
 }  # fmt: skip
 PASSAGES_TYPE = "application/vnd.bottega.passages+json"
 DOCUMENT_TYPE = "application/vnd.bottega.document+json"
-MODELS = {"language": "smollm2-135m-instruct", "image": "tiny", "openai_chat": "any"}
+MODELS = {
+    "answer": "smollm2-135m-instruct",
+    "language": "smollm2-135m-instruct",
+    "image": "tiny",
+    "openai_chat": "any",
+}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ It is deterministic and belongs to everybody who cites: the check `citations`, t
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from bottega.checks.known import Known
 from bottega.checks.quantities import Quantity, quantities
@@ -123,18 +123,14 @@ def missing_numbers(
     return [each.written for each in quantities(sentence) if not _counts(each) and not known.supports(each)]
 
 
-def missing_names(
-    sentence: str, quotes: Sequence[Passage], *, computed: Sequence[str] = (), ambient: Iterable[str] = ()
-) -> list[str]:
+def missing_names(sentence: str, quotes: Sequence[Passage], *, computed: Sequence[str] = ()) -> list[str]:
     """Name-like words of a sentence that stand in no quote and not in the headings over it.
 
-    ``ambient`` are names that need no quote, as that of the house whose documents these are. Case, a plural s and a possessive
-    do not count.
+    Case, a plural s and a possessive do not count.
     """
     texts = [text for quote in quotes for text in (quote.heading, quote.text)]
     held = {_plain(word) for text in (*texts, *computed) for word in _TOKEN.findall(text)}
     held |= {_plain(part) for word in held for part in re.split(r"[-&+/]", word)}
-    held |= {_plain(name) for name in ambient}
     return [name for name in names(sentence) if _plain(name) not in held]
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bottega.core.errors import EngineFailed, InvalidPlan, NotFound, UnreadableSource, WeightsMissing
+from bottega.core.errors import EngineFailed, InvalidPlan, UnreadableSource
 from bottega.core.passage import Passage
 from bottega.core.request import Finished, Output, Request, Usage
 from bottega.core.value import JsonObject
@@ -15,10 +15,11 @@ from bottega.engines.chat import close_schema
 from bottega.engines.language import ANSWER_SPEED, LOADING, PROMPT_SPEED, Language
 from bottega.retrieval.answers.answer import MEDIA_TYPE, Nearest
 from bottega.retrieval.answers.flow import Answering
-from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
-from bottega.retrieval.answers.writing import MOST_TOKENS, MOST_TOKENS_TYPED, Reply, reply
+from bottega.retrieval.answers.writing import MOST_TOKENS, MOST_TOKENS_TYPED, Ask, Reply, reply
 from bottega.retrieval.document import PASSAGES_MEDIA_TYPE, load_passages
-from bottega.retrieval.entail import Entailment, EntailmentMiniLM
+
+if TYPE_CHECKING:
+    from bottega.retrieval.entail import Entailment
 
 PROMPT_TOKENS = 800  # passages, question and rules
 JUDGED = 6  # sentences of a draft and its repair
@@ -31,6 +32,9 @@ class AnswerParams(Params, frozen=True):
     json_schema: JsonObject | None = Field(default=None, description="typed output; every field is cited")
     unsupported: Literal["remove", "flag"] = Field(
         default="remove", description="sentences that nothing bears out after one repair"
+    )
+    judge: Literal["language", "entailment-minilm"] = Field(
+        default="language", description="who judges whether a quote supports a sentence"
     )
     must_answer: bool = Field(
         default=False, description="fail instead of giving a file that says why there is no answer"
@@ -72,13 +76,15 @@ class AnswerStep(Engine):
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield what was used, then the answer."""
         params = AnswerParams.model_validate(request.params)
+        bench.check_cancelled()
         model = request.model or self.card.models[0]
 
         async def ask(asked: Request) -> Reply:
             bench.check_cancelled()
             return reply([output async for output in self._language.generate(asked, bench)])
 
-        judge, judge_id = _judge(bench) or (YesNo(ask, model, asyncio.get_running_loop()), f"{model} yes/no")
+        judge_id = f"{model} yes/no" if params.judge == "language" else params.judge
+        judge = _judge(params.judge, model, ask, bench)
         flow = Answering(ask, model, judge, judge_id, params.unsupported)
         schema = close_schema(params.json_schema) if params.json_schema is not None else None
         found = [Nearest(passage=each, score=0.0) for each in _passages(request, bench)]
@@ -115,11 +121,14 @@ class AnswerStep(Engine):
         self._language.close()
 
 
-def _judge(bench: Bench) -> tuple[Entailment, str] | None:
-    try:
-        return EntailmentMiniLM(bench.weights(CROSS_ENCODER), bench.threads), CROSS_ENCODER
-    except (NotFound, WeightsMissing):
-        return None
+def _judge(name: str, model: str, ask: Ask, bench: Bench) -> "Entailment":
+    """The judge that the plan names; imported here, because its package brings numpy."""
+    from bottega.retrieval.answers.judges import YesNo
+    from bottega.retrieval.entail import EntailmentMiniLM
+
+    if name == "language":
+        return YesNo(ask, model, asyncio.get_running_loop())
+    return EntailmentMiniLM(bench.weights(name), bench.threads)
 
 
 def _passages(request: Request, bench: Bench) -> list[Passage]:

@@ -104,7 +104,10 @@ class Answers:
             }
         )  # fmt: skip
         held = "" if fresh else await asyncio.to_thread(store.memory.answer, key)
-        hits = await self.collections.search(collection, asked, allowed=labels, top=LOOKED_AT)
+        known = bool(held) and not session  # a turn needs to know its documents
+        hits = (
+            [] if known else await self.collections.search(collection, asked, allowed=labels, top=LOOKED_AT)
+        )
         if held:
             answer = Answer.model_validate_json(held).model_copy(update={"cached": True, "spent": Spent()})
         else:

@@ -52,4 +52,4 @@ def test_names_are_words_with_a_capital_inside_a_sentence() -> None:
     assert list(names(said)) == ["Rill", "Duo", "care@hollinvale.example", "NASA", "Mr", "Smith's"]
     assert missing_names(said, [PASSAGE]) == ["NASA", "Mr", "Smith's"]
     assert missing_names("The Rill Duo has three parts.", [PASSAGE]) == []
-    assert missing_names("Rill One is a product of Acme.", [PASSAGE], ambient=["Acme"]) == ["One"]
+    assert missing_names("Rill One is a product of Acme.", [PASSAGE], computed=["Acme"]) == ["One"]

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bottega.core.errors import EngineFailed
 from bottega.core.passage import Passage
@@ -23,7 +23,9 @@ from bottega.retrieval.answers.writing import (
     typed_claims,
 )
 from bottega.retrieval.chunk import count_words
-from bottega.retrieval.entail import Entailment
+
+if TYPE_CHECKING:
+    from bottega.retrieval.entail import Entailment
 
 Policy = Literal["remove", "flag"]
 FLOW = "1"  # raised with every change that may change an answer: cached ones are good for one
@@ -45,7 +47,7 @@ class Answering:
 
     ask: Ask
     model: str
-    judge: Entailment
+    judge: "Entailment"
     judge_id: str
     unsupported: Policy = "remove"
     _spent: Spent = field(default_factory=Spent)
@@ -192,22 +194,26 @@ class Answering:
 
     @staticmethod
     def _bears(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> bool:
-        """Whether the answer is about what was asked: its words, its quotes and the headings right over them hold enough of it."""
-        cited = [
-            p.model_copy(
-                update={
-                    "source": "",
-                    "heading": c.heading.rpartition(" > ")[2],
-                    "text": f"{each.text} {c.quote}",
-                }
-            )
+        """Whether an answer is about what was asked.
+
+        Its words, its quotes and the headings right over them hold something of the question; the passages that it cites, every name.
+        """
+        pairs = [
+            (f"{each.text} {c.quote}", c, p)
             for each in sentences
             for c in each.citations
             for p in passages
             if c.source == p.source and p.start <= c.start and c.end <= p.end
         ]
-        held = coverage.coverage(question, passages, cited)
-        return held.share >= coverage.BEARS and not held.unknown
+        said = [
+            p.model_copy(update={"source": "", "heading": c.heading.rpartition(" > ")[2], "text": text})
+            for text, c, p in pairs
+        ]
+        held = coverage.coverage(question, passages, said).share
+        return (
+            held >= coverage.BEARS
+            and not coverage.coverage(question, passages, [p for *_, p in pairs]).unknown
+        )
 
     async def _ask(self, request: Request) -> Reply:
         try:

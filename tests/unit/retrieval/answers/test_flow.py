@@ -107,6 +107,12 @@ async def test_typed_output_is_cited_field_by_field() -> None:
     verbatim(answer)
 
 
+async def test_what_is_borne_out_and_misses_the_question_is_no_answer() -> None:
+    answer = await flow(DUO)[0].answer("Which working days does a repair take?", found())
+    assert (answer.outcome, answer.reason) == ("abstained", "passages_do_not_answer")
+    assert "about something else" in answer.explanation and answer.removed[0].text == DUO
+
+
 async def test_numbers_of_a_tool_need_no_quote() -> None:
     claim = "A repair after the warranty costs 90 EUR for two."
     answering, _ = flow(claim)
