@@ -19,7 +19,6 @@ from bottega.retrieval.answers.writing import (
     claims,
     draft_request,
     escaped,
-    refuses,
     typed_claims,
 )
 from bottega.retrieval.chunk import count_words
@@ -32,9 +31,7 @@ FLOW = "1"  # raised with every change that may change an answer: cached ones ar
 MOST_PASSAGES = 4
 MOST_WORDS = 300  # of all passages that the model reads
 SHOWN_NEAREST = 3
-LEAST_TYPED = (
-    0.2  # share of a field's words that its quotes hold: the name of a field is ours, not the source's
-)
+LEAST_TYPED = 0.2  # share of a field's words that its quotes hold: the field's name is not the source's
 
 
 @dataclass
@@ -59,16 +56,15 @@ class Answering:
         *,
         schema: JsonObject | None = None,
         computed: Sequence[str] = (),
-        clarify: bool = True,
     ) -> Answer:
         """Answer from passages, best first, or say why not.
 
         With ``schema`` the answer is JSON, each field a sentence of its own; a field that nothing bears out becomes null. ``computed``
-        are texts that a tool made from tables: their numbers need no quote. ``clarify`` allows asking back.
+        are texts that a tool made from tables: their numbers need no quote.
         """
         begun, self._spent = time.monotonic(), Spent()
         passages, kept_out = coverage.without_instructions(_within(found))
-        made = await self._made(question, passages, schema, computed, clarify)
+        made = await self._made(question, passages, schema, computed)
         spent = self._spent.model_copy(update={"seconds": round(time.monotonic() - begun, 2)})
         return made.model_copy(
             update={
@@ -78,55 +74,27 @@ class Answering:
         )  # fmt: skip
 
     async def _made(
-        self,
-        question: str,
-        passages: Sequence[Passage],
-        schema: JsonObject | None,
-        computed: Sequence[str],
-        clarify: bool,
+        self, question: str, passages: Sequence[Passage], schema: JsonObject | None, computed: Sequence[str]
     ) -> Answer:
-        if not passages:
-            return abstained(question, "nothing_found", "nothing in it, for what you may see, is about this")
-        if clarify and (options := coverage.options(question, passages)):
-            return Answer(
-                question=question, outcome="asks_back", reason="underspecified", options=options,
-                explanation=f"Which one do you mean: {', '.join(options)}?",
-            )  # fmt: skip
-        covered = coverage.coverage(question, passages)
-        if covered.unknown:
-            return abstained(
-                question, "passages_do_not_answer", f"the sources do not mention {', '.join(covered.unknown)}"
-            )
-        if covered.share < coverage.COVERED:
-            return abstained(question, "passages_do_not_answer", "what was found is about something else")
+        if not_asked := _settled(question, passages):
+            return not_asked
         quoter = Quoter(passages, computed)
-        value, sentences, refused = await self._draft(question, passages, quoter, schema, "")
+        value, sentences = await self._draft(question, passages, quoter, schema, "")
         if bad := [each for each in sentences if each.problem]:
-            feedback = "; ".join(f"'{each.text[:120]}': {each.problem}" for each in bad[:3])
-            again = await self._draft(
-                question, passages, quoter, schema, f"{feedback}. Say only what the sources say."
-            )
+            problems = "; ".join(f"'{each.text[:120]}': {each.problem}" for each in bad[:3])
+            feedback = f"{problems}. Say only what the sources say."
+            again = await self._draft(question, passages, quoter, schema, feedback)
             if _good(again[1]) >= _good(sentences):
-                value, sentences, refused = again
+                value, sentences = again
         good = [each for each in sentences if not each.problem]
         bad = [each for each in sentences if each.problem]
         if not good:
-            return self._none(question, refused, bad)
-        if not schema and not self._bears(question, good, passages):
-            return abstained(
-                question,
-                "passages_do_not_answer",
-                "what the sources say is about something else",
-                removed=good,
-            )
-        for each in good:
-            if other := rival(each, passages):
-                own = each.citations[0]
-                said = f"{own.source} says “{own.quote}”, {other.source} says “{other.quote}”"
-                contested = each.model_copy(
-                    update={"citations": (*each.citations, other), "problem": "contested"}
-                )
-                return abstained(question, "contradicting_sources", said, removed=[contested])
+            return _nothing_left(question, bad)
+        if not schema and not _bears(question, good, passages):
+            explanation = "what the sources say is about something else"
+            return abstained(question, "passages_do_not_answer", explanation, removed=good)
+        if contested := _contested(question, good, passages):
+            return contested
         kept = sentences if self.unsupported == "flag" else good
         return Answer(
             question=question,
@@ -143,20 +111,21 @@ class Answering:
         quoter: Quoter,
         schema: JsonObject | None,
         feedback: str,
-    ) -> tuple[Any, list[Sentence], bool]:
-        """Write, quote, hold to the quotes, judge; the last says whether the model found no answer."""
+    ) -> tuple[Any, list[Sentence]]:
+        """Write, quote, hold to the quotes, judge."""
         said = await self._ask(
             draft_request(question, passages, self.model, feedback=feedback, schema=schema)
         )
         if schema:
             value, fields = typed_claims(said.text)
+            whole = " ".join([question, *(claim for _, claim in fields)])  # a value stands beside the others
             sentences = [
-                quoter.quoted(claim, question, pointer=pointer, least=0.2) for pointer, claim in fields
+                quoter.quoted(claim, whole, pointer=pointer, least=LEAST_TYPED) for pointer, claim in fields
             ]
         else:
             value = None
             sentences = [quoter.quoted(claim, question) for claim in claims(said.text)]
-        return value, await self._judged(question, sentences, passages), refuses(said.text)
+        return value, await self._judged(question, sentences, passages)
 
     async def _judged(
         self, question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]
@@ -181,40 +150,6 @@ class Answering:
             found.append(each)
         return found
 
-    def _none(self, question: str, refused: bool, bad: Sequence[Sentence]) -> Answer:
-        if refused and not bad:
-            return abstained(question, "passages_do_not_answer", "the nearest passages do not answer this")
-        if any(each.verdict == "contradicts" for each in bad):
-            return abstained(
-                question, "unsupported", "what could be said is contradicted by the sources", removed=bad
-            )
-        return abstained(
-            question, "unsupported", "no sentence could be borne out by the sources", removed=bad
-        )
-
-    @staticmethod
-    def _bears(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> bool:
-        """Whether an answer is about what was asked.
-
-        Its words, its quotes and the headings right over them hold something of the question; the passages that it cites, every name.
-        """
-        pairs = [
-            (f"{each.text} {c.quote}", c, p)
-            for each in sentences
-            for c in each.citations
-            for p in passages
-            if c.source == p.source and p.start <= c.start and c.end <= p.end
-        ]
-        said = [
-            p.model_copy(update={"source": "", "heading": c.heading.rpartition(" > ")[2], "text": text})
-            for text, c, p in pairs
-        ]
-        held = coverage.coverage(question, passages, said).share
-        return (
-            held >= coverage.BEARS
-            and not coverage.coverage(question, passages, [p for *_, p in pairs]).unknown
-        )
-
     async def _ask(self, request: Request) -> Reply:
         try:
             said = await self.ask(request)
@@ -230,6 +165,72 @@ class Answering:
         self._spent = Spent.model_validate(
             {**now, **{name: now[name] + count for name, count in more.items()}}
         )
+
+
+def _settled(question: str, passages: Sequence[Passage]) -> Answer | None:
+    """What is known before a model is asked: nothing was found, the question fits several things, or nothing in it is mentioned."""
+    if not passages:
+        return abstained(question, "nothing_found", "nothing in it, for what you may see, is about this")
+    if options := coverage.options(question, passages):
+        return Answer(
+            question=question,
+            outcome="asks_back",
+            reason="underspecified",
+            options=options,
+            explanation=f"Which one do you mean: {', '.join(options)}?",
+        )
+    covered = coverage.coverage(question, passages)
+    if covered.unknown:
+        explanation = f"the sources do not mention {', '.join(covered.unknown)}"
+        return abstained(question, "passages_do_not_answer", explanation)
+    if covered.share < coverage.COVERED:
+        return abstained(question, "passages_do_not_answer", "what was found is about something else")
+    return None
+
+
+def _nothing_left(question: str, bad: Sequence[Sentence]) -> Answer:
+    if not bad:
+        return abstained(question, "passages_do_not_answer", "the nearest passages do not answer this")
+    if any(each.verdict == "contradicts" for each in bad):
+        explanation = "what could be said is contradicted by the sources"
+    else:
+        explanation = "no sentence could be borne out by the sources"
+    return abstained(question, "unsupported", explanation, removed=bad)
+
+
+def _bears(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> bool:
+    """Whether an answer is about what was asked.
+
+    Its words, its quotes and the headings right over them hold something of the question; the passages that it cites, every name.
+    """
+    pairs = [
+        (f"{each.text} {c.quote}", c, p)
+        for each in sentences
+        for c in each.citations
+        for p in passages
+        if c.source == p.source and p.start <= c.start and c.end <= p.end
+    ]
+    said = [
+        p.model_copy(update={"source": "", "heading": c.heading.rpartition(" > ")[2], "text": text})
+        for text, c, p in pairs
+    ]
+    held = coverage.coverage(question, passages, said).share
+    return (
+        held >= coverage.BEARS and not coverage.coverage(question, passages, [p for *_, p in pairs]).unknown
+    )
+
+
+def _contested(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> Answer | None:
+    """An abstention that shows both sides, when another document says a sentence with another amount."""
+    for each in sentences:
+        if other := rival(each, passages):
+            own = each.citations[0]
+            explanation = f"{own.source} says “{own.quote}”, {other.source} says “{other.quote}”"
+            both = {"citations": (*each.citations, other), "problem": "contested"}
+            return abstained(
+                question, "contradicting_sources", explanation, removed=[each.model_copy(update=both)]
+            )
+    return None
 
 
 def abstained(question: str, reason: Reason, explanation: str, *, removed: Sequence[Sentence] = ()) -> Answer:

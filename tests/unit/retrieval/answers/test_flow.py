@@ -72,7 +72,6 @@ async def test_a_question_that_fits_two_things_is_asked_back() -> None:
     answer = await answering.answer("How long is the warranty?", found())
     assert (answer.outcome, answer.options) == ("asks_back", ("Rill One", "Rill Duo")) and writer.asked == []
     assert answer.explanation == "Which one do you mean: Rill One, Rill Duo?"
-    assert (await answering.answer("How long is the warranty?", found(), clarify=False)).outcome == "answered"
 
 
 async def test_a_source_that_gives_orders_is_not_shown_to_the_model() -> None:
