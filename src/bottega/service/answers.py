@@ -91,7 +91,7 @@ class Answers:
         store = self.collections.open(collection)
         turns = await asyncio.to_thread(self._turns, store, session, labels) if session else []
         asked, leant = question, tuple[int, ...]()
-        if turns and leans(question):
+        if turns and leans(question, turns[-1][1]):
             earlier = turns[-REWRITTEN_FROM:]
             asked = await standalone(question, [turn for _, turn in turns], asking, chosen)
             leant = tuple(document for documents, _ in earlier for document in documents)

@@ -16,10 +16,11 @@ from bottega.retrieval.lexical import Lexical
 RECENT = 4  # turns that stay as they were said; older ones are summed up
 REWRITTEN_FROM = 2  # turns that the model sees when it completes a question
 SUMMARY_WORDS = 160
+SHORT = 4  # words of a reply to a question back
 
 _LEANS = re.compile(
     r"^(?:and|or|but|so|ok(?:ay)?|what about|how about|what if|why not|why)\b|^.{0,30}\b(?:the same|instead)\b"
-    r"|\b(?:it|its|they|them|their|that|this|these|those|one|ones|there|then|he|she)\b",
+    r"|\b(?:it|its|they|them|their|that|this|these|those|there|then|he|she)\b",
     re.IGNORECASE,
 )
 
@@ -77,9 +78,13 @@ def find(turns: Sequence[Turn], words: str) -> list[Turn]:
     return [turns[int(each.passage.id)] for each in Lexical(passages).rank(words)]
 
 
-def leans(question: str) -> bool:
-    """Whether a question needs an earlier turn to be understood: it begins in the middle, points back, or says next to nothing."""
-    return bool(_LEANS.search(question.strip())) or len(content_words(question)) < 2
+def leans(question: str, last: Turn) -> bool:
+    """Whether a question needs an earlier turn to be understood.
+
+    It begins in the middle, points back or names nothing; or it is the short reply to a question back.
+    """
+    replies = last.outcome == "asks_back" and len(question.split()) <= SHORT
+    return replies or bool(_LEANS.search(question.strip())) or not content_words(question)
 
 
 async def standalone(question: str, turns: Sequence[Turn], ask: Ask, model: str) -> str:

@@ -34,8 +34,13 @@ TURNS = [
     "question", ["And in Norway?", "What about France?", "How long does it take?", "Why?"]
 )
 def test_a_question_that_needs_an_earlier_one_is_seen(question: str) -> None:
-    assert leans(question)
-    assert not leans("How long is the warranty of Rill Duo?")
+    assert leans(question, TURNS[-1])
+    assert not leans("How long is the warranty of Rill Duo?", TURNS[-1])
+
+
+def test_a_short_reply_to_a_question_back_leans_on_it() -> None:
+    back = Turn(at="", question="How long is the warranty?", outcome="asks_back")
+    assert leans("Rill Duo", back) and not leans("Rill Duo", TURNS[-1])
 
 
 async def test_the_rewritten_question_uses_words_of_the_conversation_only() -> None:
