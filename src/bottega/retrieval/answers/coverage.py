@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -110,12 +110,8 @@ def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
     for score, about, values in found:
         if top >= 0.5 and score >= TIED * top:
             things[about] = things.get(about, frozenset()) | values
-    same = len(set(things.values())) < 2
-    return (
-        ()
-        if len(things) < 2 or same or set(terms(question, "en")) >= _words(things)
-        else tuple(things)[:MOST_OPTIONS]
-    )
+    differ = len(things) > 1 and len(set(things.values())) > 1
+    return tuple(things)[:MOST_OPTIONS] if differ else ()
 
 
 def _values(text: str, wanted: frozenset[str]) -> frozenset[str]:
@@ -126,10 +122,6 @@ def _values(text: str, wanted: frozenset[str]) -> frozenset[str]:
         for each in quantities(text)
         if each.dimension in wanted or (not each.dimension and not each.spelled and named & wanted)
     )
-
-
-def _words(things: Iterable[str]) -> set[str]:
-    return {term for thing in things for term in terms(thing, "en")}
 
 
 def addresses_a_model(text: str) -> bool:
