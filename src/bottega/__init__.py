@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bottega.api import (
+        ask_tables,
+        ask_tables_async,
         index,
         index_async,
         make,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ask_tables",
+    "ask_tables_async",
     "index",
     "index_async",
     "make",

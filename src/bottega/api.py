@@ -15,6 +15,7 @@ from bottega.pipelines.comparison import Replayed
 from bottega.pipelines.runner import Event
 from bottega.retrieval.collections.collection import Hit, Method
 from bottega.retrieval.collections.report import Report
+from bottega.retrieval.tables.answer import TableAnswer
 from bottega.service import Made
 
 T = TypeVar("T")
@@ -191,6 +192,24 @@ async def search_async(
         service.close()
 
 
+async def ask_tables_async(
+    question: str, paths: str | Path | Sequence[str | Path], **how: Any
+) -> TableAnswer:
+    """Answer a question from CSV and XLSX files by a query, cited by cell; it abstains where they do not tell.
+
+    ``how`` is as in `Tables.ask`: ``seed``, ``cancelled``.
+
+    Raises:
+        As `Tables.ask`.
+    """
+    given = [paths] if isinstance(paths, str | Path) else paths
+    service = build()
+    try:
+        return await service.tables.ask(question, [Path(path) for path in given], **how)
+    finally:
+        service.close()
+
+
 def plan(wish: str | Brief, **wanted: Any) -> Plan:
     """As `plan_async`, for code without an event loop."""
     return _wait(plan_async(wish, **wanted))
@@ -219,6 +238,11 @@ def index(name: str, paths: str | Path | Sequence[str | Path], **how: Any) -> Re
 def search(name: str, query: str, **how: Any) -> list[Hit]:
     """As `search_async`, for code without an event loop."""
     return _wait(search_async(name, query, **how))
+
+
+def ask_tables(question: str, paths: str | Path | Sequence[str | Path], **how: Any) -> TableAnswer:
+    """As `ask_tables_async`, for code without an event loop."""
+    return _wait(ask_tables_async(question, paths, **how))
 
 
 def verify(path: str | Path) -> Verification:

@@ -22,6 +22,8 @@ COMMANDS = {
     "index": ("index", "Index files and folders into a collection, to be searched and cited."),
     "search": ("search", "Find passages in a collection."),
     "collections": ("collections", "List collections, or the documents of one."),
+    "table": ("table", "Ask CSV and XLSX files a question: the query is shown, the cells are cited."),
+    "call": ("call", "Call one engine on files of yours."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),
     "pull": ("pull", "Fetch the weights of models."),

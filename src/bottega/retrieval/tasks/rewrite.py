@@ -1,0 +1,149 @@
+"""The same facts in other words: tone, length or reading level change, numbers and names do not."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bottega.checks.facts import missing
+from bottega.core.errors import EngineFailed
+from bottega.core.request import Finished, Output, Progress, Request
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.retrieval.chunk import count_words
+from bottega.retrieval.tasks.writing import Writer
+
+TRIES = 2  # of one paragraph; then it stays as it was
+_SYSTEM = (
+    "You rewrite texts. Every fact, number, unit, date and name of the text stays exactly as it is, and none is added. "
+    "Write the new text and nothing else."
+)
+_TONES = {
+    "": "", "formal": "in a formal tone", "friendly": "in a friendly tone", "neutral": "in a neutral tone",
+    "persuasive": "in a persuasive tone",
+}  # fmt: skip
+_LEVELS = {
+    "": "",
+    "plain": "in plain language: short sentences, common words, no jargon",
+    "expert": "for experts",
+}
+_LENGTHS = {
+    "same": "about as long",
+    "shorter": "at about half the length",
+    "longer": "at up to one and a half times the length",
+}
+_MOST = {"same": 1.5, "shorter": 0.9, "longer": 2.2}  # words, as shares of what was there
+
+
+class RewriteParams(Params, frozen=True):
+    """What shall change."""
+
+    tone: Literal["", "formal", "friendly", "neutral", "persuasive"] = Field(
+        default="", description="how it sounds"
+    )
+    level: Literal["", "plain", "expert"] = Field(default="", description="for whom it reads easily")
+    length: Literal["shorter", "same", "longer"] = Field(default="same", description="how long it becomes")
+    instruction: str = Field(default="", max_length=400, description="anything else that shall change")
+
+
+class Rewrite(Engine):
+    """Paragraph by paragraph; one whose facts do not come through twice stays as it was, and the details say so."""
+
+    card: ClassVar[Card] = Card(
+        id="rewrite",
+        version="1",
+        summary="Rewrites a text in another tone, length or reading level; its numbers and names are held to the original",
+        modality="text",
+        inputs=(Port(name="text", media_types=("text/markdown", "text/plain")),),
+        outputs=(Port(name="text", media_types=("text/markdown", "text/plain")),),
+        licence="Apache-2.0",
+        determinism="seeded",
+        isolation="process",
+        models=("qwen2.5-coder-1.5b-instruct", "smollm2-135m-instruct"),
+        source_type=GENERATED,
+        not_covered="Numbers and names are compared, not who did what: a negation can still be lost.",
+    )
+    params: ClassVar[type[Params]] = RewriteParams
+
+    def __init__(self) -> None:
+        self._writer = Writer()
+
+    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield progress by paragraphs, then the text; headings, tables, code and empty lines stay."""
+        params = RewriteParams.model_validate(request.params)
+        parts = parts_at(request, "text")
+        if len(parts) != 1:
+            raise EngineFailed(f"it needs one text, not {len(parts)}", where="text", remedy="give one file")
+        if params == RewriteParams():
+            raise EngineFailed(
+                "nothing shall change", where="params", remedy="give tone, level, length or instruction"
+            )
+        text = bench.text(parts[0])
+        media_type = parts[0].artifact.media_type if parts[0].artifact else "text/plain"
+        self._writer.begin()
+        pieces = re.split(r"(\n[ \t]*\n)", text)
+        written = stayed = 0
+        reasons: list[str] = []
+        for number, piece in enumerate(pieces):
+            bench.check_cancelled()
+            if not _is_prose(piece):
+                continue
+            new, reason = await self._rewritten(request, piece, params, bench)
+            if reason:
+                stayed += 1
+                reasons.append(reason)
+            else:
+                written += 1
+                pieces[number] = new
+            yield Progress(fraction=(number + 1) / len(pieces), note=f"{written} paragraphs")
+        yield self._writer.used
+        if stayed and not written:
+            raise EngineFailed(
+                f"no paragraph could be rewritten with its facts: {reasons[0]}", remedy="ask for less change"
+            )
+        details = {"rewritten": written, "stayed": stayed, "reasons": reasons[:20]}
+        yield Finished(port="text", media_type=media_type, data="".join(pieces).encode(), details=details)
+
+    async def _rewritten(
+        self, request: Request, piece: str, params: RewriteParams, bench: Bench
+    ) -> tuple[str, str]:
+        """The new paragraph, or why none was good."""
+        wishes = [_TONES[params.tone], _LEVELS[params.level], _LENGTHS[params.length], params.instruction]
+        prompt = f"Rewrite the text {'; '.join(wish for wish in wishes if wish)}."
+        reason = ""
+        for _ in range(TRIES):
+            again = f" Your last text was refused: {reason}." if reason else ""
+            new = await self._writer.say(
+                request, piece, bench, prompt=prompt + again, system=_SYSTEM,
+                max_tokens=min(2000, 80 + 4 * count_words(piece)),
+            )  # fmt: skip
+            new = " ".join(new.split())
+            reason = _fault(piece, new, params)
+            if not reason:
+                return new, ""
+        return "", reason
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """Reading and writing every paragraph, twice at most."""
+        return Estimate(seconds=5 + input_bytes / 30, units={"token": 4.0 * input_bytes + 2000})
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._writer.close()
+
+
+def _is_prose(piece: str) -> bool:
+    stripped = piece.strip()
+    return count_words(stripped) > 5 and not re.match(r"#|\||```|~~~|<|!\[|    ", stripped)
+
+
+def _fault(old: str, new: str, params: RewriteParams) -> str:
+    """What is wrong with a rewritten paragraph; empty when nothing is."""
+    lost, added = missing(old, new), missing(new, old)
+    if lost:
+        return f"it lost {', '.join((*lost.numbers, *lost.names)[:6])}"
+    if added:
+        return f"it added {', '.join((*added.numbers, *added.names)[:6])}"
+    if count_words(new) > _MOST[params.length] * count_words(old) + 8:
+        return f"it has {count_words(new)} words in place of {count_words(old)}"
+    return "" if new and new != " ".join(old.split()) else "nothing changed"
