@@ -7,9 +7,9 @@ from pydantic import Field
 
 from bottega.checks.base import Options, Subject
 from bottega.checks.facts import Facts, missing
-from bottega.core.verdict import Verdict
+from bottega.core.verdict import Outcome, Verdict
 
-_WORST = ("block", "flag", "pass")
+_WORST: tuple[Outcome, ...] = ("block", "flag", "pass")
 
 
 class FactsKeptOptions(Options, frozen=True):
@@ -45,7 +45,7 @@ class FactsKept:
             raise ValueError(f"the step has no input '{options.port}'")
         source, text = "\n\n".join(given), subject.text()
         added, lost = missing(text, source), missing(source, text)
-        outcomes = [level for level, facts in ((options.added, added), (options.lost, lost)) if facts]
+        outcomes: list[Outcome] = [level for level, facts in ((options.added, added), (options.lost, lost)) if facts]
         told = [f"{word}: {_list(facts)}" for word, facts in (("added", added), ("lost", lost)) if facts]
         return Verdict(
             check=self.id,

@@ -73,10 +73,10 @@ def _found(params: LookupParams, parts: Sequence[Part], bench: Bench) -> JsonObj
         if query.table not in sheets:
             raise EngineFailed(f"no table '{query.table}'", where="query.table", remedy=sandbox.existing())
         shape = sandbox.tables[query.table]
-        limits = {"max_rows": params.max_rows, "max_seconds": params.max_seconds}
-        sql = sql_of(query, shape)
-        answer = sandbox.ask(sql, bench, **limits)
-        traced = sandbox.ask(sql_of(query, shape, extra=_traces(query)), bench, **limits)
+        sql, traces = sql_of(query, shape), sql_of(query, shape, extra=_traces(query))
+        most, seconds = params.max_rows, params.max_seconds
+        answer = sandbox.ask(sql, bench, max_rows=most, max_seconds=seconds)
+        traced = sandbox.ask(traces, bench, max_rows=most, max_seconds=seconds)
     file, sheet = sheets[query.table]
     cells: list[JsonObject] = []
     count = 0

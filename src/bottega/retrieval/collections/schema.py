@@ -1,6 +1,8 @@
 """The tables of a collection."""
 
-VERSION = 1  # of these tables; kept as SQLite's user_version
+VERSION = 2  # of these tables; kept as SQLite's user_version
+
+UPGRADES = {1: "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''"}  # from that version to the next
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (
@@ -39,7 +41,8 @@ CREATE TABLE IF NOT EXISTS passages (
     heading TEXT NOT NULL,
     language TEXT NOT NULL,
     shelf INTEGER NOT NULL REFERENCES shelves (id),
-    text TEXT NOT NULL
+    text TEXT NOT NULL,
+    boxes TEXT NOT NULL DEFAULT ''         -- JSON, where the format tells: a place on the page for each paragraph
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
 CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);

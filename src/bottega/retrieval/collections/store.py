@@ -12,7 +12,7 @@ from typing import Any
 from bottega.core.errors import StorageFailed
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.files import MEMBER
-from bottega.retrieval.collections.schema import TABLES, VERSION
+from bottega.retrieval.collections.schema import TABLES, UPGRADES, VERSION
 
 FILE = "collection.sqlite"
 BUSY = 30.0  # seconds
@@ -75,12 +75,21 @@ class Store:
                     for statement in TABLES.split(";\n"):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {VERSION}")
+            elif version < VERSION:
+                self._upgrade()
         if version > VERSION:
             raise StorageFailed(
                 f"this collection was written by a later version of Bottega (format {version})",
                 where=str(folder),
                 remedy="upgrade Bottega",
             )
+
+    def _upgrade(self) -> None:
+        with self.transaction() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()  # another process may have been faster
+            for step in range(version, VERSION):
+                db.execute(UPGRADES[step])
+            db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _failing(self, what: str) -> Generator[None]:
@@ -165,11 +174,12 @@ class Store:
             for piece in pieces:
                 one = piece.passage
                 passage = db.execute(
-                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text) '
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes) '
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
                         piece.language, _shelf(db, labels, piece.analyser), one.text,
+                        json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
                     ),
                 ).lastrowid  # fmt: skip
                 if space is not None:

@@ -16,7 +16,8 @@ from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Param
 from bottega.retrieval import embed
 from bottega.retrieval.tasks.writing import Writer, windows
 
-_SHARP = 20.0  # by which cosines are multiplied before they become shares
+# By which cosines are multiplied before they become shares: arctic's lie close together, those of the others do not.
+_SHARP = {"arctic-embed-s": 20.0, "potion-base-8m": 5.0, "use-multilingual": 5.0}
 _LETTERS = "ABCDEFGHIJ"
 _SYSTEM = "You sort texts under labels. Answer with one letter."
 
@@ -144,7 +145,7 @@ def _nearest(texts: Sequence[str], params: ClassifyParams, model: str, bench: Be
     prototypes = [embedder.passages(label.examples or (_described(label),)) for label in params.labels]
     vectors: Any = embedder.passages(texts)  # (texts, dimensions)
     nearness: Any = np.stack([_near(vectors @ one.T) for one in prototypes], axis=1)  # (texts, labels)
-    powers = np.exp(_SHARP * (nearness - nearness.max(axis=1, keepdims=True)))
+    powers = np.exp(_SHARP[model] * (nearness - nearness.max(axis=1, keepdims=True)))
     return [[float(share) for share in row] for row in powers / powers.sum(axis=1, keepdims=True)]
 
 

@@ -17,11 +17,10 @@ from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Param
 from bottega.retrieval import embed
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.support import Supporter
-from bottega.retrieval.tasks.writing import Writer, windows
+from bottega.retrieval.tasks.writing import Writer, prose_spans, windows
 
 _FRESH = 0.6  # how much nearness to the whole counts against nearness to what was taken already
 _FIRST = 0.15  # what the first sentence gains, the last nothing
-_FEWEST = 4  # words: a shorter line is a heading
 _SAID = 0.45  # share of a sentence's words that the source's sentences must hold
 _SYSTEM = (
     "You summarise texts. Write plain sentences, only what the text says, with its own names and numbers."
@@ -68,7 +67,7 @@ class Summarise(Engine):
         if len(parts) != 1:
             raise EngineFailed(f"it needs one text, not {len(parts)}", where="text", remedy="give one file")
         text = bench.text(parts[0])
-        spans = [span for span in sentence_spans(text) if len(text[span[0] : span[1]].split()) >= _FEWEST]
+        spans = prose_spans(text)
         if not spans:
             raise EngineFailed("the text holds no sentence", where=parts[0].name, remedy="give a longer text")
         bench.check_cancelled()
@@ -91,7 +90,7 @@ class Summarise(Engine):
                     f"no sentence of the summary is borne out by the text: {reasons}",
                     remedy="extract instead: model arctic-embed-s",
                 )
-        summary = " ".join(str(one["text"]) for one in chosen)
+        summary = " ".join(" ".join(str(one["text"]).split()) for one in chosen)
         evidence = {"sentences": chosen, "dropped": dropped}
         details = {"sentences": len(chosen), "dropped": len(dropped)}
         yield Finished(port="text", media_type="text/plain", data=f"{summary}\n".encode(), details=details)
@@ -142,7 +141,7 @@ def _extracted(
     Maximal marginal relevance (Carbonell and Goldstein, 1998) over the centroid (Radev et al., 2004).
     """
     embedder = embed.load_from(model, bench.weights(model), bench.threads)
-    vectors: Any = embedder.passages([text[start:end] for start, end in spans])  # (n, dimensions)
+    vectors: Any = embedder.passages([" ".join(text[start:end].split()) for start, end in spans])  # (n, dimensions)
     centre: Any = embedder.query(params.focus) if params.focus else embed.unit(vectors.mean(axis=0))
     worth = vectors @ centre + _FIRST * (1 - np.arange(len(spans)) / len(spans))
     taken: list[int] = []

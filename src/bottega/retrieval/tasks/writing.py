@@ -1,6 +1,7 @@
 """How a language task asks the language engine, and cuts a text to what one request can hold."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from bottega.retrieval.chunk import count_words
 from bottega.retrieval.sentences import sentence_spans
 
 WINDOW = 900  # words that go into one request
+FEWEST = 4  # words: a shorter line is a heading
+
+_GOES_ON = re.compile(r"(?<!\n)(?<!^)([^\n#|`>])\n(?=[ \t]*(?:[^\s#|`>*•–-]|-\S))(?![ \t]*\d+[.)]\s)")
 
 
 class Writer:
@@ -69,10 +73,28 @@ class Writer:
         self._language.close()
 
 
+def unwrapped(text: str) -> str:
+    """The text with a space where a line of a paragraph goes on in the next: as long as before, so places stay.
+
+    Headings, list items, table rows and code begin lines of their own.
+    """
+    return _GOES_ON.sub(r"\1 ", text)
+
+
+def prose_spans(text: str) -> list[tuple[int, int]]:
+    """Spans of whole sentences of some words; headings and table rows are none."""
+    flat = unwrapped(text)
+    return [
+        (start, end)
+        for start, end in sentence_spans(flat)
+        if count_words(flat[start:end]) >= FEWEST and not flat.startswith(("#", "|"), start)
+    ]
+
+
 def windows(text: str, words: int = WINDOW) -> Iterator[tuple[int, str]]:
     """The text in pieces of at most so many words, cut between sentences, each with where it begins."""
     start = end = held = 0
-    for left, right in sentence_spans(text):
+    for left, right in sentence_spans(unwrapped(text)):
         count = count_words(text[left:right])
         if held and held + count > words:
             yield start, text[start:end]
