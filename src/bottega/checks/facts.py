@@ -37,7 +37,9 @@ def missing(source: str, text: str) -> Facts:
 
 
 def names_of(text: str) -> list[str]:
-    """Words with a capital where no sentence begins, or with one inside; "I" is none."""
+    """Words with a capital where no sentence begins, or with one inside; "I" and a number's unit are none."""
+    for one in quantities(text):
+        text = text[: one.start] + " " * len(one.written) + text[one.start + len(one.written) :]
     found: list[str] = []
     for match in _NAME.finditer(text):
         word = match[0]

@@ -45,11 +45,12 @@ class FactsKept:
             raise ValueError(f"the step has no input '{options.port}'")
         source, text = "\n\n".join(given), subject.text()
         added, lost = missing(text, source), missing(source, text)
-        outcomes: list[Outcome] = [level for level, facts in ((options.added, added), (options.lost, lost)) if facts]
+        outcomes: list[Outcome] = [*([options.added] if added else []), *([options.lost] if lost else [])]
+        outcome: Outcome = next((level for level in _WORST if level in outcomes), "pass")
         told = [f"{word}: {_list(facts)}" for word, facts in (("added", added), ("lost", lost)) if facts]
         return Verdict(
             check=self.id,
-            outcome=min(outcomes, key=_WORST.index, default="pass"),
+            outcome=outcome,
             reason="; ".join(told) or "every number and name is kept",
             evidence={"added": [*added.numbers, *added.names], "lost": [*lost.numbers, *lost.names]},
         )

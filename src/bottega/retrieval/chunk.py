@@ -156,7 +156,9 @@ def _lay_out(blocks: Sequence[Block]) -> tuple[str, list[_Piece]]:
             offset += len(gap)
         most = MOST_ROW if block.kind == "row" else MOST
         for start, end, words in _cut(text, most):
-            pieces.append(_Piece(offset + start, offset + end, words, Block(text, block.kind, block.level, block.box)))
+            pieces.append(
+                _Piece(offset + start, offset + end, words, Block(text, block.kind, block.level, block.box))
+            )
         out.append(text)
         offset += len(text)
         before = block

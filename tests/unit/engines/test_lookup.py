@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -15,9 +16,7 @@ from bottega.engines.exact_json import loads
 from bottega.engines.lookup import Lookup
 from bottega.engines.tabular import XLSX
 
-CSV = (
-    "model,price,kind,since\nA,10.00,jug,2024-01-02\n\nB,20.50, Jug,2025-01-02\nC,20.50,pot,\nD,,pot,2023-05-05\n"
-)
+CSV = "model,price,kind,since\nA,10.00,jug,2024-01-02\n\nB,20.50, Jug,2025-01-02\nC,20.50,pot,\nD,,pot,2023-05-05\n"
 
 
 async def look(bench: Bench, query: dict[str, Any], *parts: Part) -> dict[str, Any]:
@@ -49,7 +48,11 @@ async def test_rows_and_their_cells_as_a_spreadsheet_numbers_them(bench: Bench) 
 
 
 async def test_ties_are_not_cut_off_and_empty_cells_do_not_compete(bench: Bench) -> None:
-    by_price = {"select": [{"column": "model"}, {"column": "price"}], "order": {"column": "price"}, "limit": 1}
+    by_price = {
+        "select": [{"column": "model"}, {"column": "price"}],
+        "order": {"column": "price"},
+        "limit": 1,
+    }
     assert shown(await look(bench, {**by_price, "descending": True})) == [["B", "20.50"], ["C", "20.50"]]
     assert shown(await look(bench, by_price)) == [["A", "10.00"]]
 
@@ -61,7 +64,9 @@ async def test_functions_cite_the_cells_that_they_count(bench: Bench) -> None:
          "group": ["kind"], "order": {"function": "count"}},
     )  # fmt: skip
     assert ["pot", "20.50", "2"] in shown(found)
-    top = await look(bench, {"select": [{"function": "max", "column": "price"}, {"function": "avg", "column": "price"}]})
+    top = await look(
+        bench, {"select": [{"function": "max", "column": "price"}, {"function": "avg", "column": "price"}]}
+    )
     assert top["rows"][0][0].as_tuple().exponent == -2 and float(top["rows"][0][1]) == 17.0
     assert addresses(top) == ["B4", "B2", "B4", "B5"]
 
@@ -78,12 +83,23 @@ async def test_a_workbook_names_sheet_and_row(bench: Bench) -> None:
     out = io.BytesIO()
     book.save(out)
     (bench.scratch / "b").write_bytes(out.getvalue())
-    place = replace(bench, locate=lambda artifact: bench.scratch / "b")
+
+    def locate(artifact: Artifact) -> Path:
+        return bench.scratch / "b"
+
+    place = replace(bench, locate=locate)
     part = Part(port="tables", name="b.xlsx", artifact=Artifact(sha256="0" * 64, media_type=XLSX, size=1))
-    request = {"table": "b_prices", "select": [{"column": "price"}], "where": [{"column": "model", "values": ["a"]}]}
+    request = {
+        "table": "b_prices",
+        "select": [{"column": "price"}],
+        "where": [{"column": "model", "values": ["a"]}],
+    }
     found = await look(place, request, part)
     assert shown(found) == [["10"]]
-    assert {(cell["sheet"], cell["address"]) for cell in found["cells"]} == {("Prices", "B3"), ("Prices", "A3")}
+    assert {(cell["sheet"], cell["address"]) for cell in found["cells"]} == {
+        ("Prices", "B3"),
+        ("Prices", "A3"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 VERSION = 2  # of these tables; kept as SQLite's user_version
 
-UPGRADES = {1: "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''"}  # from that version to the next
+ADDED = {
+    ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''"
+}  # to version 1
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (

@@ -12,7 +12,7 @@ from typing import Any
 from bottega.core.errors import StorageFailed
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.files import MEMBER
-from bottega.retrieval.collections.schema import TABLES, UPGRADES, VERSION
+from bottega.retrieval.collections.schema import ADDED, TABLES, VERSION
 
 FILE = "collection.sqlite"
 BUSY = 30.0  # seconds
@@ -70,26 +70,20 @@ class Store:
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute("PRAGMA foreign_keys = ON")
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
+            if version < VERSION:
                 with self.transaction():
                     for statement in TABLES.split(";\n"):
                         self._db.execute(statement)
+                    for (table, column), statement in ADDED.items():
+                        if (column,) not in self.rows(f"SELECT name FROM pragma_table_info('{table}')"):
+                            self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {VERSION}")
-            elif version < VERSION:
-                self._upgrade()
         if version > VERSION:
             raise StorageFailed(
                 f"this collection was written by a later version of Bottega (format {version})",
                 where=str(folder),
                 remedy="upgrade Bottega",
             )
-
-    def _upgrade(self) -> None:
-        with self.transaction() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()  # another process may have been faster
-            for step in range(version, VERSION):
-                db.execute(UPGRADES[step])
-            db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _failing(self, what: str) -> Generator[None]:

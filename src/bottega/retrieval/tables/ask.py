@@ -63,6 +63,7 @@ async def ask_tables(question: str, tables: Sequence[TableFile], ask: Ask, *, se
         )
     try:
         query = completed(settled(await _written(said, linked, ask, seed)), linked)
+        query = _summed(query, said, linked.shape)
         reason = ungrounded(said, query, linked)
         sql = sql_of(query, linked.shape.columns)
     except (ValueError, EngineFailed) as error:
@@ -99,6 +100,15 @@ def settled(query: Query) -> Query:
         return query.model_copy(
             update={"select": (*(Item(column=name) for name in query.group), *query.select)}
         )
+    return query
+
+
+def _summed(query: Query, question: str, shape: Shape) -> Query:
+    """*How many units* over several rows asks for their sum, not for a list of numbers."""
+    numbers = {column.name for column in shape.columns if column.type == "number"}
+    lone = query.select[0] if len(query.select) == 1 and query.order is None and not query.group else None
+    if lone and not lone.function and lone.column in numbers and question.lower().startswith("how many"):
+        return query.model_copy(update={"select": (Item(column=lone.column, function="sum"),)})
     return query
 
 

@@ -4,20 +4,17 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Sequence
+from importlib import import_module
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from bottega.core.errors import EngineFailed
 from bottega.core.request import Finished, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject, Value
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
-from bottega.retrieval import embed
-from bottega.retrieval.tasks.writing import Writer, windows
+from bottega.retrieval.tasks.writing import ENCODERS, Writer, windows
 
-# By which cosines are multiplied before they become shares: arctic's lie close together, those of the others do not.
-_SHARP = {"arctic-embed-s": 20.0, "potion-base-8m": 5.0, "use-multilingual": 5.0}
 _LETTERS = "ABCDEFGHIJ"
 _SYSTEM = "You sort texts under labels. Answer with one letter."
 
@@ -78,10 +75,9 @@ class Classify(Engine):
             raise EngineFailed("two labels have the same name", where="labels")
         texts = [bench.text(part) for part in parts]
         bench.check_cancelled()
-        if (request.model or self.card.models[0]) in embed.EMBEDDERS:
-            shares = await asyncio.to_thread(
-                _nearest, texts, params, request.model or self.card.models[0], bench
-            )
+        model = request.model or self.card.models[0]
+        if model in ENCODERS:
+            shares = await asyncio.to_thread(_nearest, texts, params, model, bench)
             yield Usage(input_units=len(texts), unit="text")
         else:
             self._writer.begin()
@@ -137,21 +133,10 @@ class Classify(Engine):
 
 
 def _nearest(texts: Sequence[str], params: ClassifyParams, model: str, bench: Bench) -> list[list[float]]:
-    """Shares from the cosine to each label: its best example, or its description where it has none.
-
-    Prototypes (Snell et al., 2017) with the nearest example where there are several.
-    """
-    embedder = embed.load_from(model, bench.weights(model), bench.threads)
-    prototypes = [embedder.passages(label.examples or (_described(label),)) for label in params.labels]
-    vectors: Any = embedder.passages(texts)  # (texts, dimensions)
-    nearness: Any = np.stack([_near(vectors @ one.T) for one in prototypes], axis=1)  # (texts, labels)
-    powers = np.exp(_SHARP[model] * (nearness - nearness.max(axis=1, keepdims=True)))
-    return [[float(share) for share in row] for row in powers / powers.sum(axis=1, keepdims=True)]
-
-
-def _near(cosines: Any) -> Any:
-    """Half the best example, half the mean of all."""
-    return 0.5 * cosines.max(axis=1) + 0.5 * cosines.mean(axis=1)
+    """Shares by nearness to each label: its examples, or its description where it has none."""
+    nearness: Any = import_module("bottega.retrieval.tasks.nearness")
+    shown = [label.examples or (_described(label),) for label in params.labels]
+    return nearness.shares(texts, shown, model, bench)
 
 
 def _described(label: Label) -> str:

@@ -49,8 +49,9 @@ class ExtractParams(Params, frozen=True):
     @property
     def schema_of(self) -> JsonObject:
         """The schema that the model's answer follows."""
-        names = {"type": "array", "maxItems": 12, "items": {"type": "string", "maxLength": 80}}
-        return self.json_schema or {"type": "object", "properties": dict.fromkeys(self.entities, names)}
+        one = {"name": {"type": "string", "maxLength": 80}, "kind": {"enum": [*self.entities]}}
+        listed = {"type": "array", "maxItems": 20, "items": {"type": "object", "properties": one}}
+        return self.json_schema or {"type": "object", "properties": {"entities": listed}}
 
 
 class Extract(Engine):
@@ -85,12 +86,16 @@ class Extract(Engine):
         text = bench.text(parts[0])
         bench.check_cancelled()
         schema = close_schema(params.schema_of)
+        prompt = f"Extract these fields as JSON: {_asked(schema)}"
+        if params.entities:
+            kinds = " or ".join(params.entities)
+            prompt = f"List every name that stands in the text, once, as JSON, each with its kind: {kinds}."
         self._writer.begin()
         value: Any = None
         pieces = list(windows(text)) or [(0, text)]
         for number, (_, piece) in enumerate(pieces, start=1):
             said = await self._writer.fill(
-                request, piece, bench, prompt=f"Extract these fields as JSON: {_asked(schema)}", system=_SYSTEM,
+                request, piece, bench, prompt=prompt, system=_SYSTEM,
                 json_schema=schema, max_tokens=800,
             )  # fmt: skip
             value = _merged(value, said)
@@ -140,8 +145,11 @@ class Placed:
             case list():
                 kept: list[Any] = []
                 for item in cast(list[Any], value):
-                    one = self._keep(item, schema.get("items", {}), f"{pointer}/{len(kept)}")
-                    if one not in (None, *kept):
+                    here = f"{pointer}/{len(kept)}"
+                    one = self._keep(item, schema.get("items", {}), here)
+                    if one in (None, *kept) or (isinstance(one, dict) and not self._stands(here)):
+                        self._forget(here)
+                    else:
                         kept.append(one)
                 return kept
             case None | "":
@@ -159,6 +167,15 @@ class Placed:
                 start, end = place
                 self.spans[pointer] = {"start": start, "end": end, "text": self._text[start:end]}
                 return self._text[start:end] if isinstance(value, str) else value
+
+    def _stands(self, pointer: str) -> bool:
+        """Whether anything below a place stands in the text: choices alone make no item."""
+        return any(f"{one}/".startswith(f"{pointer}/") for one in self.spans)
+
+    def _forget(self, pointer: str) -> None:
+        inside = f"{pointer}/"
+        self.spans = {one: span for one, span in self.spans.items() if not f"{one}/".startswith(inside)}
+        self.derived = [one for one in self.derived if not f"{one}/".startswith(inside)]
 
 
 def _place(text: str, value: str | float) -> tuple[int, int] | None:

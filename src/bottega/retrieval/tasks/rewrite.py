@@ -11,9 +11,9 @@ from bottega.core.errors import EngineFailed
 from bottega.core.request import Finished, Output, Progress, Request
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
 from bottega.retrieval.chunk import count_words
-from bottega.retrieval.tasks.writing import Writer
+from bottega.retrieval.sentences import sentence_spans
+from bottega.retrieval.tasks.writing import Writer, unwrapped
 
-TRIES = 2  # of one paragraph; then it stays as it was
 _SYSTEM = (
     "You rewrite texts. Every fact, number, unit, date and name of the text stays exactly as it is, and none is added. "
     "Write the new text and nothing else."
@@ -47,7 +47,7 @@ class RewriteParams(Params, frozen=True):
 
 
 class Rewrite(Engine):
-    """Paragraph by paragraph; one whose facts do not come through twice stays as it was, and the details say so."""
+    """Paragraph by paragraph, then sentence by sentence; where the facts do not come through, the words stay."""
 
     card: ClassVar[Card] = Card(
         id="rewrite",
@@ -107,21 +107,43 @@ class Rewrite(Engine):
     async def _rewritten(
         self, request: Request, piece: str, params: RewriteParams, bench: Bench
     ) -> tuple[str, str]:
-        """The new paragraph, or why none was good."""
+        """The new paragraph, or why none was good: as a whole, else sentence by sentence, where one may stay."""
+        new, reason = await self._try(request, piece, params, bench)
+        spans = list(sentence_spans(unwrapped(piece)))
+        if reason and len(spans) < 2:
+            return await self._try(request, piece, params, bench, reason)
+        if not reason:
+            return new, ""
+        said: list[str] = []
+        changed = False
+        for start, end in spans:
+            sentence = piece[start:end]
+            new, lacking = await self._try(request, sentence, params, bench)
+            changed |= not lacking
+            said.append(" ".join(sentence.split()) if lacking else new)
+        return (" ".join(said), "") if changed else ("", reason)
+
+    async def _try(
+        self, request: Request, piece: str, params: RewriteParams, bench: Bench, before: str = ""
+    ) -> tuple[str, str]:
+        """A new text or what is wrong with it; ``before`` is what was wrong with the last one."""
         wishes = [_TONES[params.tone], _LEVELS[params.level], _LENGTHS[params.length], params.instruction]
-        prompt = f"Rewrite the text {'; '.join(wish for wish in wishes if wish)}."
-        reason = ""
-        for _ in range(TRIES):
-            again = f" Your last text was refused: {reason}." if reason else ""
-            new = await self._writer.say(
-                request, piece, bench, prompt=prompt + again, system=_SYSTEM,
-                max_tokens=min(2000, 80 + 4 * count_words(piece)),
-            )  # fmt: skip
-            new = " ".join(new.split())
-            reason = _fault(piece, new, params)
-            if not reason:
-                return new, ""
-        return "", reason
+        facts = missing(piece, "")
+        kept = ", ".join((*facts.numbers, *facts.names))
+        prompt = f"Rewrite the text {'; '.join(wish for wish in wishes if wish)}. It is no letter."
+        prompt += f" These stay, letter by letter: {kept}." if kept else ""
+        prompt += f" Your last text was refused: {before}." if before else ""
+        new = await self._writer.say(
+            request,
+            piece,
+            bench,
+            prompt=prompt,
+            system=_SYSTEM,
+            max_tokens=min(2000, 60 + 3 * count_words(piece)),
+        )
+        new = " ".join(new.split())
+        reason = fault(piece, new, params)
+        return ("", reason) if reason else (new, "")
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Reading and writing every paragraph, twice at most."""
@@ -137,7 +159,7 @@ def _is_prose(piece: str) -> bool:
     return count_words(stripped) > 5 and not re.match(r"#|\||```|~~~|<|!\[|    ", stripped)
 
 
-def _fault(old: str, new: str, params: RewriteParams) -> str:
+def fault(old: str, new: str, params: RewriteParams) -> str:
     """What is wrong with a rewritten paragraph; empty when nothing is."""
     lost, added = missing(old, new), missing(new, old)
     if lost:

@@ -3,9 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from importlib import import_module
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from bottega.checks.facts import missing
@@ -14,13 +14,10 @@ from bottega.core.passage import Passage
 from bottega.core.request import Finished, Output, Progress, Request
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
-from bottega.retrieval import embed
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.support import Supporter
-from bottega.retrieval.tasks.writing import Writer, prose_spans, windows
+from bottega.retrieval.tasks.writing import ENCODERS, Writer, prose_spans, windows
 
-_FRESH = 0.6  # how much nearness to the whole counts against nearness to what was taken already
-_FIRST = 0.15  # what the first sentence gains, the last nothing
 _SAID = 0.45  # share of a sentence's words that the source's sentences must hold
 _SYSTEM = (
     "You summarise texts. Write plain sentences, only what the text says, with its own names and numbers."
@@ -72,8 +69,8 @@ class Summarise(Engine):
             raise EngineFailed("the text holds no sentence", where=parts[0].name, remedy="give a longer text")
         bench.check_cancelled()
         dropped: list[JsonObject] = []
-        if request.model in embed.EMBEDDERS:
-            chosen = await asyncio.to_thread(_extracted, text, spans, params, request.model, bench)
+        if request.model in ENCODERS:
+            chosen = await asyncio.to_thread(_taken, text, spans, params, request.model, bench)
         else:
             self._writer.begin()
             said = ""
@@ -82,7 +79,7 @@ class Summarise(Engine):
                     said = output
                 else:
                     yield output
-            chosen, dropped = _held(text, said, params.sentences)
+            chosen, dropped = held(text, said, params.sentences)
             yield self._writer.used
             if not chosen:
                 reasons = "; ".join(str(one["reason"]) for one in dropped)
@@ -133,31 +130,27 @@ class Summarise(Engine):
         self._writer.close()
 
 
-def _extracted(
+def _taken(
     text: str, spans: Sequence[tuple[int, int]], params: SummariseParams, model: str, bench: Bench
 ) -> list[JsonObject]:
-    """Sentences near the middle of all, early, and unlike each other, in the order of the text.
-
-    Maximal marginal relevance (Carbonell and Goldstein, 1998) over the centroid (Radev et al., 2004).
-    """
-    embedder = embed.load_from(model, bench.weights(model), bench.threads)
-    vectors: Any = embedder.passages([" ".join(text[start:end].split()) for start, end in spans])  # (n, dimensions)
-    centre: Any = embedder.query(params.focus) if params.focus else embed.unit(vectors.mean(axis=0))
-    worth = vectors @ centre + _FIRST * (1 - np.arange(len(spans)) / len(spans))
-    taken: list[int] = []
-    said = np.zeros(len(spans), dtype=np.float32)
-    while len(taken) < min(params.sentences, len(spans)):
-        scores = _FRESH * worth - (1 - _FRESH) * said
-        scores[taken] = -np.inf
-        taken.append(int(scores.argmax()))
-        said = np.maximum(said, vectors @ vectors[taken[-1]])
+    """Sentences of the text itself, at their places."""
+    nearness: Any = import_module("bottega.retrieval.tasks.nearness")
+    sentences = [" ".join(text[start:end].split()) for start, end in spans]
+    chosen: list[tuple[int, float]] = nearness.central(
+        sentences, params.sentences, params.focus, model, bench
+    )
     return [
-        {"text": text[spans[n][0] : spans[n][1]], "start": spans[n][0], "end": spans[n][1], "score": round(float(worth[n]), 4)}
-        for n in sorted(taken)
-    ]  # fmt: skip
+        {
+            "text": text[spans[n][0] : spans[n][1]],
+            "start": spans[n][0],
+            "end": spans[n][1],
+            "score": round(worth, 4),
+        }
+        for n, worth in chosen
+    ]
 
 
-def _held(text: str, said: str, most: int) -> tuple[list[JsonObject], list[JsonObject]]:
+def held(text: str, said: str, most: int) -> tuple[list[JsonObject], list[JsonObject]]:
     """The sentences that the text bears out, with the sentences of it that do, and those that it does not."""
     passages = [
         Passage(

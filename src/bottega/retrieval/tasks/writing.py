@@ -11,6 +11,7 @@ from bottega.engines.language import Language
 from bottega.retrieval.chunk import count_words
 from bottega.retrieval.sentences import sentence_spans
 
+ENCODERS = ("arctic-embed-s", "potion-base-8m", "use-multilingual")  # models that read and do not write
 WINDOW = 900  # words that go into one request
 FEWEST = 4  # words: a shorter line is a heading
 
