@@ -7,9 +7,7 @@ from pydantic import Field
 
 from bottega.checks.base import Options, Subject
 from bottega.checks.facts import Facts, missing
-from bottega.core.verdict import Outcome, Verdict
-
-_WORST: tuple[Outcome, ...] = ("block", "flag", "pass")
+from bottega.core.verdict import Verdict
 
 
 class FactsKeptOptions(Options, frozen=True):
@@ -45,12 +43,11 @@ class FactsKept:
             raise ValueError(f"the step has no input '{options.port}'")
         source, text = "\n\n".join(given), subject.text()
         added, lost = missing(text, source), missing(source, text)
-        outcomes: list[Outcome] = [*([options.added] if added else []), *([options.lost] if lost else [])]
-        outcome: Outcome = next((level for level in _WORST if level in outcomes), "pass")
+        outcomes = {options.added if added else "pass", options.lost if lost else "pass"}
         told = [f"{word}: {_list(facts)}" for word, facts in (("added", added), ("lost", lost)) if facts]
         return Verdict(
             check=self.id,
-            outcome=outcome,
+            outcome="block" if "block" in outcomes else "flag" if "flag" in outcomes else "pass",
             reason="; ".join(told) or "every number and name is kept",
             evidence={"added": [*added.numbers, *added.names], "lost": [*lost.numbers, *lost.names]},
         )
