@@ -32,6 +32,11 @@ _LENGTHS = {
     "shorter": "at about half the length",
     "longer": "at up to one and a half times the length",
 }
+_LEAST = {
+    "same": 0.5,
+    "shorter": 0.25,
+    "longer": 0.9,
+}  # words, as shares of what was there: fewer leave things out
 _MOST = {"same": 1.5, "shorter": 0.9, "longer": 2.2}  # words, as shares of what was there
 
 
@@ -121,7 +126,9 @@ class Rewrite(Engine):
             new, lacking = await self._try(request, sentence, params, bench)
             changed |= not lacking
             said.append(" ".join(sentence.split()) if lacking else new)
-        return (" ".join(said), "") if changed else ("", reason)
+        joined = " ".join(said)
+        reason = fault(piece, joined, params) if changed else reason
+        return ("", reason) if reason else (joined, "")
 
     async def _try(
         self, request: Request, piece: str, params: RewriteParams, bench: Bench, before: str = ""
@@ -166,6 +173,7 @@ def fault(old: str, new: str, params: RewriteParams) -> str:
         return f"it lost {', '.join((*lost.numbers, *lost.names)[:6])}"
     if added:
         return f"it added {', '.join((*added.numbers, *added.names)[:6])}"
-    if count_words(new) > _MOST[params.length] * count_words(old) + 8:
+    words = count_words(old)
+    if not _LEAST[params.length] * words - 4 <= count_words(new) <= _MOST[params.length] * words + 8:
         return f"it has {count_words(new)} words in place of {count_words(old)}"
     return "" if new and new != " ".join(old.split()) else "nothing changed"

@@ -103,6 +103,9 @@ def test_a_rewrite_is_held_to_its_facts_and_its_length() -> None:
     assert fault(old, "The warranty from Tarnwick lasts long.", plain) == "it lost 24 months"
     assert fault(old, "The warranty from Tarnwick lasts 24 months in Cork.", plain) == "it added Cork"
     assert "words in place of" in fault(old, f"Tarnwick: 24 months. {'It is long. ' * 12}", plain)
+    assert "3 words in place of" in fault(
+        f"{old} It covers every part of it, cables too.", "Tarnwick: 24 months.", plain
+    )
     assert fault(old, old, plain) == "nothing changed"
 
 
