@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bottega.api import (
         ask,
         ask_async,
+        ask_tables,
+        ask_tables_async,
         index,
         index_async,
         make,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ask",
     "ask_async",
+    "ask_tables",
+    "ask_tables_async",
     "index",
     "index_async",
     "make",

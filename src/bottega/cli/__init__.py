@@ -24,6 +24,8 @@ COMMANDS = {
     "ask": ("ask", "Answer a question from a collection, every sentence with its quote."),
     "history": ("history", "Show or search a conversation with a collection, or delete it."),
     "collections": ("collections", "List collections, or the documents of one."),
+    "table": ("table", "Ask CSV and XLSX files a question: the query is shown, the cells are cited."),
+    "call": ("call", "Call one engine on files of yours."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),
     "pull": ("pull", "Fetch the weights of models."),

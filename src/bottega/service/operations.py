@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from bottega.core.artifact import Artifact
 from bottega.core.brief import Brief
 from bottega.core.canonical import digest
 from bottega.core.entry import Act
@@ -36,6 +38,8 @@ from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.retrieval.convert import Limits, read_bytes
+from bottega.retrieval.media import BY_SUFFIX, sniff
 from bottega.service.answers import Answers
 from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
@@ -44,6 +48,7 @@ from bottega.service.collections import Collections
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
 from bottega.service.store import Store
+from bottega.service.tables import Tables
 from bottega.storage.budgets import named
 from bottega.storage.state import State
 
@@ -143,6 +148,16 @@ class Bottega:
             )
             for made in result.outputs
         ]
+
+    def take(self, path: Path) -> Artifact:
+        """A file as an artifact, to be part of a `call`; its media type is that of its name, else of its bytes.
+
+        Raises:
+            UnreadableSource: it is missing, empty, too large, or may not be read.
+        """
+        data = read_bytes(path, Limits())
+        media_type = BY_SUFFIX.get(path.suffix.lower()) or guess_type(path.name)[0] or sniff(data)
+        return self.shop.artifacts.put(data, media_type)
 
     async def call(
         self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
@@ -406,6 +421,11 @@ class Bottega:
     def budgets(self) -> Ledger:
         """Accounts that pay: limits, and what was spent."""
         return Ledger(self.state, self.actor)
+
+    @property
+    def tables(self) -> Tables:
+        """Questions over CSV and XLSX files."""
+        return Tables(self.shop)
 
     def collections(self) -> Collections:
         """Documents that are indexed, searched and cited."""

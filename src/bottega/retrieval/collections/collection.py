@@ -205,7 +205,7 @@ class Collection:
     def _fetch(self, passages: Iterable[int]) -> dict[int, Hit]:
         wanted = json.dumps(list(passages))
         rows: list[Any] = self._store.rows(
-            'SELECT id, document, n, page, start, "end", heading, language, text '
+            'SELECT id, document, n, page, start, "end", heading, language, text, boxes '
             "FROM passages WHERE id IN (SELECT value FROM json_each(?))",
             wanted,
         )
@@ -220,13 +220,13 @@ class Collection:
             id_: Hit(
                 Passage(
                     id=f"{source.name}#{n}", source=source.name, sha256=source.digest, page=page, start=start,
-                    end=end, heading=heading, text=text,
+                    end=end, heading=heading, text=text, boxes=json.loads(boxes or "[]"),
                 ),
                 0.0,
                 source,
                 language,
             )
-            for id_, document, n, page, start, end, heading, language, text in rows
+            for id_, document, n, page, start, end, heading, language, text, boxes in rows
             if (source := documents.get(document))
         }  # fmt: skip
 

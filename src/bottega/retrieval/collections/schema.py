@@ -2,6 +2,10 @@
 
 VERSION = 2  # of these tables; kept as SQLite's user_version
 
+ADDED = {
+    ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''"
+}  # since version 1
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -39,7 +43,8 @@ CREATE TABLE IF NOT EXISTS passages (
     heading TEXT NOT NULL,
     language TEXT NOT NULL,
     shelf INTEGER NOT NULL REFERENCES shelves (id),
-    text TEXT NOT NULL
+    text TEXT NOT NULL,
+    boxes TEXT NOT NULL DEFAULT ''         -- JSON, where the format tells: a place on the page for each paragraph
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
 CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);
