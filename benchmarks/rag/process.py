@@ -25,7 +25,7 @@ def corpus(data: Path) -> dict[str, str]:
 
 
 def quality(search: Search, questions: Mapping[str, str], judged: Mapping[str, set[str]]) -> dict[str, float]:
-    """nDCG and recall over the judged questions."""
+    """NDCG and recall over the judged questions."""
     ranked = {query: search(questions[query]) for query in judged}
     found = {
         f"recall@{k}": statistics.mean(
