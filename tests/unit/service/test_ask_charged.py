@@ -187,3 +187,12 @@ async def test_an_erasure_ends_an_answer_for_which_nobody_pays(
     with pytest.raises(PolicyDenied):
         await answers.ask(ASKED, "help", data_subject=NAME, session="s")
     assert kept(service, "answers") == kept(service, "turns") == []
+
+
+async def test_after_an_erasure_others_are_answered_by_the_same_process(
+    answers: Answers, service: Bottega
+) -> None:
+    assert (await answers.ask(ASKED, "help", data_subject=NAME)).text == DUO
+    service.privacy.erase(NAME, why="asked for it")
+    assert (await answers.ask(ASKED, "help")).text == DUO
+    assert (await answers.ask(ASKED, "help", data_subject="Grace Hopper", charge=[TEAM])).text == DUO
