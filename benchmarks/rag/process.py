@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rag.arms import ARMS, Search, embedder
+from benchmarks.rag.arms import ARMS, Search, embedder, random_passages
 from benchmarks.scifact import ndcg, relevant
 
 TOP = 100
@@ -50,12 +50,14 @@ def peak() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB, 1)
 
 
-def library(name: str, data: Path, most: int | None, orders: Connection) -> None:
-    """A process of one library: indexes at once, then asks as it is told."""
+def library(name: str, data: Path, most: int | None, bare_time: bool, orders: Connection) -> None:
+    """A process of one library: indexes at once, then asks as it is told; with ``bare_time`` passages are not embedded."""
     documents, judged = dict([*corpus(data).items()][:most]), relevant(data)
     rows = map(json.loads, (data / "queries.jsonl").read_text("utf-8").splitlines())
     questions = {row["_id"]: row["text"] for row in rows if row["_id"] in judged}
     embedder()[0].query("warm")
+    if bare_time:
+        random_passages()
     bare, start = peak(), cpu()
     arm = next(each for each in ARMS if each.__name__ == name)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,25 +70,28 @@ def library(name: str, data: Path, most: int | None, orders: Connection) -> None
                     answer[method] = quality(search, questions, judged)
                     continue
                 start = cpu()
-                for question in questions.values():
+                chosen = [*questions.values()][:order]
+                for question in chosen:
                     search(question)
-                answer[method] = (cpu() - start) / len(questions)
+                answer[method] = (cpu() - start) / len(chosen)
             orders.send({"found": answer, "peak_mib": peak()})
 
 
 class Child:
     """The process of a library, and what it has said."""
 
-    def __init__(self, name: str, data: Path, most: int | None = None) -> None:
+    def __init__(self, name: str, data: Path, most: int | None = None, *, bare_time: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self._orders, theirs = context.Pipe()
-        self._process = context.Process(target=library, args=(name, data, most, theirs), daemon=True)
+        self._process = context.Process(
+            target=library, args=(name, data, most, bare_time, theirs), daemon=True
+        )
         self._process.start()
         theirs.close()
         self.indexed: dict[str, float] = self._orders.recv()
 
-    def ask(self, order: str) -> dict[str, Any]:
-        """What it answers to an order."""
+    def ask(self, order: str | int) -> dict[str, Any]:
+        """What it answers to an order: ``quality``, or so many questions of which the time is wanted."""
         self._orders.send(order)
         answer: dict[str, Any] = self._orders.recv()
         return answer
