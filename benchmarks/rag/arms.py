@@ -37,7 +37,7 @@ def random_passages() -> None:
 
 async def bottega(documents: Mapping[str, str], folder: Path, top: int) -> dict[str, Search]:
     files = folder / "files"
-    files.mkdir()
+    files.mkdir(parents=True)
     for name, text in documents.items():
         (files / f"{name}.md").write_text(text, "utf-8")
     made, weights = embedder()
