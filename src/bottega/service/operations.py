@@ -45,6 +45,7 @@ from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
 from bottega.service.collections import Collections
+from bottega.service.keys import Keys
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
 from bottega.service.store import Store
@@ -421,6 +422,10 @@ class Bottega:
     def budgets(self) -> Ledger:
         """Accounts that pay: limits, and what was spent."""
         return Ledger(self.state, self.actor)
+
+    def keys(self, actor: str = "") -> Keys:
+        """Who may call over HTTP."""
+        return Keys(self.state, actor or self.actor)
 
     @property
     def tables(self) -> Tables:
