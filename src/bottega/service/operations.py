@@ -160,13 +160,9 @@ class Bottega:
         media_type = BY_SUFFIX.get(path.suffix.lower()) or guess_type(path.name)[0] or sniff(data)
         return self.shop.artifacts.put(data, media_type)
 
-    async def call(
-        self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
-    ) -> StepResult:
-        """One request to one engine, as `Calls.call` says."""
-        return await Calls(self.shop, self.actor).call(
-            request, idempotency_key=idempotency_key, charge=charge
-        )
+    async def call(self, request: Request, *, actor: str = "", **how: Any) -> StepResult:
+        """One request to one engine, for this service's actor or another; ``how`` is as `Calls.call` says."""
+        return await Calls(self.shop, actor or self.actor).call(request, **how)
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.
