@@ -49,7 +49,14 @@ def list_(machine: bool) -> None:
     if machine:
         return as_json([{**asdict(key), "state": key.state(moment)} for key in found])
     rows = [
-        (key.id, key.name, key.role, ", ".join(key.charge) or "-", key.expires_at or "never", key.state(moment))
+        (
+            key.id,
+            key.name,
+            key.role,
+            ", ".join(key.charge) or "-",
+            key.expires_at or "never",
+            key.state(moment),
+        )
         for key in found
     ]
     table("Keys", ("id", "name", "role", "charged to", "expires", "state"), rows)

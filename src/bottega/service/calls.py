@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest
-from bottega.core.errors import BudgetExceeded, InvalidValue
+from bottega.core.errors import BottegaError, BudgetExceeded, InvalidValue
 from bottega.core.plan import Step
 from bottega.core.request import Output, Part, Request
 from bottega.core.run import StepResult
@@ -41,6 +41,8 @@ class Calls:
         listen: Callable[[Output], None] | None = None,
         cancelled: threading.Event | None = None,
         place: asyncio.Semaphore | None = None,
+        patient: bool = True,
+        failed: Callable[[BottegaError], None] | None = None,
     ) -> StepResult:
         """Make what one request asks for; an equal request that was answered before is not made again.
 
@@ -56,6 +58,8 @@ class Calls:
             listen: is told of every output as it comes.
             cancelled: set it to stop the engine; what was used until then is charged.
             place: taken while the engine works.
+            patient: wait and ask again when an engine is busy.
+            failed: is told the error of a result that has failed.
 
         Raises:
             NotFound: unknown engine or model.
@@ -75,6 +79,7 @@ class Calls:
         order = Order(
             step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts,
             holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
+            patient=patient, failed=failed,
         )  # fmt: skip
         result = await settled(order, self.shop, place=place)
         if result.state == "awaiting_review" and not result.outputs:

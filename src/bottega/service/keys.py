@@ -51,6 +51,10 @@ class Keys:
         self._state = state
         self._actor = actor
 
+    def now(self) -> str:
+        """The time by which keys expire, RFC 3339."""
+        return self._state.journal.now()
+
     def create(
         self, name: str, *, role: str = "developer", charge: Sequence[str] = (), expires: str = ""
     ) -> tuple[ApiKey, str]:
@@ -69,9 +73,7 @@ class Keys:
         """
         _name(name)
         if role not in ROLES:
-            raise InvalidValue(
-                f"'{role}' is no role", where="role", remedy=f"one of: {', '.join(ROLES)}"
-            )
+            raise InvalidValue(f"'{role}' is no role", where="role", remedy=f"one of: {', '.join(ROLES)}")
         detail: dict[str, Any] = {"name": name, "role": role}
         if charge:
             detail["charge"] = [named(account) for account in charge]
@@ -104,9 +106,7 @@ class Keys:
         """The key of a secret, in whatever state; None for a foreign one."""
         if not secret.startswith(PREFIX):
             return None
-        rows = self._state.database.rows(
-            f"SELECT {COLUMNS} FROM api_keys WHERE secret = ?", hashed(secret)
-        )
+        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys WHERE secret = ?", hashed(secret))
         return _key(rows[0]) if rows else None
 
     def revoke(self, which: str, *, why: str = "") -> list[ApiKey]:
@@ -118,7 +118,9 @@ class Keys:
         now = self._state.journal.now()
         found = [key for key in self.all() if which in (key.id, key.name) and key.state(now) != "revoked"]
         if not found:
-            raise NotFound(f"no key '{which}' to revoke", where="key", remedy="`bottega keys list` shows them")
+            raise NotFound(
+                f"no key '{which}' to revoke", where="key", remedy="`bottega keys list` shows them"
+            )
 
         def work(transaction: Transaction) -> None:
             for key in found:

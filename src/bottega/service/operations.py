@@ -20,6 +20,7 @@ from bottega.core.entry import Act
 from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
 from bottega.core.plan import Plan
 from bottega.core.request import Finished, Request
+from bottega.core.run import Made as Made_
 from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver, delivered
 from bottega.governance.authority import Authority
@@ -48,6 +49,7 @@ from bottega.service.collections import Collections
 from bottega.service.keys import Keys
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
+from bottega.service.signed import signed
 from bottega.service.store import Store
 from bottega.service.tables import Tables
 from bottega.storage.budgets import named
@@ -163,6 +165,10 @@ class Bottega:
     async def call(self, request: Request, *, actor: str = "", **how: Any) -> StepResult:
         """One request to one engine, for this service's actor or another; ``how`` is as `Calls.call` says."""
         return await Calls(self.shop, actor or self.actor).call(request, **how)
+
+    def signed(self, call_id: str, request: Request, result: StepResult, made: Made_) -> bytes:
+        """An output of a call with its credentials inside, as `bottega.service.signed` says."""
+        return signed(self.shop, self._authority(), call_id, request, result, made)
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.

@@ -234,9 +234,7 @@ def _key_created(transaction: Transaction, line: Line) -> None:
 
 def _key_revoked(transaction: Transaction, line: Line) -> None:
     key = line.subject.split("/")[1]
-    transaction.execute(
-        "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = ''", (line.at, key)
-    )
+    transaction.execute("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = ''", (line.at, key))
 
 
 RULES: dict[Act, Callable[[Transaction, Line], None]] = {
