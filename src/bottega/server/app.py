@@ -4,14 +4,16 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from bottega.core.errors import BottegaError, Cancelled
+from bottega.core.errors import BottegaError, Cancelled, StorageFailed
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Flow, Receive, Reply, Scope, Send
 from bottega.server.problem import problem, unforeseen
 from bottega.server.routes import Route, Routes
 from bottega.server.table import TABLE
+from bottega.service.worker import Worker
 
 ATTEST = 5.0  # seconds between two checkpoints of the record, when it has grown
+PAUSE = 5.0  # seconds before work begins again when the state could not be used
 log = logging.getLogger("bottega.server")
 
 
@@ -61,7 +63,7 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await asyncio.to_thread(self.desk.service.shop.workers.register)
-                self._tasks.append(asyncio.create_task(self._attest()))
+                self._tasks += [asyncio.create_task(self._attest()), asyncio.create_task(self._work())]
                 self.ready.set()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
@@ -72,6 +74,15 @@ class App:
                 await asyncio.to_thread(self.desk.service.audit.attest)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _work(self) -> None:
+        """Work on runs that wait, as `bottega worker` does, beside whoever else works on them."""
+        while True:
+            try:
+                await Worker(self.desk.service, say=log.info).work()
+            except StorageFailed as error:
+                log.warning("%s", error)
+                await asyncio.sleep(PAUSE)
 
     async def _attest(self) -> None:
         """Sign a checkpoint now and then: calls do not wait for one."""

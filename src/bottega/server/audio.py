@@ -89,6 +89,10 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
 
 async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Write down what a recording says."""
+    return await _written(desk, call, key, "transcribe")
+
+
+async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
     with await read_form(call, desk.config.file_bytes) as form:
         upload, fields = form.file("file"), form.fields
         kind = fields.get("response_format", "json")
@@ -105,7 +109,7 @@ async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
             )
 
         def asking(target: Target) -> Request:
-            params = {"language": language, **target.params}
+            params = {"language": language, "task": task, **target.params}
             return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
 
         answer = await desk.ask(call, key, named, asking)
@@ -120,7 +124,7 @@ async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
         )
     if kind == "verbose_json":
         body = {
-            "task": "transcribe", "language": found["language"], "duration": found["duration"], "text": found["text"],
+            "task": task, "language": found["language"], "duration": found["duration"], "text": found["text"],
             "words": [{"word": each["word"], "start": each["start"], "end": each["end"]} for each in found["words"]],
             "segments": [],
             "usage": {"type": "duration", "seconds": found["duration"]},
@@ -131,13 +135,8 @@ async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 
 async def translations(desk: Desk, call: Call, key: ApiKey) -> Reply:
-    """Refused: no engine here translates into English."""
-    with await read_form(call, desk.config.file_bytes) as form:
-        form.file("file")
-    raise InvalidValue(
-        "no engine here translates speech into English", where="model",
-        remedy="write it down with /v1/audio/transcriptions, then translate the text",
-    )  # fmt: skip
+    """Write down in English what a recording says in another language."""
+    return await _written(desk, call, key, "translate")
 
 
 def captions(words: list[dict[str, Any]], kind: str) -> str:

@@ -27,6 +27,7 @@ from bottega.server.guard import Guards
 from bottega.server.message import Call, Header
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
+from bottega.server.shelf import Shelf
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
 
@@ -63,11 +64,13 @@ class Desk:
 
     def __init__(self, service: Bottega, config: Config) -> None:
         self.service = service
+        service.collections()  # opened once, for everybody
         self.config = config
         self.access = Access(service.keys(), config.requests_per_minute)
         self.names = Names(service.shop, config)
         self.guards = Guards(service.shop, config.guard)
         self.metrics = Metrics()
+        self.shelf = Shelf()
         self._breaker = Breaker()
         self._gates: dict[str, Gate] = {}
 

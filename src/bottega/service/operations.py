@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from mimetypes import guess_type
@@ -46,6 +47,7 @@ from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
 from bottega.service.collections import Collections
+from bottega.service.files import Files
 from bottega.service.keys import Keys
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
@@ -90,12 +92,24 @@ class Bottega:
         self.shop = shop
         self.state = state
         self.actor = actor
+        self.folder = folder
         self.audit = audit
         self.privacy = Privacy(state, ring, shop.artifacts, audit, actor)
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None
         self._answers: Answers | None = None
+
+    def acting(self, actor: str) -> "Bottega":
+        """The same service on behalf of somebody else, for the record."""
+        other = copy(self)
+        other.actor = actor
+        return other
+
+    @property
+    def files(self) -> Files:
+        """Files that callers of the API have sent."""
+        return Files(self.folder / "files", self.shop.now)
 
     def shop_of(self, holder: str) -> Workshop:
         """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
