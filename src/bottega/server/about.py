@@ -7,6 +7,7 @@ from bottega.core.errors import BottegaError, NotFound, SetupError
 from bottega.server.config import Named
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, reply
+from bottega.server.openapi import described
 from bottega.service.keys import ApiKey
 
 OWNER = "bottega"
@@ -43,9 +44,7 @@ async def metrics(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 async def document(desk: Desk, call: Call, key: None) -> Reply:
     """What can be asked of this server (OpenAPI 3.1)."""
-    from bottega.server.openapi import described
-
-    return reply(described())
+    return reply(described(desk.table))
 
 
 def _model(desk: Desk, named: Named) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from bottega.server.desk import Desk
 from bottega.server.message import Call, Flow, Receive, Reply, Scope, Send
 from bottega.server.problem import problem, unforeseen
 from bottega.server.routes import Route, Routes
-from bottega.server.table import TABLE
 from bottega.service.worker import Worker
 
 ATTEST = 5.0  # seconds between two checkpoints of the record, when it has grown
@@ -22,7 +21,7 @@ class App:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.routes = Routes(TABLE)
+        self.routes = Routes(tuple(desk.table))
         self.ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 

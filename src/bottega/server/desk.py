@@ -27,6 +27,7 @@ from bottega.server.guard import Guards
 from bottega.server.message import Call, Header
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
+from bottega.server.routes import Route
 from bottega.server.shelf import Shelf
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
@@ -62,7 +63,8 @@ class Answer:
 class Desk:
     """One for a server."""
 
-    def __init__(self, service: Bottega, config: Config) -> None:
+    def __init__(self, service: Bottega, config: Config, table: Sequence[Route]) -> None:
+        self.table = table
         self.service = service
         service.collections()  # opened once, for everybody
         self.config = config

@@ -1,12 +1,12 @@
 """The OpenAPI document, made from the table of routes: what it says is what the server does."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from bottega.server.routes import Route
-from bottega.server.table import TABLE
 
 ERROR = {
     "type": "object",
@@ -30,13 +30,13 @@ TOLD = {400: "a field is wrong", 401: "no key that may be used", 403: "not grant
         503: "something is not installed, or busy", 507: "the disk is full"}  # fmt: skip
 
 
-def described() -> dict[str, Any]:
+def described(table: Sequence[Route]) -> dict[str, Any]:
     """The whole document (OpenAPI 3.1)."""
-    shapes = [route.body for route in TABLE if route.body is not None]
+    shapes = [route.body for route in table if route.body is not None]
     schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     by_shape = dict(zip(map(id, shapes), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for route in TABLE:
+    for route in table:
         operation = _operation(route, by_shape)
         paths.setdefault(route.path.replace("{*", "{"), {})[route.method.lower()] = operation
     return {

@@ -208,13 +208,12 @@ def _refers(desk: Desk, key: ApiKey, run_id: str) -> bool:
 
 
 def _files(run: Run) -> list[dict[str, Any]]:
-    """What lies in the delivered folder."""
-    manifest = Path(run.out or "-") / "manifest.json"
-    try:
-        found = json.loads(manifest.read_text("utf-8"))
-    except (OSError, ValueError):
+    """What lies in the delivered folder; a folder appears whole or not at all."""
+    folder = Path(run.out) if run.out else None
+    if folder is None or not folder.is_dir():
         return []
-    return [{"path": each["path"], "sha256": each["sha256"]} for each in found.get("files", [])]
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in found]
 
 
 async def _events(desk: Desk, call: Call, run_id: str, after: int) -> AsyncIterator[bytes]:

@@ -13,6 +13,7 @@ from bottega.engines.base import require
 from bottega.server.app import App
 from bottega.server.config import Config
 from bottega.server.desk import Desk
+from bottega.server.table import TABLE
 from bottega.service import Bottega
 
 BACKLOG = 2048
@@ -65,7 +66,7 @@ def run(
     """
     uvicorn: Any = require("uvicorn", extra="serve")
     logging.getLogger("bottega.server").addHandler(logging.StreamHandler())
-    app = App(Desk(service, config))
+    app = App(Desk(service, config, TABLE))
     settings = uvicorn.Config(
         app,
         log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
