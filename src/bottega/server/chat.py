@@ -1,6 +1,7 @@
 """`/v1/chat/completions` and `/v1/completions`, as OpenAI's clients know them."""
 
 from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
 from typing import Any
 
 from bottega.core.errors import BottegaError, InvalidValue
@@ -11,7 +12,11 @@ from bottega.server.desk import Answer, Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import DONE, Call, Flow, Reply, encode, event, reply
 from bottega.server.problem import body_of
+from bottega.server.tools import Called, Toolbox, toolbox
 from bottega.service.keys import ApiKey
+
+FINGERPRINT = f"bottega-{version('bottega')}"
+NO_TOOLS = Toolbox()
 
 
 class ChatBody(dialect.Sampling, kw_only=True):
@@ -22,6 +27,7 @@ class ChatBody(dialect.Sampling, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
 
 
 class CompletionBody(dialect.Sampling, kw_only=True):
@@ -35,13 +41,12 @@ class CompletionBody(dialect.Sampling, kw_only=True):
 async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Answer a conversation."""
     asked = await call.read(ChatBody)
-    if asked.tools:
-        raise InvalidValue(
-            "tools are not known here", where="tools", remedy="ask for JSON by response_format"
-        )
+    box = toolbox(asked.tools, asked.tool_choice)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
-    turns = dialect.texts(asked.messages)
+    turns = dialect.armed(dialect.texts(asked.messages), box)
     schema, grammar = dialect.shape_of(asked.response_format)
+    if box:
+        schema, grammar = None, box.grammar()
     top = asked.top_logprobs or 0
     if not 0 <= top <= dialect.TOP_LOGPROBS:
         raise InvalidValue(f"{top} is not between 0 and {dialect.TOP_LOGPROBS}", where="top_logprobs")
@@ -56,19 +61,22 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         answer, outputs = await desk.stream(call, key, named, asking)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         pieces = _chunks(
-            desk, answer, outputs, _Chat(answer, asked.model, top if asked.logprobs else -1), usage
+            desk, answer, outputs, _Chat(answer, asked.model, top if asked.logprobs else -1), usage, box
         )
         return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
     deltas: list[Delta] = []
     answer = await desk.ask(call, key, named, asking, listen=_kept(deltas) if asked.logprobs else None)
     text, details = await _said(desk, answer)
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    wanted = box.found(text)
+    if wanted is not None:
+        message |= {"content": None, "tool_calls": [_tool_call(wanted)]}
     logs = {"content": [_logs(delta, top) for delta in deltas if delta.logprobs], "refusal": None}
     choice: dict[str, Any] = {
         "index": 0,
         "message": message,
         "logprobs": logs if asked.logprobs else None,
-        "finish_reason": details.get("finish_reason") or "stop",
+        "finish_reason": "tool_calls" if wanted else details.get("finish_reason") or "stop",
     }
     body: dict[str, Any] = {
         "id": f"chatcmpl-{answer.id}",
@@ -77,7 +85,7 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         "model": asked.model,
         "choices": [choice],
         "usage": usage_of(answer),
-        "system_fingerprint": None,
+        "system_fingerprint": FINGERPRINT,
         "service_tier": "default",
     }
     return reply(body, *answer.headers)
@@ -144,7 +152,7 @@ class _Chat:
         self.top = top
         self.head = {
             "id": f"chatcmpl-{answer.id}", "object": "chat.completion.chunk", "created": answer.created, "model": model,
-            "system_fingerprint": None,
+            "system_fingerprint": FINGERPRINT,
         }  # fmt: skip
         opened = encode(self.head)[:-1]
         self._before = b"data: " + opened + b',"choices":[{"index":0,"delta":{"content":'
@@ -160,6 +168,10 @@ class _Chat:
             logs = {"content": [_logs(delta, self.top)], "refusal": None} if delta.logprobs else None
             return self._whole({"content": delta.text}, logprobs=logs)
         return b"".join((self._before, encode(delta.text), self._after))
+
+    def called(self, wanted: Called) -> bytes:
+        """A call of a tool, whole."""
+        return self._whole({"tool_calls": [{"index": 0, **_tool_call(wanted)}]})
 
     def end(self, reason: str) -> bytes:
         """The last chunk with a choice."""
@@ -202,25 +214,37 @@ class _Completion(_Chat):
 
 
 async def _chunks(
-    desk: Desk, answer: Answer, outputs: AsyncIterator[Output], shape: _Chat, usage: bool
+    desk: Desk,
+    answer: Answer,
+    outputs: AsyncIterator[Output],
+    shape: _Chat,
+    usage: bool,
+    box: Toolbox = NO_TOOLS,
 ) -> AsyncIterator[bytes]:
     if first := shape.begin():
         yield first
-    spoke = False
+    calling = ""
+    spoke, wanted = False, None
     try:
         async for delta in checked(desk, outputs):
+            if box and not spoke and (calling or delta.text.startswith("<")):
+                calling += delta.text  # a call is told whole
+                continue
             spoke = True
             yield shape.text(delta)
+        wanted = box.found(calling)
     except BottegaError as refusal:
         answer.error = refusal
     if answer.error is not None:  # after the first piece there is no status left to tell it by
         yield event({"error": body_of(answer.error)})
         yield DONE
         return
-    if not spoke:  # an earlier answer under the same idempotency key: nothing was generated
+    if wanted is not None:
+        yield shape.called(wanted)
+    elif not spoke:  # an earlier answer under the same idempotency key: nothing was generated
         yield shape.text(Delta(text=await said(desk, answer)))
     assert answer.result is not None
-    yield shape.end(answer.output().details.get("finish_reason") or "stop")
+    yield shape.end("tool_calls" if wanted else answer.output().details.get("finish_reason") or "stop")
     if usage:
         yield shape.usage(usage_of(answer))
     yield DONE
@@ -256,6 +280,14 @@ async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[D
     await desk.guards.let_out((written + text).encode(), "text/plain")
     for delta in held:
         yield delta
+
+
+def _tool_call(wanted: Called) -> dict[str, Any]:
+    return {
+        "id": wanted.id,
+        "type": "function",
+        "function": {"name": wanted.name, "arguments": wanted.arguments},
+    }
 
 
 def _kept(deltas: list[Delta]) -> Callable[[Output], None]:

@@ -10,6 +10,7 @@ from bottega.core.request import Part, Request
 from bottega.core.value import JsonObject
 from bottega.pipelines.workshop import Workshop
 from bottega.server.config import Target
+from bottega.server.tools import Toolbox, as_called, as_returned
 
 JSON_GRAMMAR = '%llguidance {}\nstart: %json {"type": "object"}'
 CHAT_ENGINES = ("language", "openai_chat", "echo")
@@ -23,6 +24,8 @@ class Turn(msgspec.Struct):
     role: str
     content: str | list[dict[str, Any]] | None = None
     name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
 
 
 class StreamOptions(msgspec.Struct):
@@ -59,13 +62,20 @@ def texts(turns: Sequence[Turn], where: str = "messages") -> list[dict[str, str]
     for index, turn in enumerate(turns):
         place = f"{where}[{index}]"
         role = {"developer": "system"}.get(turn.role, turn.role)
+        if role == "tool":
+            said.append({"role": "user", "content": as_returned(plain(turn.content, f"{place}.content"))})
+            continue
         if role not in ("system", "user", "assistant"):
             raise InvalidValue(
                 f"the role '{turn.role}' is not known here",
                 where=f"{place}.role",
                 remedy="system, user or assistant",
             )
-        said.append({"role": role, "content": plain(turn.content, f"{place}.content")})
+        text = plain(turn.content, f"{place}.content")
+        for asked in turn.tool_calls or ():
+            function = cast(dict[str, Any], asked.get("function") or {})
+            text += as_called(str(function.get("name", "")), function.get("arguments"))
+        said.append({"role": role, "content": text})
     return said
 
 
@@ -82,6 +92,12 @@ def plain(content: str | list[dict[str, Any]] | None, where: str) -> str:
     pieces: list[str] = []
     for index, piece in enumerate(content):
         kind, text = piece.get("type"), piece.get("text")
+        if kind == "tool_use":
+            pieces.append(as_called(str(piece.get("name", "")), piece.get("input") or {}))
+            continue
+        if kind == "tool_result":
+            pieces.append(as_returned(plain(piece.get("content"), f"{where}[{index}].content")))
+            continue
         if kind not in ("text", "input_text", "output_text") or not isinstance(text, str):
             raise InvalidValue(
                 f"content of type '{kind}' cannot be read by this model", where=f"{where}[{index}].type",
@@ -89,6 +105,16 @@ def plain(content: str | list[dict[str, Any]] | None, where: str) -> str:
             )  # fmt: skip
         pieces.append(text)
     return "".join(pieces)
+
+
+def armed(turns: Sequence[Mapping[str, str]], box: Toolbox) -> list[Mapping[str, str]]:
+    """A conversation whose model knows of tools."""
+    if not box:
+        return [*turns]
+    if turns[0]["role"] == "system":
+        told = {"role": "system", "content": f"{turns[0]['content']}\n\n{box.system()}"}
+        return [told, *turns[1:]]
+    return [{"role": "system", "content": box.system()}, *turns]
 
 
 def parameters(asked: Sampling, schema: JsonObject | None, grammar: str, logprobs: int) -> JsonObject:
@@ -159,6 +185,10 @@ def request_for(
         part = Part(port="text", name="message", text=turns[-1]["content"])
         return Request(
             engine=target.engine, model=target.model, parts=(part,), params=target.params, seed=seed
+        )
+    if "grammar" not in known and "<tool_call>" in str(params.get("grammar", "")):
+        raise InvalidValue(
+            "tools are for local models", where="tools", remedy="choose a local model, or json_schema"
         )
     if "grammar" not in known:
         params = {name: value for name, value in params.items() if name != "grammar"}

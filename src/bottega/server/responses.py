@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from bottega.core.errors import BottegaError, Cancelled, InvalidValue
+from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
 from bottega.core.request import Output, Request
 from bottega.server import dialect
 from bottega.server.chat import checked, said, usage_of
@@ -17,7 +17,10 @@ from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, reply
 from bottega.server.problem import body_of
 from bottega.server.shelf import Kept
+from bottega.server.tools import Called, Toolbox, as_called, toolbox
 from bottega.service.keys import ApiKey
+
+NO_TOOLS = Toolbox()
 
 
 class ResponseBody(msgspec.Struct, kw_only=True):
@@ -46,12 +49,14 @@ class ResponseBody(msgspec.Struct, kw_only=True):
 async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Answer."""
     asked = await call.read(ResponseBody)
-    if asked.tools:
-        raise InvalidValue("tools are not known here", where="tools", remedy="ask for JSON by text.format")
+    box = toolbox(asked.tools, asked.tool_choice)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
-    turns = _turns(desk, key, asked)
+    before = _turns(desk, key, asked)
+    turns = dialect.armed(before, box)
     form = (asked.text or {}).get("format")
     schema, grammar = dialect.shape_of(cast(dict[str, Any], form) if isinstance(form, dict) else None)
+    if box:
+        schema, grammar = None, box.grammar()
     sampling = dialect.Sampling(
         model=asked.model,
         max_tokens=asked.max_output_tokens,
@@ -66,15 +71,15 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
 
     if asked.background:
-        return await _background(desk, call, key, asked, named, asking, turns)
+        return await _background(desk, call, key, asked, named, asking, before, box)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
-        flow = Flow(_events(desk, key, answer, outputs, asked, turns))
+        flow = Flow(_events(desk, key, answer, outputs, asked, before, box))
         flow.headers = (*flow.headers, *answer.headers)
         return flow
     answer = await desk.ask(call, key, named, asking)
-    body = _body(answer, asked, await said(desk, answer), "completed")
-    _keep(desk, key, asked, body, turns)
+    body = _body(answer, asked, await said(desk, answer), "completed", box=box)
+    _keep(desk, key, asked, body, before)
     return reply(body, *answer.headers)
 
 
@@ -101,6 +106,11 @@ async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:
     return reply({"id": call.at["response"], "object": "response", "deleted": True})
 
 
+async def compact(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Refused: nothing here shortens a conversation by itself."""
+    raise NotFound("conversations are not compacted here", where="path", remedy="send the turns that matter")
+
+
 async def items(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """What was said before the answer."""
     kept = desk.shelf.get(key.actor, call.at["response"])
@@ -118,7 +128,7 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
     if asked.previous_response_id:
         before = desk.shelf.get(key.actor, asked.previous_response_id, "previous_response_id")
         turns += [turn for turn in before.turns if turn["role"] != "system"]
-        turns.append({"role": "assistant", "content": before.body.get("output_text") or _text(before.body)})
+        turns.append({"role": "assistant", "content": _text(before.body)})
     if asked.instructions:
         turns.insert(0, {"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
@@ -126,7 +136,15 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
     else:
         messages: list[dialect.Turn] = []
         for index, item in enumerate(asked.input):
-            if item.get("type", "message") != "message":
+            kind = item.get("type", "message")
+            if kind == "function_call":
+                function = {"name": item.get("name"), "arguments": item.get("arguments")}
+                messages.append(dialect.Turn(role="assistant", tool_calls=[{"function": function}]))
+                continue
+            if kind == "function_call_output":
+                messages.append(dialect.Turn(role="tool", content=item.get("output")))
+                continue
+            if kind != "message":
                 raise InvalidValue(
                     f"an item of type '{item.get('type')}' is not known here", where=f"input[{index}].type",
                     remedy="send messages",
@@ -139,11 +157,22 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
 
 
 def _text(body: dict[str, Any]) -> str:
-    return "".join(piece["text"] for item in body["output"] for piece in item.get("content", ()))
+    said = [piece["text"] for item in body["output"] for piece in item.get("content", ())]
+    called = [
+        as_called(item["name"], item["arguments"])
+        for item in body["output"]
+        if item["type"] == "function_call"
+    ]
+    return "".join(said + called)
 
 
 def _body(
-    answer: Answer, asked: ResponseBody, text: str | None, status: str, error: Any = None
+    answer: Answer,
+    asked: ResponseBody,
+    text: str | None,
+    status: str,
+    error: Any = None,
+    box: Toolbox = NO_TOOLS,
 ) -> dict[str, Any]:
     usage = usage_of(answer)
     reason = answer.output().details.get("finish_reason") if answer.result else None
@@ -159,11 +188,11 @@ def _body(
         "status": "incomplete" if cut else status, "error": error,
         "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
         "instructions": asked.instructions, "max_output_tokens": asked.max_output_tokens, "model": asked.model,
-        "output": [_item(answer, text, "incomplete" if cut else "completed")] if text is not None else [],
+        "output": [_item(answer, text, "incomplete" if cut else "completed", box)] if text is not None else [],
         "parallel_tool_calls": bool(asked.parallel_tool_calls), "previous_response_id": asked.previous_response_id,
         "reasoning": {"effort": None, "summary": None}, "store": asked.store is not False, "background": bool(asked.background),
         "temperature": 0.0 if asked.temperature is None else asked.temperature,
-        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": "none", "tools": [],
+        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": asked.tools or [],
         "top_p": 0.95 if asked.top_p is None else asked.top_p, "truncation": asked.truncation or "disabled",
         "usage": counts if text is not None else None, "user": asked.user, "metadata": asked.metadata or {},
         "max_tool_calls": None, "top_logprobs": 0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
@@ -171,7 +200,9 @@ def _body(
     }  # fmt: skip
 
 
-def _item(answer: Answer, text: str, status: str) -> dict[str, Any]:
+def _item(answer: Answer, text: str, status: str, box: Toolbox = NO_TOOLS) -> dict[str, Any]:
+    if (wanted := box.found(text)) is not None:
+        return _call_item(answer, wanted, status)
     content: list[dict[str, Any]] = (
         [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
         if status != "in_progress"
@@ -184,6 +215,11 @@ def _item(answer: Answer, text: str, status: str) -> dict[str, Any]:
         "role": "assistant",
         "content": content,
     }
+
+
+def _call_item(answer: Answer, wanted: Called, status: str) -> dict[str, Any]:
+    return {"id": f"fc_{answer.id}", "type": "function_call", "status": status, "call_id": wanted.id,
+            "name": wanted.name, "arguments": wanted.arguments}  # fmt: skip
 
 
 def _keep(
@@ -201,6 +237,7 @@ async def _background(
     named: Any,
     asking: Any,
     turns: list[dict[str, str]],
+    box: Toolbox,
 ) -> Reply:
     answer = Answer(call_id(call, key), named)
     kept = Kept(key.actor, _body(answer, asked, None, "in_progress"), turns)
@@ -210,7 +247,7 @@ async def _background(
         assert kept.call is not None
         try:
             await desk.ask(kept.call, key, named, asking, answer=answer)
-            kept.body = _body(answer, asked, await said(desk, answer), "completed")
+            kept.body = _body(answer, asked, await said(desk, answer), "completed", box=box)
         except Cancelled:
             kept.body = _body(answer, asked, None, "cancelled")
         except BottegaError as error:
@@ -233,6 +270,7 @@ async def _events(
     outputs: AsyncIterator[Output],
     asked: ResponseBody,
     turns: list[dict[str, str]],
+    box: Toolbox,
 ) -> AsyncIterator[bytes]:
     number = -1
 
@@ -246,13 +284,23 @@ async def _events(
     started = _body(answer, asked, None, "in_progress")
     yield told("response.created", response=started)
     yield told("response.in_progress", response=started)
-    yield told("response.output_item.added", **at, item=_item(answer, "", "in_progress"))
     part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-    yield told("response.content_part.added", **place, part=part)
-    spoke = False
+    opened = False
+
+    def opening() -> tuple[bytes, bytes]:
+        added = told("response.output_item.added", **at, item=_item(answer, "", "in_progress"))
+        return added, told("response.content_part.added", **place, part=part)
+
+    calling = ""
     try:
         async for delta in checked(desk, outputs):
-            spoke = True
+            if box and not opened and (calling or delta.text.startswith("<")):
+                calling += delta.text  # a call is told whole
+                continue
+            if not opened:
+                opened = True
+                for each in opening():
+                    yield each
             yield told("response.output_text.delta", **place, delta=delta.text, logprobs=[])
     except BottegaError as refusal:
         answer.error = refusal
@@ -261,11 +309,24 @@ async def _events(
         yield told("response.failed", response=_body(answer, asked, None, "failed", fault))
         return
     text = await said(desk, answer)
-    if not spoke:
-        yield told("response.output_text.delta", **place, delta=text, logprobs=[])
-    body = _body(answer, asked, text, "completed")
-    yield told("response.output_text.done", **place, text=text, logprobs=[])
-    yield told("response.content_part.done", **place, part={**part, "text": text})
-    yield told("response.output_item.done", **at, item=body["output"][0])
+    body = _body(answer, asked, text, "completed", box=box)
+    item = body["output"][0]
+    if item["type"] == "function_call":
+        place = {"item_id": item["id"], **at}
+        yield told(
+            "response.output_item.added", **at, item={**item, "status": "in_progress", "arguments": ""}
+        )
+        yield told("response.function_call_arguments.delta", **place, delta=item["arguments"])
+        yield told(
+            "response.function_call_arguments.done", **place, arguments=item["arguments"], name=item["name"]
+        )
+    else:
+        if not opened:
+            for each in opening():
+                yield each
+            yield told("response.output_text.delta", **place, delta=text, logprobs=[])
+        yield told("response.output_text.done", **place, text=text, logprobs=[])
+        yield told("response.content_part.done", **place, part={**part, "text": text})
+    yield told("response.output_item.done", **at, item=item)
     _keep(desk, key, asked, body, turns)
     yield told(f"response.{body['status']}", response=body)

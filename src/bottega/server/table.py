@@ -38,6 +38,7 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/v1/audio/translations", audio.translations, "engines:call", "What is said, in English",
           form=("model", "response_format")),
     Route("POST", "/v1/responses", responses.create, "engines:call", "Answer (Responses)", body=responses.ResponseBody),
+    Route("POST", "/v1/responses/compact", responses.compact, "engines:call", "Refused: no conversation is compacted"),
     Route("GET", "/v1/responses/{response}", responses.one, "engines:call", "A response made lately"),
     Route("DELETE", "/v1/responses/{response}", responses.delete, "engines:call", "Forget it"),
     Route("POST", "/v1/responses/{response}/cancel", responses.cancel, "engines:call", "Stop it"),
