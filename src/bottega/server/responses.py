@@ -116,11 +116,17 @@ async def items(desk: Desk, call: Call, key: ApiKey) -> Reply:
     kept = desk.shelf.get(key.actor, call.at["response"])
     data = [
         {"id": f"msg-{number}", "type": "message", "role": turn["role"], "status": "completed",
-         "content": [{"type": "input_text", "text": turn["content"]}]}
+         "content": [_piece(turn)]}
         for number, turn in enumerate(kept.turns)
     ]  # fmt: skip
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
     return reply({"object": "list", "data": data, "has_more": False, **ends})
+
+
+def _piece(turn: dict[str, str]) -> dict[str, Any]:
+    if turn["role"] == "assistant":
+        return {"type": "output_text", "text": turn["content"], "annotations": [], "logprobs": []}
+    return {"type": "input_text", "text": turn["content"]}
 
 
 def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]:
@@ -192,7 +198,7 @@ def _body(
         "parallel_tool_calls": bool(asked.parallel_tool_calls), "previous_response_id": asked.previous_response_id,
         "reasoning": {"effort": None, "summary": None}, "store": asked.store is not False, "background": bool(asked.background),
         "temperature": 0.0 if asked.temperature is None else asked.temperature,
-        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": asked.tools or [],
+        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": [{"strict": None, "description": None, "parameters": None, **tool} for tool in asked.tools or ()],
         "top_p": 0.95 if asked.top_p is None else asked.top_p, "truncation": asked.truncation or "disabled",
         "usage": counts if text is not None else None, "user": asked.user, "metadata": asked.metadata or {},
         "max_tool_calls": None, "top_logprobs": 0, "presence_penalty": 0.0, "frequency_penalty": 0.0,

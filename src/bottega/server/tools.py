@@ -102,7 +102,7 @@ def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str =
     Raises:
         InvalidValue: naming the tool.
     """
-    chosen = cast(Mapping[str, Any], choice) if isinstance(choice, Mapping) else {}
+    chosen = _mapping(choice)
     kind = str(chosen.get("type", "")) if chosen else str(choice or "auto")
     if not tools or kind == "none":
         return Toolbox()
@@ -115,10 +115,9 @@ def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str =
             raise InvalidValue(
                 f"'{given['type']}' is not known here", where=f"{place}.type", remedy="function"
             )
-        inner: Any = given.get("function", given)
-        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):  # pyright: ignore[reportUnknownMemberType]
+        about = _mapping(given.get("function", given))
+        if not isinstance(about.get("name"), str):
             raise InvalidValue("a tool needs a name", where=f"{place}.name")
-        about = cast(Mapping[str, Any], inner)
         shape = about.get("parameters", about.get("input_schema"))
         if shape is not None and not isinstance(shape, Mapping):
             raise InvalidValue("it is no schema", where=f"{place}.parameters")
@@ -126,12 +125,14 @@ def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str =
         found.append(Tool(str(about["name"]), str(about.get("description") or ""), schema))
     only = ""
     if chosen:
-        only = str(
-            chosen.get("name") or cast(Mapping[str, Any], chosen.get("function") or {}).get("name") or ""
-        )
+        only = str(chosen.get("name") or _mapping(chosen.get("function")).get("name") or "")
         if only and only not in {tool.name for tool in found}:
             raise InvalidValue(f"there is no tool '{only}'", where="tool_choice")
     return Toolbox(tuple(found), bool(only) or kind in ("required", "any"), only)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
 
 
 def as_called(name: str, arguments: Any) -> str:
