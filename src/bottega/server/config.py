@@ -54,7 +54,7 @@ class Config(Value, frozen=True):
     at_once: dict[str, int] = Field(default_factory=dict, description="calls of one engine at a time")
     json_bytes: int = Field(default=8 << 20, ge=1024, description="longest JSON body")
     file_bytes: int = Field(default=200 << 20, ge=1024, description="largest uploaded file")
-    pixels: int = Field(default=16 << 20, ge=4096, description="largest picture")
+    pixels: int = Field(default=8 << 20, ge=4096, description="largest picture")
     audio_seconds: float = Field(default=3600.0, gt=0, description="longest sound")
 
     @model_validator(mode="after")

@@ -223,13 +223,13 @@ async def _events(desk: Desk, call: Call, run_id: str, after: int) -> AsyncItera
         with desk.service.state.database.wakes.listen() as bell:
             while not call.cancelled.is_set():
                 bell.clear()
+                run = await asyncio.to_thread(desk.service.shop.runs.get, run_id)
                 entries: list[Entry] = await asyncio.to_thread(journal.about, subject)
                 for entry in (entry for entry in entries if entry.n > after):
                     after = entry.n
                     told = {"n": entry.n, "at": entry.at, "act": entry.act.value, "subject": entry.subject,
                             "detail": entry.detail, "why": entry.why}  # fmt: skip
                     yield event(told, entry.act.value, entry.n)
-                run = await asyncio.to_thread(desk.service.shop.runs.get, run_id)
                 if run[0].state in ENDED:
                     yield event(_run(run[0]), "state")
                     return
