@@ -95,13 +95,13 @@ def test_responses_by_the_official_client(client: openai.OpenAI) -> None:
 
 def test_anthropics_client(server: Server) -> None:
     with anthropic.Anthropic(base_url=server.url, api_key=server.key, max_retries=0) as client:
-        asked: Any = {"model": "echo", "max_tokens": 9, "messages": [{"role": "user", "content": "well met"}]}
-        whole = client.messages.create(**asked)
+        said: Any = [{"role": "user", "content": "well met"}]
+        whole = client.messages.create(model="echo", max_tokens=9, messages=said)
         assert whole.content[0].to_dict()["text"] == "well met" and whole.stop_reason == "end_turn"
-        with client.messages.stream(**asked) as stream:
+        with client.messages.stream(model="echo", max_tokens=9, messages=said) as stream:
             assert "".join(stream.text_stream) == "well met"
         with pytest.raises(anthropic.NotFoundError) as refusal:
-            client.messages.create(**{**asked, "model": "nobody"})
+            client.messages.create(model="nobody", max_tokens=9, messages=said)
         assert refusal.value.response.json()["type"] == "error"
 
 
@@ -157,7 +157,7 @@ def test_a_failed_engine_and_a_broken_stream(client: openai.OpenAI, server: Serv
     with pytest.raises(openai.APIError, match=r"within 0\.3 s"):
         client.chat.completions.create(model="hasty", messages=HELLO)
     with pytest.raises(openai.APIError, match=r"within 0\.3 s"):  # told in the stream: the status was sent
-        [*client.chat.completions.create(model="hasty", messages=HELLO, stream=True)]
+        list(client.chat.completions.create(model="hasty", messages=HELLO, stream=True))
 
 
 def test_a_client_that_goes_away_stops_the_engine(server: Server) -> None:
@@ -390,10 +390,10 @@ def test_tools_of_a_real_model_fit_their_schema(client: openai.OpenAI) -> None:
         "model": "small", "messages": [{"role": "user", "content": "What is the weather in Rome?"}], "tools": tools,
         "tool_choice": "required", "max_tokens": 60,
     }  # fmt: skip
-    (call,) = client.chat.completions.create(**asked).choices[0].message.tool_calls or ()
-    wanted = call.to_dict()["function"]
-    assert isinstance(wanted, dict) and wanted["name"] == "weather"
-    assert json.loads(wanted["arguments"])["city"] in ("Paris", "Rome")
+    whole: Any = client.chat.completions.create(**asked)
+    (call,) = whole.to_dict()["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "weather"
+    assert json.loads(call["function"]["arguments"])["city"] in ("Paris", "Rome")
     chunks = [*client.chat.completions.create(**asked, stream=True)]
     assert any(c.choices and c.choices[0].delta.tool_calls for c in chunks)
     assert chunks[-1].choices[0].finish_reason == "tool_calls"

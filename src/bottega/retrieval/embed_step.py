@@ -3,15 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bottega.core.errors import InvalidPlan
 from bottega.core.request import Finished, Output, Request, Usage
-from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
-from bottega.retrieval import embed
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
 
+if TYPE_CHECKING:
+    from bottega.retrieval.embed import Embedder, Vectors
+
+MODELS = (
+    "arctic-embed-s",
+    "potion-base-8m",
+    "use-multilingual",
+)  # those that `retrieval.embed` knows; the first is the default
 MOST = 2048  # texts of one request
 LONGEST = 32_768  # characters of one text
 BYTES_PER_TOKEN = 3.5  # European languages: the models cut by their own rules and tell no count
@@ -47,14 +54,15 @@ class Embed(Engine):
         ),
         licence="Apache-2.0",
         extra="retrieve",
-        models=tuple(embed.EMBEDDERS),
-        source_type="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+        isolation="process",
+        models=MODELS,
+        source_type=GENERATED,
         not_covered="Beyond a model's window (about 512 tokens) a text is cut by some models.",
     )
     params: ClassVar[type[Params]] = EmbedParams
 
     def __init__(self) -> None:
-        self._loaded: dict[str, embed.Embedder] = {}
+        self._loaded: dict[str, Embedder] = {}
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield the usage in tokens (estimated from bytes), the vectors, and their shape."""
@@ -66,7 +74,7 @@ class Embed(Engine):
             raise InvalidPlan(f"a text has {long} characters, {LONGEST} are allowed", where="texts")
         bench.check_cancelled()
         vectors = await asyncio.to_thread(
-            self._vectors, request.model or embed.DEFAULT, texts, params.side, bench
+            self._vectors, request.model or MODELS[0], texts, params.side, bench
         )
         tokens = sum(max(1, round(len(text.encode()) / BYTES_PER_TOKEN)) for text in texts)
         yield Usage(input_units=tokens, unit="token")
@@ -79,7 +87,9 @@ class Embed(Engine):
         )
         yield Finished(port="shape", media_type="application/json", data=json.dumps(shape).encode())
 
-    def _vectors(self, model: str, texts: list[str], side: str, bench: Bench) -> embed.Vectors:
+    def _vectors(self, model: str, texts: list[str], side: str, bench: Bench) -> "Vectors":
+        from bottega.retrieval import embed
+
         if model not in self._loaded:
             self._loaded[model] = embed.load_from(model, bench.weights(model), bench.threads)
         embedder = self._loaded[model]

@@ -6,11 +6,11 @@ from fnmatch import fnmatchcase
 from bottega import plugins
 from bottega.core.errors import NotFound, PolicyDenied
 from bottega.pipelines.workshop import Workshop
+from bottega.retrieval.embed_step import MODELS as EMBEDDERS
 from bottega.server.config import Config, Named, Target
 
 # Catalog models that an engine uses without being told so by name; the first alias of each is short.
 BY_ENGINE = {"speech": ("kokoro-82m",), "transcribe": ("whisper-base",), "translate": ("opus-mt-en-fr",)}
-EMBEDDERS = ("arctic-embed-s", "potion-base-8m", "use-multilingual")
 ALIASES = {"image": "layout"}  # a name that no catalog model has, for an engine that needs none
 CHAT = "model.gguf"
 
