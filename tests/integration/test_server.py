@@ -390,11 +390,11 @@ def test_tools_of_a_real_model_fit_their_schema(client: openai.OpenAI) -> None:
         "model": "small", "messages": [{"role": "user", "content": "What is the weather in Rome?"}], "tools": tools,
         "tool_choice": "required", "max_tokens": 60,
     }  # fmt: skip
-    whole: Any = client.chat.completions.create(**asked)
-    (call,) = whole.to_dict()["choices"][0]["message"]["tool_calls"]
+    create: Any = client.chat.completions.create
+    (call,) = create(**asked).to_dict()["choices"][0]["message"]["tool_calls"]
     assert call["function"]["name"] == "weather"
     assert json.loads(call["function"]["arguments"])["city"] in ("Paris", "Rome")
-    chunks = [*client.chat.completions.create(**asked, stream=True)]
+    chunks = [*create(**asked, stream=True)]
     assert any(c.choices and c.choices[0].delta.tool_calls for c in chunks)
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
