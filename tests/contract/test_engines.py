@@ -102,6 +102,7 @@ SAMPLES: dict[str, Sample] = {
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
     "document": lambda given: ([given.part("text", "# Halo\n\nA lamp.\n", "text/markdown")], {}),
     "echo": lambda given: ([given.part("text", "hello", "text/plain")], {"text": "you"}),
+    "embed": lambda given: ([given.part("text", "A lamp.", "text/plain")], {"texts": ["A kettle."]}),
     "extract": lambda given: (
         [given.part("text", "A lamp of 5 W.", "text/plain")],
         {"json_schema": {"type": "object", "properties": {"watts": {"enum": [5, 6]}}}},

@@ -26,6 +26,8 @@ COMMANDS = {
     "collections": ("collections", "List collections, or the documents of one."),
     "table": ("table", "Ask CSV and XLSX files a question: the query is shown, the cells are cited."),
     "call": ("call", "Call one engine on files of yours."),
+    "serve": ("serve", "Serve one HTTP API for every modality, in OpenAI's dialect."),
+    "keys": ("keys", "Make, list and revoke the keys of that API."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),
     "pull": ("pull", "Fetch the weights of models."),
