@@ -1,0 +1,107 @@
+"""Convolutional autoencoders: a VAE with an optimal shared variance, and a VQ-VAE with dead codes revived.
+
+Kingma 2014 (VAE), Rybkin 2021 (sigma-VAE), van den Oord 2017 (VQ-VAE), Zeghidour 2021 (dead codes).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bottega.networks.noise import normal
+
+
+def encoder(channels: int, width: int, out: int) -> nn.Sequential:
+    """[B, channels, S, S] -> [B, out, S/4, S/4]."""
+    w = width
+    return nn.Sequential(
+        *(nn.Conv2d(channels, w, 4, 2, 1), nn.SiLU(), nn.Conv2d(w, 2 * w, 4, 2, 1), nn.SiLU()),
+        *(nn.Conv2d(2 * w, 2 * w, 3, 1, 1), nn.SiLU(), nn.Conv2d(2 * w, out, 1)),
+    )
+
+
+def decoder(channels: int, width: int, inside: int) -> nn.Sequential:
+    """[B, inside, S/4, S/4] -> [B, channels, S, S]."""
+    w = width
+    return nn.Sequential(
+        *(nn.Conv2d(inside, 2 * w, 3, 1, 1), nn.SiLU()),
+        *(nn.ConvTranspose2d(2 * w, w, 4, 2, 1), nn.SiLU(), nn.ConvTranspose2d(w, w, 4, 2, 1), nn.SiLU()),
+        nn.Conv2d(w, channels, 3, 1, 1),
+    )
+
+
+class VAE(nn.Module):
+    """Latent vectors of ``latent`` numbers for images of ``side`` pixels."""
+
+    def __init__(self, channels: int, side: int, width: int, latent: int) -> None:
+        super().__init__()
+        self.latent, self.small = latent, side // 4
+        self.encode_map, self.decode_map = encoder(channels, width, 8), decoder(channels, width, 8)
+        self.into, self.out = nn.Linear(8 * self.small**2, 2 * latent), nn.Linear(latent, 8 * self.small**2)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, S, S] -> mean and log variance, each [B, latent]."""
+        mean, spread = self.into(self.encode_map(x).flatten(1)).chunk(2, dim=1)
+        return mean, spread.clamp(-10, 5)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """[B, latent] -> [B, C, S, S]."""
+        return self.decode_map(self.out(z).view(-1, 8, self.small, self.small))
+
+    def bound(self, x: Tensor, key: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The negative evidence bound in nats an image, [B], and the squared error an image, [B].
+
+        The likelihood is a Gaussian whose one variance is the batch's own mean squared error (its optimum).
+        """
+        mean, spread = self.encode(x)
+        z = mean + normal(tuple(mean.shape), key, x) * (spread / 2).exp()
+        error = (self.decode(z) - x).square().flatten(1)  # [B, D]
+        sigma2 = error.mean().clamp(min=1e-5)
+        likelihood = 0.5 * (error / sigma2 + (2 * math.pi * sigma2).log()).sum(1)
+        divergence = 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(1)
+        return likelihood + divergence, error.mean(1)
+
+
+class VQVAE(nn.Module):
+    """A grid of S/4 by S/4 codes, each one of ``codes`` vectors of ``size`` numbers."""
+
+    book: Tensor
+    used: Tensor
+
+    def __init__(self, channels: int, width: int, codes: int, size: int = 16) -> None:
+        super().__init__()
+        self.encode_map, self.decode_map = encoder(channels, width, size), decoder(channels, width, size)
+        self.book = nn.Parameter(torch.randn(codes, size) * 0.5)
+        self.register_buffer("used", torch.ones(codes))
+
+    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, S, S] -> the encoder's vectors [B, size, s, s] and the nearest codes [B, s, s]."""
+        h = self.encode_map(x)
+        flat = h.permute(0, 2, 3, 1)  # [B, s, s, size]
+        far = flat.square().sum(-1, keepdim=True) - 2 * flat @ self.book.t() + self.book.square().sum(1)
+        return h, far.argmin(-1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """[B, s, s] -> [B, C, S, S]."""
+        return self.decode_map(self.book[codes].permute(0, 3, 1, 2))
+
+    def loss(self, x: Tensor, key: torch.Generator) -> Tensor:
+        """Reconstruction, codebook and commitment; a code that nobody uses moves onto a vector of the batch."""
+        h, codes = self.codes(x)
+        with torch.no_grad():
+            if self.training:
+                count = torch.bincount(codes.flatten(), minlength=len(self.book)).float()
+                self.used.mul_(0.9).add_(count, alpha=0.1)
+                dead = self.used < 0.02
+                flat = h.permute(0, 2, 3, 1).reshape(-1, self.book.shape[1])
+                pick = torch.randint(len(flat), (len(self.book),), generator=key).to(x.device)
+                self.book.data = torch.where(dead[:, None], flat[pick], self.book)
+                self.used.masked_fill_(dead, 1.0)
+        q = self.book[codes].permute(0, 3, 1, 2)
+        through = h + (q - h).detach()  # straight-through estimator
+        return (
+            F.mse_loss(self.decode_map(through), x)
+            + F.mse_loss(q, h.detach())
+            + 0.25 * F.mse_loss(h, q.detach())
+        )

@@ -1,0 +1,133 @@
+"""What a data set is, and how it is kept once it was prepared."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bottega.core.errors import InvalidValue, NotFound
+from bottega.storage.disk import appearing, digest_of, disk
+
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Two splits of tensors.
+
+    Pictures: ``images`` uint8 [N, C, H, W] and ``bags`` int64 [N, words], indices into ``labels`` from 1, 0 for none.
+    Texts: ``tokens`` int64 [N].
+    """
+
+    name: str
+    licence: str
+    attribution: str
+    train: dict[str, Tensor]
+    test: dict[str, Tensor]
+    shape: dict[str, int]
+    labels: tuple[str, ...] = ()
+    sha256: str = field(default="", compare=False)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Examples, or tokens, in each split."""
+        return {
+            "train": len(next(iter(self.train.values()))),
+            "test": len(next(iter(self.test.values()))),
+        }
+
+
+SETS = {
+    "fashion-mnist": "bottega.training.data.fashion_mnist",
+    "icons": "bottega.training.data.icons",
+    "icon-paths": "bottega.training.data.icon_paths",
+}
+
+
+def load(name: str, home: Path, watch: Watch = lambda text: None) -> Data:
+    """A data set by name, fetched and prepared once; or a folder or text file of one's own.
+
+    Raises:
+        NotFound: neither a known name nor a path.
+        InvalidValue: too few examples, one class only, or not a number.
+    """
+    if name not in SETS:
+        if not Path(name).exists():
+            raise NotFound(
+                f"unknown data set '{name}'", where="data", remedy=f"one of {', '.join(SETS)}, or a folder"
+            )
+        own: Any = import_module("bottega.training.data.folder")
+        return checked(own.read(Path(name)))
+    kept = home / "data" / f"{name}.safetensors"
+    if not kept.is_file():
+        module: Any = import_module(SETS[name])
+        watch(f"preparing {name}")
+        _keep(kept, module.prepare(home, watch))
+    return checked(read(kept))
+
+
+def _keep(path: Path, data: Data) -> None:
+    tensors = {f"train.{k}": v for k, v in data.train.items()} | {
+        f"test.{k}": v for k, v in data.test.items()
+    }
+    facts = {
+        "name": data.name,
+        "licence": data.licence,
+        "attribution": data.attribution,
+        "shape": data.shape,
+        "labels": data.labels,
+    }
+    with disk(path.parent), appearing(path) as temporary:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"facts": json.dumps(facts)})
+
+
+def read(path: Path) -> Data:
+    """A prepared data set."""
+    with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType]
+        opened: Any = file
+        facts: dict[str, Any] = json.loads(opened.metadata()["facts"])
+        tensors: dict[str, Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    facts["labels"] = tuple(facts["labels"])
+    split = {
+        part: {k[len(part) + 1 :]: v for k, v in tensors.items() if k.startswith(part)}
+        for part in ("train", "test")
+    }
+    return Data(**facts, **split, sha256=digest_of(path))
+
+
+def checked(data: Data) -> Data:
+    """Refuse what no model can learn from.
+
+    Raises:
+        InvalidValue: says which split and what is wrong.
+    """
+    for part, tensors in (("train", data.train), ("test", data.test)):
+        size = len(next(iter(tensors.values())))
+        if size < 8:
+            raise InvalidValue(
+                f"{size} examples in the {part} split: too few",
+                where=data.name,
+                remedy="give at least 80 examples",
+            )
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise InvalidValue(
+                    f"'{name}' of the {part} split holds NaN or infinity",
+                    where=data.name,
+                    remedy="clean the data",
+                )
+    if "bags" in data.train and int(data.train["bags"].max()) == 0:
+        raise InvalidValue(
+            "no example has a label", where=data.name, remedy="put images into one folder a class"
+        )
+    if len(data.labels) == 1:
+        raise InvalidValue(
+            f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
+        )
+    return data

@@ -1,0 +1,125 @@
+"""The seam of a family: nets, phases, sample, codec, evaluate. The loop knows nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import ClassVar, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from bottega.core.errors import NotFound
+from bottega.core.value import JsonObject, Value
+from bottega.evaluation.table import Table
+from bottega.training.data.base import Data
+from bottega.training.recipe import Recipe, checked
+
+C = TypeVar("C", bound=Value)
+Nets = dict[str, nn.Module]
+Batch = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step: ``net`` is updated by the gradient of ``loss``; the others are only read."""
+
+    name: str
+    net: str
+    loss: Callable[[Nets, Batch, torch.Generator], Tensor]
+
+
+class Made(NamedTuple):
+    """One thing that a family made, as the bytes of a file."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+class Wish(Value, frozen=True):
+    """What to sample. What a family has no use for is ignored only at its default."""
+
+    count: int = 16
+    prompt: str = ""
+    steps: int = 20
+    guidance: float = 2.0
+    temperature: float = 1.0
+    seed: int = 0
+
+
+class Family(ABC, Generic[C]):
+    """A kind of generative model. ``config`` is frozen, prints as JSON and lies in the run folder.
+
+    ``shape`` tells what the data settles (image channels, side, size of the vocabulary), so that a run can be loaded
+    without its data.
+    """
+
+    config_type: ClassVar[type[Value]]
+    metrics: ClassVar[str] = ""
+
+    def __init__(self, config: C, shape: Mapping[str, int], labels: tuple[str, ...]) -> None:
+        self.config, self.shape, self.labels = config, dict(shape), labels
+
+    @classmethod
+    @abstractmethod
+    def dial(cls, depth: int) -> JsonObject:
+        """The model's fields for one depth."""
+
+    @abstractmethod
+    def nets(self) -> Nets:
+        """New networks, by name; called under a fixed seed."""
+
+    @abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """What one step of training does, in order."""
+
+    @abstractmethod
+    def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
+        """Draw a batch from the training split; it depends on nothing but ``key``."""
+
+    def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
+        """One number to make small, on held-out data; none for families whose loss says nothing."""
+        return None
+
+    @abstractmethod
+    def sample(self, nets: Nets, wish: Wish) -> list[Made]:
+        """Make files."""
+
+    @abstractmethod
+    def evaluate(self, nets: Nets, data: Data, seed: int) -> Table:
+        """The four rows: real against real, trivial, classical, model."""
+
+
+FAMILIES = {
+    "flow": "bottega.training.families.flow:Flow",
+    "gan": "bottega.training.families.gan:Gan",
+    "vae": "bottega.training.families.vae:Vae",
+    "vq": "bottega.training.families.vq:Vq",
+    "lm": "bottega.training.families.lm:Lm",
+    "judge": "bottega.training.families.judge:Classifier",
+}
+
+
+def family_type(name: str) -> type["Family[Value]"]:
+    """The class of a family; imports only that one.
+
+    Raises:
+        NotFound: names the families there are.
+    """
+    if name not in FAMILIES:
+        raise NotFound(f"unknown family '{name}'", where="family", remedy=f"one of {', '.join(FAMILIES)}")
+    module, _, attribute = FAMILIES[name].partition(":")
+    kind: type[Family[Value]] = getattr(import_module(module), attribute)
+    return kind
+
+
+def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
+    """The recipe's family for this data: the depth dial, with the recipe's own ``[model]`` over it.
+
+    Raises:
+        InvalidValue: an unknown or wrong field of ``[model]``.
+    """
+    kind = family_type(recipe.family)
+    config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")
+    return kind(config, data.shape, data.labels)
