@@ -9,6 +9,7 @@ bottega.resume("run-1f0c...", out="kit")         # after a stop, a failure or a 
 bottega.replay("run-1f0c...").finding           # "identical", or which step differs and why
 bottega.index("handbook", "docs/")               # documents to search and cite
 bottega.search("handbook", "leave in March")[0].passage.text
+bottega.ask("How many days of leave?", "handbook").text   # every sentence with its quote, or a reason why not
 bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
 """
 
@@ -16,6 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bottega.api import (
+        ask,
+        ask_async,
+        ask_tables,
+        ask_tables_async,
         index,
         index_async,
         make,
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ask",
+    "ask_async",
+    "ask_tables",
+    "ask_tables_async",
     "index",
     "index_async",
     "make",

@@ -13,8 +13,10 @@ from bottega.governance.verify import Verification
 from bottega.pipelines.briefs import brief_from_file, brief_from_words
 from bottega.pipelines.comparison import Replayed
 from bottega.pipelines.runner import Event
+from bottega.retrieval.answers.answer import Answer
 from bottega.retrieval.collections.collection import Hit, Method
 from bottega.retrieval.collections.report import Report
+from bottega.retrieval.tables.answer import TableAnswer
 from bottega.service import Made
 
 T = TypeVar("T")
@@ -191,6 +193,39 @@ async def search_async(
         service.close()
 
 
+async def ask_async(question: str, collection: str, **how: Any) -> Answer:
+    """Answer a question from the collection, every sentence with its quote; abstaining and asking back are results.
+
+    ``how`` is as in `Answers.ask`: ``allowed``, ``model``, ``schema``, ``unsupported``, ``session``, ``fresh``, ``cancelled``.
+
+    Raises:
+        As `Answers.ask`.
+    """
+    service = build()
+    try:
+        return await service.answers().ask(question, collection, **how)
+    finally:
+        service.close()
+
+
+async def ask_tables_async(
+    question: str, paths: str | Path | Sequence[str | Path], **how: Any
+) -> TableAnswer:
+    """Answer a question from CSV and XLSX files by a query, cited by cell; it abstains where they do not tell.
+
+    ``how`` is as in `Tables.ask`: ``seed``, ``cancelled``.
+
+    Raises:
+        As `Tables.ask`.
+    """
+    given = [paths] if isinstance(paths, str | Path) else paths
+    service = build()
+    try:
+        return await service.tables.ask(question, [Path(path) for path in given], **how)
+    finally:
+        service.close()
+
+
 def plan(wish: str | Brief, **wanted: Any) -> Plan:
     """As `plan_async`, for code without an event loop."""
     return _wait(plan_async(wish, **wanted))
@@ -219,6 +254,16 @@ def index(name: str, paths: str | Path | Sequence[str | Path], **how: Any) -> Re
 def search(name: str, query: str, **how: Any) -> list[Hit]:
     """As `search_async`, for code without an event loop."""
     return _wait(search_async(name, query, **how))
+
+
+def ask(question: str, collection: str, **how: Any) -> Answer:
+    """As `ask_async`, for code without an event loop."""
+    return _wait(ask_async(question, collection, **how))
+
+
+def ask_tables(question: str, paths: str | Path | Sequence[str | Path], **how: Any) -> TableAnswer:
+    """As `ask_tables_async`, for code without an event loop."""
+    return _wait(ask_tables_async(question, paths, **how))
 
 
 def verify(path: str | Path) -> Verification:

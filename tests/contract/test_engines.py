@@ -92,21 +92,41 @@ def source() -> bytes:
 Sample = Callable[[Given], tuple[Sequence[Part], dict[str, Any]]]
 SAMPLES: dict[str, Sample] = {
     "chart": lambda given: ([given.part("table", CSV, "text/csv")], {"x": "model", "y": ["price"]}),
+    "answer": lambda given: (
+        [given.part("passages", PASSAGES, PASSAGES_TYPE)], {"question": "What does the lamp weigh in kg?"}
+    ),
+    "classify": lambda given: (
+        [given.part("text", "The lamp is broken.", "text/plain")], {"labels": [{"name": "defect"}, {"name": "price"}]}
+    ),
     "cite": lambda given: ([given.part("draft", DRAFT), given.part("passages", PASSAGES, PASSAGES_TYPE)], {}),
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
     "document": lambda given: ([given.part("text", "# Halo\n\nA lamp.\n", "text/markdown")], {}),
     "echo": lambda given: ([given.part("text", "hello", "text/plain")], {"text": "you"}),
+    "extract": lambda given: (
+        [given.part("text", "A lamp of 5 W.", "text/plain")],
+        {"json_schema": {"type": "object", "properties": {"watts": {"enum": [5, 6]}}}},
+    ),
     "icons": lambda given: ([], {"words": ["water", "energy", "time"]}),
     "image": lambda given: ([], {"prompt": "a lamp", "width": 64, "height": 64, "steps": 2}),
     "language": lambda given: ([given.part("text", "A lamp.", "text/plain")], {"prompt": "Name it.", "max_tokens": 6}),
     "layout": lambda given: ([], {"title": "Warm light", "width": 640, "height": 360}),
+    "lookup": lambda given: (
+        [given.part("tables", CSV, "text/csv")], {"query": {"table": "tables", "select": [{"column": "price"}]}}
+    ),
     "ocr": lambda given: ([given.part("image", picture(), "image/png")], {}),
     "openai_chat": lambda given: ([], {"prompt": "Say hello.", "base_url": given.base_url}),
     "record": lambda given: ([given.part("draft", {"name": "Halo"})], {
         "json_schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     }),
+    "rewrite": lambda given: (
+        [given.part("text", "# Lamp\n\nPlease note that this lamp gives a light that is warm.\n", "text/markdown")],
+        {"level": "plain"},
+    ),
     "search": lambda given: ([given.part("sources", source(), DOCUMENT_TYPE)], {"query": "warranty"}),
     "speech": lambda given: ([given.part("script", "Hello.", "text/plain")], {}),
+    "summarise": lambda given: (
+        [given.part("text", "This lamp gives warm light. It costs little.", "text/plain")], {"sentences": 1}
+    ),
     "table": lambda given: ([given.part("tables", CSV, "text/csv")], {}),
     "transcribe": lambda given: ([given.part("audio", tone(1.0), "audio/wav")], {"language": "en"}),
     "translate": lambda given: ([given.part("text", "# A lamp\n", "text/markdown")], {}),
@@ -121,7 +141,16 @@ SAMPLES: dict[str, Sample] = {
 }  # fmt: skip
 PASSAGES_TYPE = "application/vnd.bottega.passages+json"
 DOCUMENT_TYPE = "application/vnd.bottega.document+json"
-MODELS = {"language": "smollm2-135m-instruct", "image": "tiny", "openai_chat": "any"}
+MODELS = {
+    "answer": "smollm2-135m-instruct",
+    "classify": "potion-base-8m",
+    "extract": "smollm2-135m-instruct",
+    "image": "tiny",
+    "language": "smollm2-135m-instruct",
+    "openai_chat": "any",
+    "rewrite": "qwen2.5-coder-1.5b-instruct",
+    "summarise": "potion-base-8m",
+}
 
 
 @pytest.fixture(scope="module")

@@ -102,11 +102,12 @@ def resume(cli: Cli, *words: str | Path, expect: int = 0) -> str:
 
 @pytest.mark.parametrize(
     ("kilobytes", "words"),
-    [(0, "database or disk is full"), (3000, "No space left on device")],
-    ids=["database", "artifacts"],
+    # a small artifact is a row that is written with the end of its step; its copy for the checks may come first
+    [(0, ("database or disk is full", "No space left on device")), (3000, ("No space left on device",))],
+    ids=["small", "large"],
 )
 def test_a_disk_that_is_full_in_mid_run_is_one_clear_error(
-    cli: Cli, disk: Disk, kilobytes: int, words: str
+    cli: Cli, disk: Disk, kilobytes: int, words: tuple[str, ...]
 ) -> None:
     three_steps(cli, kilobytes)
     process = disk.cli.start(*make(cli))
@@ -114,7 +115,12 @@ def test_a_disk_that_is_full_in_mid_run_is_one_clear_error(
     disk.fill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 8, err
-    assert err.count("error: ") == 1 and words in err and "what to do: " in err and "Traceback" not in err
+    assert (
+        err.count("error: ") == 1
+        and any(each in err for each in words)
+        and "what to do: " in err
+        and "Traceback" not in err
+    )
     disk.free()
     resume(disk.cli)
     assert len(told(disk.cli, Act.STEP_LEASED, step="first")) == 1

@@ -3,14 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 from pydantic import Field
 
 from bottega.checks.base import Options, Subject
-from bottega.checks.known import Known
-from bottega.checks.quantities import quantities
+from bottega.checks.quoting import misplaced, missing_numbers
 from bottega.core.errors import EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.value import JsonObject
@@ -43,7 +41,7 @@ class Citations:
         problems = [
             {"item": number, "question": str(item.get("question", ""))[:120], "problem": problem}
             for number, item in enumerate(items, 1)
-            for problem in _problems(item, passages, subject, chosen)
+            for problem in _problems(item, passages, chosen)
         ]
         if rendered:
             problems += _not_rendered(items, subject.text())
@@ -80,36 +78,30 @@ def _cited_input(subject: Subject) -> str:
     raise EngineFailed("the Markdown was not rendered from cited JSON, so its quotes cannot be checked")
 
 
-def _problems(
-    item: JsonObject, passages: Mapping[str, Passage], subject: Subject, options: CitationsOptions
-) -> Iterator[str]:
+def _problems(item: JsonObject, passages: Mapping[str, Passage], options: CitationsOptions) -> Iterator[str]:
     citations = cast(list[JsonObject], item.get("citations") or [])
     if len(citations) < options.least:
         yield f"cites {len(citations)} passages, {options.least} needed"
         return
     quoted: list[Passage] = []
     for citation in citations:
-        passage = passages.get(str(citation.get("passage")))
+        name = str(citation.get("passage"))
+        passage = passages.get(name)
         if passage is None:
-            yield f"cites '{citation.get('passage')}', which is no passage of the sources"
+            yield f"cites '{name}', which is no passage of the sources"
             continue
-        quote, start, end = str(citation.get("quote", "")), int(citation["start"]), int(citation["end"])
-        stands = passage.text[start - passage.start : end - passage.start] if start >= passage.start else ""
-        if not quote.strip() or stands != quote:
-            yield f"'{quote[:80]}' does not stand at {start} to {end} of {passage.source}"
-            continue
-        if (citation.get("source", passage.source), citation.get("page", passage.page)) != (
-            passage.source,
-            passage.page,
-        ):
-            yield f"names {citation.get('source')}, page {citation.get('page')}; it is in {passage.source}, page {passage.page}"
-        quoted.append(passage.model_copy(update={"text": quote}))
+        start, end = int(citation["start"]), int(citation["end"])
+        source, page = str(citation.get("source", "")), int(citation.get("page", 0))
+        wrong = misplaced(str(citation.get("quote", "")), passage, start, end, source=source, page=page)
+        if wrong:
+            yield wrong
+        else:
+            quoted.append(passage.model_copy(update={"text": str(citation["quote"])}))
     if options.numbers and quoted:
-        known = Known(replace(subject, passages=quoted, computed=(), goal=str(item.get("question", ""))))
-        for quantity in quantities(str(item.get("answer", ""))):
-            bare_word = quantity.spelled and not quantity.dimension
-            if not bare_word and not known.supports(quantity):
-                yield f"'{quantity.written}' stands in none of its quotes"
+        for written in missing_numbers(
+            str(item.get("answer", "")), quoted, asked=str(item.get("question", ""))
+        ):
+            yield f"'{written}' stands in none of its quotes"
 
 
 def _not_rendered(items: list[JsonObject], markdown: str) -> list[JsonObject]:

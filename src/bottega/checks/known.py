@@ -4,24 +4,25 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, cast
 
-from bottega.checks.base import Subject
 from bottega.checks.quantities import Quantity, mentioned, quantities
+from bottega.core.passage import Passage
 
 
 class Known:
     """Every number of the sources, the computed tables and the brief."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, passages: Sequence[Passage], others: Sequence[str] = ()) -> None:
+        """``others`` are texts that count too: what tools computed, what was asked."""
         self._by_dimension: dict[str, dict[Fraction, str]] = {}
         self._bare: dict[Fraction, set[str]] = {}  # value without unit to the dimensions its document names
         texts: dict[str, list[str]] = {}
-        for passage in subject.passages:
+        for passage in passages:
             texts.setdefault(passage.source, [passage.source]).extend([passage.heading, passage.text])
-        for index, text in enumerate([*subject.computed, subject.goal]):
+        for index, text in enumerate(others):
             texts[f"computed {index}"] = [text]
         self._text = "\n".join(part for parts in texts.values() for part in parts).casefold()
         for parts in texts.values():

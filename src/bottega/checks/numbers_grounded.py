@@ -66,7 +66,7 @@ class NumbersGrounded:
         return await asyncio.to_thread(self._judge, subject, chosen)
 
     def _judge(self, subject: Subject, options: NumbersGroundedOptions) -> Verdict:
-        known = Known(subject)
+        known = Known(subject.passages, [*subject.computed, subject.goal])
         counted, missing, worst = 0, list[JsonObject](), set[str]()
         for piece in pieces(subject):
             if piece.text == subject.params.get("sql"):

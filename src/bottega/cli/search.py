@@ -67,4 +67,5 @@ def facts(hit: "Hit") -> dict[str, Any]:
         "heading": one.heading,
         "language": hit.language,
         "text": one.text,
+        "boxes": [list(box) for box in one.boxes],
     }

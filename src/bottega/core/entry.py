@@ -48,6 +48,7 @@ class Act(StrEnum):
         "retrieval:collection:indexed"  # documents went in, changed labels or were found gone
     )
     COLLECTION_REMOVED = "retrieval:collection:removed"  # documents, or all of it, were taken out
+    ANSWER_GIVEN = "retrieval:answer:given"  # or why there is none
     CALL_ACCEPTED = "service:call:accepted"  # an idempotency key is bound to its request
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
     FILES_COLLECTED = "storage:files:collected"

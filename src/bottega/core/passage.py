@@ -4,6 +4,9 @@ from pydantic import Field
 
 from bottega.core.value import Value
 
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom of a place on a page, in points from the page's upper left corner."""
+
 
 class Passage(Value, frozen=True):
     """``text`` is exactly ``document text[start:end]`` of the converted source."""
@@ -16,3 +19,8 @@ class Passage(Value, frozen=True):
     end: int = Field(ge=0, description="one past the last character")
     heading: str = ""
     text: str
+    boxes: tuple[Box, ...] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="where it stands on the page of a PDF: one box for each paragraph or table row that it has part of",
+    )

@@ -113,6 +113,17 @@ def render(
     return html.encode("utf-8")
 
 
+def framed(template: str, **values: object) -> bytes:
+    """Another page in the same dress: its template gets ``style`` with its hash, and the palette, besides ``values``."""
+    environment = _environment()
+    colors = palette(())
+    style = Markup(environment.get_template("style.css.j2").render(palette=colors, fonts=_fonts()))
+    html = environment.get_template(template).render(
+        palette=colors, style=style, style_hash=_source_hash(style), **values
+    )
+    return html.encode("utf-8")
+
+
 def _headline(goal: str) -> tuple[str, str]:
     """The goal as a headline, cut between words, and the whole goal when it had to be cut."""
     flat = " ".join(goal.split())

@@ -38,6 +38,7 @@ class Sandbox:
         self._duckdb: Any = require("duckdb", extra="table")
         self._scratch = scratch
         self.tables: dict[str, tuple[Column, ...]] = {}
+        self._closed = False  # against the outside, from the first query on
         self._connection: Any = self._duckdb.connect(
             ":memory:",
             config={
@@ -55,8 +56,11 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def load(self, sheet: Sheet) -> None:
-        """Make a table with exact column types, through a plain CSV in the scratch folder."""
+    def load(self, sheet: Sheet) -> str:
+        """Make a table with exact column types, through a plain CSV in the scratch folder; gives its name.
+
+        Its ``rowid`` counts the sheet's rows from 0.
+        """
         shape = columns(sheet)
         name, count = sheet.name, 2
         while name in self.tables:
@@ -64,9 +68,9 @@ class Sandbox:
         path = self._scratch / f"table-{len(self.tables)}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([[column.name for column in shape], *sheet.rows])
-        types = ", ".join(f"{_quoted(column.name)}: {_quoted(column.sql)}" for column in shape)
+        types = ", ".join(f"{quoted(column.name)}: {quoted(column.sql)}" for column in shape)
         self._connection.execute(
-            f"CREATE TABLE {named(name)} AS SELECT * FROM read_csv({_quoted(str(path))}, header=true, delim=',', "
+            f"CREATE TABLE {named(name)} AS SELECT * FROM read_csv({quoted(str(path))}, header=true, delim=',', "
             f"quote='\"', escape='\"', nullstr='', auto_detect=false, parallel=false, columns={{{types}}})"
         )
         path.unlink()
@@ -74,6 +78,7 @@ class Sandbox:
         alias = f"t{len(self.tables)}"
         if alias not in self.tables:
             self._connection.execute(f"CREATE VIEW {named(alias)} AS SELECT * FROM {named(name)}")
+        return name
 
     def existing(self) -> str:
         """Which tables and columns there are, in words."""
@@ -88,8 +93,10 @@ class Sandbox:
             Cancelled: soon after ``bench.cancelled`` is set.
         """
         duckdb = self._duckdb
-        self._connection.execute("SET enable_external_access=false")
-        self._connection.execute("SET lock_configuration=true")
+        if not self._closed:
+            self._connection.execute("SET enable_external_access=false")
+            self._connection.execute("SET lock_configuration=true")
+            self._closed = True
         self._refuse_all_but_select(query)
         over = threading.Event()
         watcher = threading.Thread(target=_watch, args=(self._connection.interrupt, over, max_seconds, bench))
@@ -143,7 +150,8 @@ def named(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """An SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -27,11 +27,16 @@ _BOOLEAN = {"true", "false"}
 
 
 class Sheet(NamedTuple):
-    """One table: ``rows`` hold the cells' text, ``None`` for an empty cell; all have the header's length."""
+    """One table: ``rows`` hold the cells' text, ``None`` for an empty cell; all have the header's length.
+
+    ``lines`` are the numbers that a spreadsheet program shows beside these rows, ``title`` is the sheet's in a workbook.
+    """
 
     name: str
     header: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
+    lines: tuple[int, ...] = ()
+    title: str = ""
 
 
 class Column(NamedTuple):
@@ -79,8 +84,8 @@ def read_sheets(data: bytes, name: str, media_type: str) -> tuple[Sheet, ...]:
         raise EngineFailed("the file is not text", where=name, remedy="send CSV or XLSX")
     first = text.partition("\n")[0]
     delimiter = max(",;\t|", key=first.count)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False))
-    cells = [[cell.strip() or None for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
+    cells = [[cell.strip() or None for cell in row] for row in rows]
     return (_sheet(table_name(name), cells, name, comma_decimals=delimiter != ","),)
 
 
@@ -91,8 +96,11 @@ def table_name(name: str) -> str:
     return f"t_{word}" if word[0].isdigit() else word
 
 
-def _sheet(name: str, cells: Sequence[Sequence[str | None]], where: str, *, comma_decimals: bool) -> Sheet:
-    if len(cells) < 1 or not any(cells[0]):
+def _sheet(
+    name: str, every: Sequence[Sequence[str | None]], where: str, *, comma_decimals: bool, title: str = ""
+) -> Sheet:
+    lines, cells = [n for n, row in enumerate(every, start=1) if any(row)], [row for row in every if any(row)]
+    if not cells:
         raise EngineFailed("the table is empty", where=where, remedy="send a header row and data rows")
     width = max(len(row) for row in cells)
     if width * len(cells) > MAX_CELLS:
@@ -101,15 +109,15 @@ def _sheet(name: str, cells: Sequence[Sequence[str | None]], where: str, *, comm
         )
     header: list[str] = []
     for index in range(width):
-        title = (cells[0][index] if index < len(cells[0]) else None) or f"column_{index + 1}"
-        unique, count = title, 2
+        head = (cells[0][index] if index < len(cells[0]) else None) or f"column_{index + 1}"
+        unique, count = head, 2
         while unique.lower() in {other.lower() for other in header}:
-            unique, count = f"{title}_{count}", count + 1
+            unique, count = f"{head}_{count}", count + 1
         header.append(unique)
     rows = [(*row, *[None] * (width - len(row))) for row in cells[1:]]
     if comma_decimals:
         rows = _with_points(rows)
-    return Sheet(name, tuple(header), tuple(rows))
+    return Sheet(name, tuple(header), tuple(rows), tuple(lines[1:]), title)
 
 
 def _with_points(rows: Sequence[tuple[str | None, ...]]) -> list[tuple[str | None, ...]]:
@@ -134,11 +142,11 @@ def _read_xlsx(data: bytes, name: str) -> tuple[Sheet, ...]:
         sheets: list[Sheet] = []
         for page in book.worksheets:
             rows = [[_cell(cell) for cell in row] for row in page.iter_rows()]
-            cells = [row for row in rows if any(row)]
-            if cells:
+            if any(any(row) for row in rows):
                 stem = table_name(name)
-                title = stem if len(book.worksheets) == 1 else f"{stem}_{table_name(page.title)}"
-                sheets.append(_sheet(title, cells, f"{name}, sheet {page.title}", comma_decimals=False))
+                table = stem if len(book.worksheets) == 1 else f"{stem}_{table_name(page.title)}"
+                where = f"{name}, sheet {page.title}"
+                sheets.append(_sheet(table, rows, where, comma_decimals=False, title=page.title))
         book.close()
     except EngineFailed:
         raise

@@ -37,6 +37,19 @@ def ordered(plan: Plan) -> list[Step]:
     Raises:
         InvalidPlan: for a duplicate id, a reference to nothing, or a circle; names the step.
     """
+    graph, order = schedule(plan), list[Step]()
+    while free := graph.get_ready():
+        order += [plan.step(step_id) for step_id in free]
+        graph.done(*free)
+    return order
+
+
+def schedule(plan: Plan) -> "TopologicalSorter[str]":
+    """A sorter that gives the ids of steps as soon as what they need is done.
+
+    Raises:
+        InvalidPlan: as `ordered` does.
+    """
     steps: dict[str, Step] = {}
     for step in plan.steps:
         if step.id in steps:
@@ -50,15 +63,15 @@ def ordered(plan: Plan) -> list[Step]:
                     where=f"step '{step.id}', field 'inputs'",
                     remedy=f"steps are: {', '.join(steps)}",
                 )
-    sorter = TopologicalSorter({step.id: needs(step) for step in plan.steps})
+    graph = TopologicalSorter({step.id: needs(step) for step in plan.steps})
     try:
-        order = list(sorter.static_order())
+        graph.prepare()
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise InvalidPlan(
             f"the steps wait for each other: {circle}", where="field 'inputs'", remedy="break the circle"
         ) from error
-    return [steps[step_id] for step_id in order]
+    return graph
 
 
 def ancestors(plan: Plan, step: Step) -> set[str]:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from bottega.core.canonical import digest
 from bottega.core.errors import (
@@ -30,7 +29,6 @@ from bottega.storage.leases import Busy, Claim, Lease
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
 DELAYS = 5  # times that an engine may ask to come back later
 
-T = TypeVar("T")
 Settle = Callable[[StepResult], Awaitable[StepResult]]
 
 
@@ -98,7 +96,7 @@ async def obtained(
             bell.clear()
             found = None
             try:
-                found = await _claimed(claim, shop, worker)
+                found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
             finally:
                 if not isinstance(found, Lease):
                     place.release()
@@ -114,28 +112,6 @@ async def obtained(
                 return None
 
 
-async def _claimed(claim: Claim, shop: Workshop, worker: str) -> Lease | StepResult | Busy:
-    """Claim; a lease that comes with a cancellation is given back."""
-    claiming = asyncio.create_task(shop.runs.claim(claim, worker=worker, host=shop.workers.host))
-    try:
-        return await to_its_end(claiming)
-    except asyncio.CancelledError:
-        if not claiming.exception() and isinstance(lease := claiming.result(), Lease):
-            await given_back(lease, shop, {})
-        raise
-
-
-async def to_its_end(work: Awaitable[T]) -> T:
-    """Await what must not stop half-way: a cancellation of this task is raised when it has ended."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(Exception):  # the cancellation is what is told
-            await task
-        raise
-
-
 async def given_back(
     lease: Lease,
     shop: Workshop,
@@ -145,7 +121,7 @@ async def given_back(
 ) -> None:
     """Give a lease back unfinished, even when the state cannot be written: then whoever wants it next takes it over."""
     with suppress(LeaseLost, StorageFailed):
-        await to_its_end(shop.runs.let_go(lease, worker=shop.workers.id, used=used, why=why))
+        await shop.runs.let_go(lease, worker=shop.workers.id, used=used, why=why)
 
 
 def claim_for(order: Order, shop: Workshop) -> Claim:
@@ -192,21 +168,19 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     until = ""
     ended: BaseException | None = None
     try:
-        result = lease.before or await make(order, shop, meter)
-        result = await settle(
-            result.model_copy(update={"state": "awaiting_review" if result.blocked else "done"})
-        )
+        result = _as_new(lease.before) if lease.before else await make(order, shop, meter)
+        result = await settle(result)
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
-            await to_its_end(shop.runs.died(lease, _evidence(death, order, shop), worker=worker, used=used))
+            await shop.runs.died(lease, _evidence(death, order, shop), worker=worker, used=used)
         return None
     except asyncio.CancelledError as stop:
         used = _used(lease, order, shop, meter, stop)
         if order.cancelled.is_set():
             stopped = _ended(order, "stopped", "stopped with its run")
             with suppress(LeaseLost, StorageFailed):
-                await to_its_end(shop.runs.finish(lease, stopped, worker=worker, used=used))
+                await shop.runs.finish(lease, stopped, worker=worker, used=used)
         else:
             await given_back(lease, shop, used)
         raise
@@ -229,13 +203,13 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = _ended(order, "failed", str(failure))
     if ended is not None:
         result = result.model_copy(update={"cost": meter.cost})
-    result = result.model_copy(update={"error": told(result.error, order.step.params, shop.policy.record)})
+    if result.error:
+        said = told(result.error, order.step.params, shop.policy.record)
+        result = result.model_copy(update={"error": said})
     try:
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
-        await to_its_end(
-            shop.runs.finish(lease, result, worker=worker, reusable=keep, until=until, used=used)
-        )
+        await shop.runs.finish(lease, result, worker=worker, reusable=keep, until=until, used=used)
     except LeaseLost:
         return None
     except StorageFailed as error:
@@ -256,6 +230,11 @@ def _ended(order: Order, state: str, error: str) -> StepResult:
     return StepResult.model_validate(
         {"step": order.step.id, "key": order.key, "state": state, "error": error[:2000]}
     )
+
+
+def _as_new(before: StepResult) -> StepResult:
+    """What was made earlier, in the state that `make` would give it."""
+    return before.model_copy(update={"state": "awaiting_review" if before.blocked else "done"})
 
 
 def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:

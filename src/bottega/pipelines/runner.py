@@ -22,11 +22,12 @@ from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Run, RunState, StepResult
-from bottega.pipelines.graph import ancestors, is_source, needs, ordered, split
-from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back, obtained, settled, to_its_end
+from bottega.pipelines.graph import ancestors, is_source, needs, schedule, split
+from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back, obtained, settled
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.database import to_its_end
 from bottega.storage.leases import Claim, Lease
 
 DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so
@@ -107,7 +108,10 @@ class Runner:
         return self.run
 
     async def _close(self) -> bool:
-        return await asyncio.to_thread(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+        close = partial(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+        if len(asyncio.all_tasks()) == 1:
+            return close()  # the disk is waited for, and that holds up nobody here
+        return await asyncio.to_thread(close)
 
     def _agree(self) -> None:
         """Take the word of whoever ended this round first, and what others made in it."""
@@ -158,9 +162,9 @@ class Runner:
         if isinstance(lease, Lease):
             done = StepResult(step=DELIVERY, key=claim.key, state="done")
             try:
-                await to_its_end(asyncio.to_thread(self.deliver, run))
+                await to_its_end(asyncio.ensure_future(asyncio.to_thread(self.deliver, run)))
                 with suppress(LeaseLost):
-                    await to_its_end(self.shop.runs.finish(lease, done, worker=self.shop.workers.id))
+                    await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
             except asyncio.CancelledError:
                 await given_back(lease, self.shop)
                 raise
@@ -174,30 +178,36 @@ class Runner:
 
     async def _drive_all(self) -> None:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
-        tasks: dict[str, asyncio.Task[StepResult]] = {}
+        steps = {step.id: step for step in self.plan.steps}
+        graph = schedule(self.plan)
+
+        async def drive(step_id: str) -> None:
+            """This step and one of those that its end sets free; the others are tasks of their own."""
+            free = [step_id]
+            while free:
+                for other in free[1:]:
+                    group.create_task(drive(other))
+                step = steps[free[0]]
+                self._results[step.id] = result = await self._drive(step, places[step.locality])
+                self.watch(Event("ended", step.id, result=result))
+                graph.done(step.id)
+                free = graph.get_ready()
+
         try:
             async with asyncio.TaskGroup() as group:
-                for step in ordered(self.plan):
-                    before = [tasks[need] for need in needs(step)]
-                    tasks[step.id] = group.create_task(self._drive(step, before, places[step.locality]))
+                for step_id in graph.get_ready():
+                    group.create_task(drive(step_id))
         except ExceptionGroup as failures:  # the state cannot be written; one of them says why
             raise failures.exceptions[0] from failures
 
-    async def _drive(
-        self, step: Step, before: Sequence[asyncio.Task[StepResult]], at_once: asyncio.Semaphore
-    ) -> StepResult:
-        stuck = [task.result().step for task in await _all(before) if not _usable(task.result())]
+    async def _drive(self, step: Step, at_once: asyncio.Semaphore) -> StepResult:
+        stuck = [need for need in needs(step) if not _usable(self._results[need])]
         if self.cancelled.is_set():
-            result = StepResult(step=step.id, key="", state="skipped", error="stopped on request")
-        elif stuck:
-            result = StepResult(step=step.id, key="", state="skipped", error=f"waits for {', '.join(stuck)}")
-        else:
-            order = self._order(step)
-            began = partial(self.watch, Event("started", step.id))
-            result = await settled(order, self.shop, self._settle, place=at_once, began=began)
-        self._results[step.id] = result
-        self.watch(Event("ended", step.id, result=result))
-        return result
+            return StepResult(step=step.id, key="", state="skipped", error="stopped on request")
+        if stuck:
+            return StepResult(step=step.id, key="", state="skipped", error=f"waits for {', '.join(stuck)}")
+        began = partial(self.watch, Event("started", step.id))
+        return await settled(self._order(step), self.shop, self._settle, place=at_once, began=began)
 
     async def _settle(self, result: StepResult) -> StepResult:
         return await Reviews(self.shop).settle(self.run, self.plan, result)
@@ -280,12 +290,6 @@ def _first(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
         error = cast("ExceptionGroup[Exception]", error).exceptions[0]
     return error
-
-
-async def _all(tasks: Sequence[asyncio.Task[StepResult]]) -> Sequence[asyncio.Task[StepResult]]:
-    if tasks:
-        await asyncio.wait(tasks)
-    return tasks
 
 
 def _usable(result: StepResult) -> bool:

@@ -20,7 +20,6 @@ from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
 from bottega.pipelines.charges import ATTEMPTS, Meter
 from bottega.pipelines.workshop import Workshop
-from bottega.storage.small import SMALL
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,10 @@ def admit(order: Order) -> Request:
 
 async def keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
     """Store what an engine finished; off the event loop where that waits for a disk."""
-    few = shop.artifacts.objects.quick and all(
-        len(file.data or b"") <= SMALL and not file.path for file in files
-    )
-    return (
-        _keep(files, step, bench, shop) if few else await asyncio.to_thread(_keep, files, step, bench, shop)
-    )
+    light = shop.artifacts.objects.light
+    if all(file.path is None and len(file.data or b"") <= light for file in files):
+        return _keep(files, step, bench, shop)
+    return await asyncio.to_thread(_keep, files, step, bench, shop)
 
 
 def _keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -> list[Made]:
@@ -136,7 +133,7 @@ def _keep(files: Sequence[Finished], step: Step, bench: Bench, shop: Workshop) -
                 raise EngineFailed("it wrote outside its folder", where=f"step '{step.id}'")
             artifact = shop.artifacts.put_file(file.path, file.media_type)
         else:
-            artifact = shop.artifacts.put(file.data or b"", file.media_type)
+            artifact = shop.artifacts.put(file.data or b"", file.media_type, along=True)
         made.append(Made(port=file.port, artifact=artifact, details=file.details))
     if not made:
         raise EngineFailed("it finished without a file", where=f"step '{step.id}'")
@@ -176,7 +173,7 @@ async def judged(order: Order, made: Made, siblings: Sequence[Made], shop: Works
         except Exception as error:  # noqa: BLE001 - a check that raises, blocks
             reason = f"the check could not decide: {type(error).__name__}: {error}"
             verdicts.append(Verdict(check=check_id, outcome="block", reason=reason[:500]))
-    return made.model_copy(update={"verdicts": tuple(verdicts)})
+    return made.model_copy(update={"verdicts": tuple(verdicts)}) if verdicts else made
 
 
 def applies(patterns: Sequence[str], media_type: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bottega.core.passage import Passage
+from bottega.core.passage import Box, Passage
 from bottega.retrieval.document import PAGE_BREAK, Document, PageText
 from bottega.retrieval.sentences import sentence_spans
 
@@ -21,11 +21,15 @@ _WIDE = 12  # characters that count as one word where no spaces are written
 
 @dataclass(frozen=True)
 class Block:
-    """A heading, a paragraph or one table row. ``level`` is the depth of a heading, the title is least."""
+    """A heading, a paragraph or one table row. ``level`` is the depth of a heading, the title is least.
+
+    ``box`` is where it stands on its page, where the format tells.
+    """
 
     text: str
     kind: Literal["heading", "paragraph", "row"] = "paragraph"
     level: int = 0
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Composer:
             end=self._offset + end,
             heading=heading,
             text=text[start:end],
+            boxes=tuple(dict.fromkeys(one.block.box for one in held if one.block.box)),
         )
 
 
@@ -151,7 +156,9 @@ def _lay_out(blocks: Sequence[Block]) -> tuple[str, list[_Piece]]:
             offset += len(gap)
         most = MOST_ROW if block.kind == "row" else MOST
         for start, end, words in _cut(text, most):
-            pieces.append(_Piece(offset + start, offset + end, words, Block(text, block.kind, block.level)))
+            pieces.append(
+                _Piece(offset + start, offset + end, words, Block(text, block.kind, block.level, block.box))
+            )
         out.append(text)
         offset += len(text)
         before = block

@@ -13,8 +13,9 @@ from bottega.core.passage import Passage
 from bottega.core.request import Finished, Output, Request
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.retrieval.answers.gate import Quoter, citation
 from bottega.retrieval.document import PASSAGES_MEDIA_TYPE, load_passages
-from bottega.retrieval.support import Support, Supporter
+from bottega.retrieval.support import Support
 
 
 class CiteParams(Params, frozen=True):
@@ -31,7 +32,7 @@ class CiteParams(Params, frozen=True):
     )
     drop_unsupported: bool = Field(
         default=True,
-        description="leave out answers with too little support or with numbers that no quote holds",
+        description="leave out answers with too little support, or with numbers or names that no quote holds",
     )
 
 
@@ -40,7 +41,7 @@ class Cite(Engine):
 
     card: ClassVar[Card] = Card(
         id="cite",
-        version="1",
+        version="2",
         summary="Finds the sentences of the sources that bear out each answer, and leaves out what none bears out",
         modality="data",
         inputs=(
@@ -49,7 +50,7 @@ class Cite(Engine):
         ),
         outputs=(Port(name="cited", media_types=("application/json",)),),
         licence="Apache-2.0",
-        not_covered="Compares words and numbers, not meaning: a negation or a swapped subject is not seen.",
+        not_covered="Compares words, numbers and names, not meaning: a negation or a swapped subject is not seen.",
     )
     params: ClassVar[type[Params]] = CiteParams
 
@@ -65,18 +66,18 @@ class Cite(Engine):
 
 def _cite(request: Request, params: CiteParams, bench: Bench) -> Finished:
     draft, key = _draft(request, bench)
-    supporter = Supporter(_passages(request, bench))
+    quoter = Quoter(_passages(request, bench), most=params.max_quotes)
     kept: list[JsonObject] = []
     dropped: list[JsonObject] = []
     for item in cast(list[JsonObject], draft[key]):
         bench.check_cancelled()
         said, topic = (item["answer"], item["question"]) if key == "items" else (item["text"], "")
-        support = supporter.find(said, topic, most=params.max_quotes)
-        reason = _lacking(support, params.min_score)
+        support = quoter.support(said, topic)
+        reason = quoter.lacking(said, support, params.min_score)
         if reason and params.drop_unsupported:
             dropped.append({"text": topic or said, "reason": reason, "score": round(support.score, 4)})
         else:
-            kept.append(_cited(item, support))
+            kept.append(_cited(item, support, quoter.numbers_without(said, support)))
     if not kept:
         asked = "; ".join(f"'{one['text']}': {one['reason']}" for one in dropped)
         raise EngineFailed(
@@ -95,29 +96,17 @@ def _cite(request: Request, params: CiteParams, bench: Bench) -> Finished:
     )
 
 
-def _lacking(support: Support, min_score: float) -> str:
-    """Why this is not enough; empty when it is."""
-    if not support.sentences or support.score < min_score:
-        return f"support {support.score:.2f} is under {min_score:.2f}"
-    return f"no quote holds {', '.join(support.missing)}" if support.missing else ""
-
-
-def _cited(item: JsonObject, support: Support) -> JsonObject:
+def _cited(item: JsonObject, support: Support, unsupported: list[str]) -> JsonObject:
     citations = [
         {
             "passage": sentence.passage.id,
-            "source": sentence.passage.source,
-            "page": sentence.passage.page,
-            "start": sentence.start,
-            "end": sentence.end,
-            "quote": sentence.text,
+            **citation(sentence).model_dump(include={"source", "page", "start", "end", "quote"}),
             "score": round(score, 4),
         }
         for sentence, score in support.sentences
     ]
     own = {name: value for name, value in item.items() if name not in ("citations", "unsupported")}
-    unsupported = {"unsupported": list(support.missing)} if support.missing else {}
-    return {**own, "citations": citations, **unsupported}
+    return {**own, "citations": citations, **({"unsupported": unsupported} if unsupported else {})}
 
 
 def _draft(request: Request, bench: Bench) -> tuple[JsonObject, str]:

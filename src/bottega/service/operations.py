@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from bottega.core.artifact import Artifact
 from bottega.core.brief import Brief
 from bottega.core.canonical import digest
 from bottega.core.entry import Act
@@ -36,6 +38,9 @@ from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.sources import at_hand, main_table, take_in
 from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
+from bottega.retrieval.convert import Limits, read_bytes
+from bottega.retrieval.media import BY_SUFFIX, sniff
+from bottega.service.answers import Answers
 from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
@@ -43,6 +48,7 @@ from bottega.service.collections import Collections
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
 from bottega.service.store import Store
+from bottega.service.tables import Tables
 from bottega.storage.budgets import named
 from bottega.storage.state import State
 
@@ -86,6 +92,7 @@ class Bottega:
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None
+        self._answers: Answers | None = None
 
     def shop_of(self, holder: str) -> Workshop:
         """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
@@ -141,6 +148,16 @@ class Bottega:
             )
             for made in result.outputs
         ]
+
+    def take(self, path: Path) -> Artifact:
+        """A file as an artifact, to be part of a `call`; its media type is that of its name, else of its bytes.
+
+        Raises:
+            UnreadableSource: it is missing, empty, too large, or may not be read.
+        """
+        data = read_bytes(path, Limits())
+        media_type = BY_SUFFIX.get(path.suffix.lower()) or guess_type(path.name)[0] or sniff(data)
+        return self.shop.artifacts.put(data, media_type)
 
     async def call(
         self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
@@ -405,11 +422,22 @@ class Bottega:
         """Accounts that pay: limits, and what was spent."""
         return Ledger(self.state, self.actor)
 
+    @property
+    def tables(self) -> Tables:
+        """Questions over CSV and XLSX files."""
+        return Tables(self.shop)
+
     def collections(self) -> Collections:
         """Documents that are indexed, searched and cited."""
         if self._collections is None:
             self._collections = Collections(self.shop, self.actor)
         return self._collections
+
+    def answers(self) -> Answers:
+        """Questions to collections."""
+        if self._answers is None:
+            self._answers = Answers(self.shop, self.collections(), self.actor)
+        return self._answers
 
     def verify(self, path: Path) -> Verification:
         """Whether a file is as it left, who made it and how; needs no database."""

@@ -54,15 +54,20 @@ class ArtifactStore:
         """Where artifacts in the making lie."""
         return self.objects.staging or self.cache.staging
 
-    def put(self, data: bytes, media_type: str) -> Artifact:
+    def put(self, data: bytes, media_type: str, *, along: bool = False) -> Artifact:
         """Keep these bytes; what is there already is not written again.
+
+        With ``along`` a few bytes are written with the next change of the state: for what only that change, or a
+        later one, will name.
 
         Raises:
             StorageFailed: the disk is full or not writable, or the bucket cannot be used; nothing
                 half-written stays, and the same call works once that is mended.
         """
         artifact = Artifact(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, size=len(data))
-        if not self.objects.renew(artifact.sha256, artifact.size):
+        if along and artifact.size <= self.objects.light:
+            self.objects.along(artifact.sha256, data)
+        elif not self.objects.renew(artifact.sha256, artifact.size):
             if self.objects.staging is not None:
                 self.objects.put_bytes(artifact.sha256, data)
             else:

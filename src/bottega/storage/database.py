@@ -4,8 +4,9 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -56,6 +57,25 @@ class _Pending(Generic[T]):
         return lambda: self.future.set_result(value)
 
 
+async def ended(change: "Future[T]") -> T:
+    """The outcome of a change that is not given up: a cancellation of this task is raised when it has ended."""
+    return change.result() if change.done() else await to_its_end(asyncio.wrap_future(change))
+
+
+async def to_its_end(work: "asyncio.Future[T]") -> T:
+    """Await what must not stop half-way: a cancellation of this task is raised when it has ended."""
+    stopped: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as stop:
+            stopped = stop
+    if stopped is not None:
+        work.exception()  # the cancellation is what is told
+        raise stopped
+    return work.result()
+
+
 class Database(ABC):
     """Changes wait for their turn; whoever gets it commits all that wait as one group.
 
@@ -64,16 +84,14 @@ class Database(ABC):
     the others survive the end of the process, and a power cut may take the last of them.
     """
 
-    quick: bool = False
-    """Whether a change that is not durable waits for no disk and no network."""
-
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
         self.rings = False  # set by a change that others wait for
         self._turn = threading.Lock()
         self._waiting: deque[_Pending[Any]] = deque()
-        self._flusher: ThreadPoolExecutor | None = None
+        self._along: list[tuple[Work[Any], Callable[[], object]]] = []
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
 
     def write(self, work: Work[T], *, durable: bool = False) -> T:
         """Do an atomic change and wait until it is committed. ``work`` is called again after a lost connection.
@@ -85,31 +103,39 @@ class Database(ABC):
         pending = _Pending(work, durable, Future[T]())
         self._waiting.append(pending)
         try:
-            with self._turn:
-                if not pending.future.done():
+            with self._in_turn(wait=False) as mine:
+                if mine:
                     self._commit(self._drained())
+            return pending.future.result()
         except BaseException:
             pending.future.cancel()  # Ctrl-C before its turn: nobody shall do it later
             raise
-        return pending.future.result()
 
-    async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
-        """As `write`, without holding up the event loop.
+    def offer(self, work: Work[T], *, durable: bool = False) -> "Future[T]":
+        """Have an atomic change made, and give its outcome, which may be still to come. See `ended`.
 
         A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
         """
         pending = _Pending(work, durable, Future[T]())
-        hurried = not (durable or self.always_durable or self._waiting) and self._turn.acquire(blocking=False)
-        if hurried:
-            try:
-                if self._begun_at_once():
+        if not (durable or self.always_durable or self._waiting):
+            with self._in_turn(wait=False) as mine:
+                if mine and self._begun_at_once():
                     self._commit([pending])
-                    return pending.future.result()
-            finally:
-                self._turn.release()
+                    return pending.future
         self._waiting.append(pending)
         self._aside(self._flush)
-        return await asyncio.wrap_future(pending.future)
+        return pending.future
+
+    def along(self, work: Work[Any], written: Callable[[], object]) -> None:
+        """Have a change made that nobody waits for: in the next commit and before all else in it, which may name it.
+
+        ``written`` is called when it is committed. It must not be refused; a commit that fails leaves it for the next.
+        """
+        self._along.append((work, written))
+
+    async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
+        """As `write`, without holding up the event loop; who is cancelled before the turn has changed nothing."""
+        return await asyncio.wrap_future(self.offer(work, durable=durable))
 
     @abstractmethod
     def rows(self, query: str, *values: object) -> list[Any]:
@@ -121,21 +147,35 @@ class Database(ABC):
 
     def close(self) -> None:
         """Finish what waits and close."""
-        if self._flusher is not None:
-            self._flusher.shutdown(wait=True)
-        with self._turn:
+        if self._along:
+            with suppress(StorageFailed):  # nothing names it
+                self.write(lambda _: None)
+        self._flusher.shutdown(wait=True)
+        with self._in_turn():
             self._close()
 
     def _aside(self, call: Callable[[], None]) -> None:
         """Call something in the thread that commits."""
-        if self._flusher is None:
-            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
-        self._flusher.submit(call)
+        try:
+            self._flusher.submit(call)
+        except RuntimeError:  # it has ended, and who still waits shall hear that the database is closed
+            call()
+
+    @contextmanager
+    def _in_turn(self, *, wait: bool = True) -> Generator[bool]:
+        """Whether the turn is ours, to the end. Who came meanwhile waits for no turn but for an outcome, and is seen to."""
+        mine = self._turn.acquire(blocking=wait)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._turn.release()
+                if self._waiting:
+                    self._aside(self._flush)
 
     def _flush(self) -> None:
-        with self._turn:
-            if self._waiting:
-                self._commit(self._drained())
+        with self._in_turn():
+            self._commit(self._drained())
 
     def _drained(self) -> list[_Pending[Any]]:
         """All that waits, in the order in which it came, without what its caller has given up."""
@@ -168,11 +208,14 @@ class Database(ABC):
             self.rings = False
             self._ring()
 
-    def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], None]]:
+    def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], object]]:
         """One transaction over the group; what is refused is undone alone."""
         transaction = self._begin(durable)
-        tell: list[Callable[[], None]] = []
+        along = [*self._along]
+        tell = [written for _, written in along]
         try:
+            for work, _ in along:
+                work(transaction)
             for pending in group:
                 if len(group) == 1:
                     tell.append(pending.run(transaction))
@@ -192,6 +235,7 @@ class Database(ABC):
         except BaseException:
             self._undo()
             raise
+        del self._along[: len(along)]
         return tell
 
     @abstractmethod

@@ -1,6 +1,8 @@
-"""Steps under leases: claimed, fenced, ended once. Every change is an entry of the journal."""
+"""Steps under leases: claimed, fenced, ended once. Every change is an entry of the journal, and made to its end."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +13,7 @@ from bottega.core.run import Made, StepResult, StepState
 from bottega.core.value import JsonObject
 from bottega.storage.budgets import Budgets, Charge, Refusal
 from bottega.storage.contents import Contents
-from bottega.storage.database import Transaction
+from bottega.storage.database import Transaction, ended
 from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers
@@ -90,6 +92,7 @@ class Leases:
         whose worker is gone is taken over with a new token. A step that ended its worker `POISON` times is parked.
         In a round that has ended, or was left behind by a newer one, nothing is leased: the step is skipped.
         A step whose charge its budgets refuse comes to wait for a person; nothing is reserved for it.
+        A lease that comes with a cancellation is given back.
         """
 
         def work(transaction: Transaction) -> Lease | StepResult | Busy:
@@ -143,7 +146,14 @@ class Leases:
                 )
             return Lease(claim, token, deaths + 1, delays, before, charge is not None)
 
-        return await self._database.write_async(work, durable=claim.charge is not None)
+        change = self._database.offer(work, durable=claim.charge is not None)
+        try:
+            return await ended(change)
+        except asyncio.CancelledError:
+            if not change.exception() and isinstance(lease := change.result(), Lease):
+                with suppress(LeaseLost, StorageFailed):
+                    await self.let_go(lease, worker=worker, used={})
+            raise
 
     async def finish(
         self,
@@ -181,7 +191,7 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await self._database.write_async(work, durable=lease.charged or bool(result.approved_by))
+        await ended(self._database.offer(work, durable=lease.charged or bool(result.approved_by)))
 
     async def died(
         self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
@@ -201,7 +211,7 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await self._database.write_async(work, durable=lease.charged)
+        await ended(self._database.offer(work, durable=lease.charged))
 
     async def let_go(
         self,
@@ -229,7 +239,7 @@ class Leases:
             self._settle(transaction, lease, used, worker)
 
         try:
-            await self._database.write_async(work, durable=lease.charged)
+            await ended(self._database.offer(work, durable=lease.charged))
         except StorageFailed:
             self._given_up[lease.token] = why
             raise

@@ -40,8 +40,8 @@ class Objects(ABC):
     """The place, for messages."""
     staging: Path | None
     """A folder from which `put` takes a file without a copy, if there is one."""
-    quick: bool = False
-    """Whether `put_bytes` of a few bytes waits for no disk."""
+    light: int = -1
+    """Bytes of the largest blob that `along` takes, -1 when it takes none."""
 
     @abstractmethod
     def put(self, name: str, source: Path) -> None:
@@ -56,6 +56,13 @@ class Objects(ABC):
         with disk(self.staging), draft(self.staging) as made:
             made.write_bytes(data)
             self.put(name, made)
+
+    def along(self, name: str, data: bytes) -> None:
+        """Have bytes, at most `light` of them, kept together with the next change of the state, which may name them.
+
+        They can be read here at once, and elsewhere when that change is committed.
+        """
+        raise NotImplementedError
 
     def read(self, name: str) -> bytes | None:
         """The bytes, if they need not be read from a file."""

@@ -92,13 +92,13 @@ class PostgreSQL(Database):
 
         Not covered: the server's own write-ahead log and its archive.
         """
-        with self._turn:
+        with self._in_turn():
             self._writer.open()
             for table in (*FOLDED_TABLES, "contents", "sealed", "documents", "small"):
                 self._writer.script(f"VACUUM FULL {table}")
         return True
 
-    def _commit_group(self, group: Sequence[Any], durable: bool) -> list[Callable[[], None]]:
+    def _commit_group(self, group: Sequence[Any], durable: bool) -> list[Callable[[], object]]:
         return patiently(lambda: super(PostgreSQL, self)._commit_group(group, durable), PATIENCE)
 
     def _begin(self, durable: bool) -> Transaction:

@@ -1,7 +1,8 @@
-"""Small artifacts in the database: one commit in place of two syncs, durable in order with the entries that name them."""
+"""Small artifacts in the database, durable in order with the entries that name them; no sync, and no commit, of their own."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from bottega.storage.database import Database, Transaction
@@ -15,18 +16,25 @@ FRESH = 600  # seconds for which a renewal need not be written again
 class SmallObjects(Objects):
     """Blobs of at most `SMALL` bytes as rows, the others where ``inner`` keeps them."""
 
+    light = SMALL
+
     def __init__(self, database: Database, inner: Objects) -> None:
         self._database = database
         self.inner = inner
         self.where = inner.where
         self.staging = inner.staging
-        self.quick = database.quick
+        self._coming: dict[str, bytes] = {}  # with the next commit
 
     def put_bytes(self, name: str, data: bytes) -> None:
         """A row, if they are few; durable with the next entry that is."""
         if len(data) > SMALL:
             return self.inner.put_bytes(name, data)
         self._insert(checked(name), data)
+
+    def along(self, name: str, data: bytes) -> None:
+        """A row of the next commit."""
+        self._coming[checked(name)] = data
+        self._database.along(_kept(name, data), partial(self._coming.pop, name, None))
 
     def put(self, name: str, source: Path) -> None:
         """A row or a file."""
@@ -36,7 +44,9 @@ class SmallObjects(Objects):
         source.unlink()
 
     def read(self, name: str) -> bytes | None:
-        """The bytes, if they are a row."""
+        """The bytes, if they are a row, or will be."""
+        if (coming := self._coming.get(name)) is not None:
+            return coming
         rows = self._database.rows("SELECT body FROM small WHERE name = ?", checked(name))
         return bytes(rows[0][0]) if rows else None
 
@@ -50,6 +60,8 @@ class SmallObjects(Objects):
 
     def size(self, name: str) -> int | None:
         """Bytes of the row or file."""
+        if (coming := self._coming.get(name)) is not None:
+            return len(coming)
         rows = self._database.rows("SELECT LENGTH(body) FROM small WHERE name = ?", checked(name))
         return rows[0][0] if rows else self.inner.size(name)
 
@@ -88,15 +100,17 @@ class SmallObjects(Objects):
         return self.inner.local(name)
 
     def _insert(self, name: str, data: bytes) -> None:
-        self._database.write(
-            lambda transaction: (
-                transaction.execute(
-                    "INSERT INTO small (name, kept_at, body) VALUES (?, ?, ?) "
-                    "ON CONFLICT (name) DO UPDATE SET kept_at = excluded.kept_at",
-                    (name, int(time.time()), data),
-                ).rowcount
-            )
-        )
+        self._database.write(_kept(name, data))
+
+
+def _kept(name: str, data: bytes) -> Callable[[Transaction], int]:
+    return lambda transaction: (
+        transaction.execute(
+            "INSERT INTO small (name, kept_at, body) VALUES (?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET kept_at = excluded.kept_at",
+            (name, int(time.time()), data),
+        ).rowcount
+    )
 
 
 def _renewed(transaction: Transaction, name: str) -> bool:

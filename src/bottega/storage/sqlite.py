@@ -24,8 +24,6 @@ class SQLite(Database):
     Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
     """
 
-    quick = True
-
     def __init__(self, path: Path) -> None:
         """Open or create the file.
 
@@ -84,7 +82,7 @@ class SQLite(Database):
 
     def purge(self) -> bool:
         """Carry the write-ahead log into the file and cut it off; deleted rows were overwritten with zeros there."""
-        with self._turn:
+        with self._in_turn():
             try:
                 busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             except sqlite3.Error as error:

@@ -59,9 +59,7 @@ class Wakes:
     def ring(self) -> None:
         """Wake all who sleep, in this process and in others."""
         self.ring_here()
-        if self._folder is None or not self._folder.is_dir():
-            return
-        for path in self._others(self._folder):
+        for path in self._others():
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
@@ -99,9 +97,15 @@ class Wakes:
             path.unlink(missing_ok=True)
             os.write(handle, b".")  # lets the listener end
 
-    def _others(self, folder: Path) -> list[Path]:
+    def _others(self) -> list[Path]:
         """Pipes of other processes; looked up again when the folder has changed, or may have within its clock's tick."""
-        changed = folder.stat().st_mtime_ns
+        folder = self._folder
+        try:
+            changed = folder.stat().st_mtime_ns if folder else 0
+        except FileNotFoundError:
+            changed = 0  # nobody has ever listened
+        if folder is None or not changed:
+            return []
         if changed != self._known[0] or time.time_ns() - changed < TICK:
             own = self._pipe
             pipes = [path for path in folder.iterdir() if not path.name.endswith(NEW)]

@@ -48,7 +48,7 @@ async def test_a_state_that_cannot_be_used_is_one_error_and_no_failure_of_the_st
     plan = plan_of(echo("a"), echo("b"), echo("c", after=("a", "b")))
     work = runner(plan)
 
-    def full(*given: object) -> None:
+    def full(*given: object, **how: object) -> None:
         raise StorageFailed("the disk is full")
 
     with monkeypatch.context() as patched:

@@ -98,10 +98,10 @@ async def test_a_wrong_number_is_not_borne_out(bench: Bench) -> None:
     answer, last = await cited(bench, draft, SHEET)
     assert [item["question"] for item in answer["items"]] == ["Delivery?"]
     assert last.details["dropped"] == [
-        {"text": "Warranty?", "reason": "no quote holds 36", "score": pytest.approx(0.5, abs=0.4)}
+        {"text": "Warranty?", "reason": "no quote holds 36 months", "score": pytest.approx(0.5, abs=0.4)}
     ]
     answer, _ = await cited(bench, draft, SHEET, drop_unsupported=False)
-    assert answer["items"][0]["unsupported"] == ["36"]
+    assert answer["items"][0]["unsupported"] == ["36 months"]
     assert "unsupported" not in answer["items"][1]
 
 

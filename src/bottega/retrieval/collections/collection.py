@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bottega.core.errors import InvalidValue, NotFound, WeightsMissing
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.lock import collection_lock
+from bottega.retrieval.collections.memory import Memory
 from bottega.retrieval.collections.shelves import Shelf, catch_up, shelves_of
 from bottega.retrieval.collections.spaces import Space, active
 from bottega.retrieval.collections.store import FILE, DocumentRow, Labels, Store
@@ -122,14 +123,16 @@ class Collection:
         )[0][0]
         return len(self.documents(allowed=allowed)), int(passages)
 
-    def passages(self, document: str, *, allowed: Labels = NOBODY) -> list[Hit]:
+    def passages(self, document: str, *, allowed: Labels = NOBODY, digest: str = "") -> list[Hit]:
         """All passages of a document in their order, for a page that shows one of them in its place.
+
+        ``digest`` says which, where several documents under other labels have the same name.
 
         Raises:
             NotFound: the user sees no document of this name.
         """
         named = self._store.documents("name = ? AND state = 'indexed'", document)
-        seen = [each.id for each in named if each.labels <= allowed]
+        seen = [each.id for each in named if each.labels <= allowed and digest in ("", each.digest)]
         rows = self._store.rows("SELECT id FROM passages WHERE document = ? ORDER BY n", *seen[:1] or [0])
         found = self._hits([(passage, 0.0) for (passage,) in rows], allowed)
         if not found:
@@ -137,6 +140,11 @@ class Collection:
                 f"no document '{document}' in '{self.name}'", remedy="`bottega collections` lists them"
             )
         return found
+
+    @property
+    def memory(self) -> Memory:
+        """Answers that were given, and conversations."""
+        return Memory(self._store)
 
     @property
     def generation(self) -> int:
@@ -197,7 +205,7 @@ class Collection:
     def _fetch(self, passages: Iterable[int]) -> dict[int, Hit]:
         wanted = json.dumps(list(passages))
         rows: list[Any] = self._store.rows(
-            'SELECT id, document, n, page, start, "end", heading, language, text '
+            'SELECT id, document, n, page, start, "end", heading, language, text, boxes '
             "FROM passages WHERE id IN (SELECT value FROM json_each(?))",
             wanted,
         )
@@ -212,13 +220,13 @@ class Collection:
             id_: Hit(
                 Passage(
                     id=f"{source.name}#{n}", source=source.name, sha256=source.digest, page=page, start=start,
-                    end=end, heading=heading, text=text,
+                    end=end, heading=heading, text=text, boxes=json.loads(boxes or "[]"),
                 ),
                 0.0,
                 source,
                 language,
             )
-            for id_, document, n, page, start, end, heading, language, text in rows
+            for id_, document, n, page, start, end, heading, language, text, boxes in rows
             if (source := documents.get(document))
         }  # fmt: skip
 

@@ -1,6 +1,10 @@
 """The tables of a collection."""
 
-VERSION = 1  # of these tables; kept as SQLite's user_version
+VERSION = 2  # of these tables; kept as SQLite's user_version
+
+ADDED = {
+    ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''"
+}  # since version 1
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (
@@ -39,7 +43,8 @@ CREATE TABLE IF NOT EXISTS passages (
     heading TEXT NOT NULL,
     language TEXT NOT NULL,
     shelf INTEGER NOT NULL REFERENCES shelves (id),
-    text TEXT NOT NULL
+    text TEXT NOT NULL,
+    boxes TEXT NOT NULL DEFAULT ''         -- JSON, where the format tells: a place on the page for each paragraph
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
 CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);
@@ -75,4 +80,31 @@ CREATE TABLE IF NOT EXISTS vectors (
     PRIMARY KEY (space, passage)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS vectors_by_passage ON vectors (passage);
+
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY,                  -- digest of question, labels, model, schema
+    answer TEXT NOT NULL                   -- JSON; all of them go with every change of the generation
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS turns (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner TEXT NOT NULL,
+    session TEXT NOT NULL,
+    at TEXT NOT NULL,
+    labels TEXT NOT NULL,                  -- JSON: of all documents that the turn rests on, when it was made
+    question TEXT NOT NULL,
+    asked TEXT NOT NULL,                   -- as it was looked for
+    outcome TEXT NOT NULL,
+    said TEXT NOT NULL                     -- JSON: sentences with citations
+) STRICT;
+CREATE INDEX IF NOT EXISTS turns_by_session ON turns (owner, session);
+
+CREATE TABLE IF NOT EXISTS rests_on (
+    turn INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    PRIMARY KEY (turn, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rests_on_by_document ON rests_on (document);
+CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON rests_on
+    BEGIN UPDATE turns SET said = '[]', asked = '', outcome = 'forgotten' WHERE id = OLD.turn; END;
 """

@@ -12,7 +12,7 @@ from typing import Any
 from bottega.core.errors import StorageFailed
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.files import MEMBER
-from bottega.retrieval.collections.schema import TABLES, VERSION
+from bottega.retrieval.collections.schema import ADDED, TABLES, VERSION
 
 FILE = "collection.sqlite"
 BUSY = 30.0  # seconds
@@ -70,10 +70,13 @@ class Store:
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute("PRAGMA foreign_keys = ON")
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
+            if version < VERSION:
                 with self.transaction():
                     for statement in TABLES.split(";\n"):
                         self._db.execute(statement)
+                    for (table, column), statement in ADDED.items():
+                        if (column,) not in self.rows(f"SELECT name FROM pragma_table_info('{table}')"):
+                            self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {VERSION}")
         if version > VERSION:
             raise StorageFailed(
@@ -165,11 +168,12 @@ class Store:
             for piece in pieces:
                 one = piece.passage
                 passage = db.execute(
-                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text) '
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes) '
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
                         piece.language, _shelf(db, labels, piece.analyser), one.text,
+                        json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
                     ),
                 ).lastrowid  # fmt: skip
                 if space is not None:
@@ -270,6 +274,7 @@ def _json(labels: Labels) -> str:
 
 
 def _next(db: sqlite3.Connection) -> int:
+    db.execute("DELETE FROM answers")  # none outlives what it was made from
     return int(db.execute("UPDATE state SET generation = generation + 1 RETURNING generation").fetchone()[0])
 
 

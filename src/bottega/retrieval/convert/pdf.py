@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import re
 from collections.abc import AsyncIterator, Iterator
 from ctypes import byref, c_double
@@ -11,7 +12,7 @@ from typing import Any
 from bottega.core.errors import UnreadableSource
 from bottega.engines.pdfium import pdfium
 from bottega.retrieval.chunk import Block
-from bottega.retrieval.convert.pdf_lines import Line, Look, paragraphs
+from bottega.retrieval.convert.pdf_lines import Line, Look, Printed, paragraphs
 from bottega.retrieval.convert.picture import recognise
 from bottega.retrieval.convert.reading import Reading
 
@@ -20,6 +21,8 @@ _SECURITY = 5  # FPDF_ERR_SECURITY
 _OCR_DPI = 200
 _TAIL = 8192  # bytes in which the end mark of a whole PDF stands
 _AT_ONCE = 64  # pages
+_IMAGE = 3  # FPDF_PAGEOBJ_IMAGE
+_FEW_LINES = 8  # a page with more is not looked at for pictures
 _COLUMN_GAP = 0.85  # em: a wider gap in a line divides the cells of a table
 
 
@@ -30,8 +33,8 @@ async def read(reading: Reading) -> AsyncIterator[list[Block]]:
         UnreadableSource: for a damaged, encrypted or empty PDF, or one with too many pages.
     """
     look = Look()
-    async for lines in _pages(reading):
-        look.add(lines)
+    async for page in _pages(reading):
+        look.add(page)
     bare = look.bare
     if bare and len(bare) < look.pages and reading.ask is None:
         reading.notes.append(f"{len(bare)} pages have no text")
@@ -42,7 +45,7 @@ async def read(reading: Reading) -> AsyncIterator[list[Block]]:
             "give a PDF with a text layer, or fewer pages",
         )
     index = recognised = 0
-    async for lines in _pages(reading):
+    async for lines, _ in _pages(reading):
         png = await asyncio.to_thread(_render, reading, index) if index in bare else None
         if png is not None:
             yield await recognise(reading, png, "image/png", f"page {index + 1}")
@@ -79,21 +82,21 @@ def _too_much(reading: Reading) -> UnreadableSource:
     )
 
 
-async def _pages(reading: Reading) -> AsyncIterator[list[Line]]:
+async def _pages(reading: Reading) -> AsyncIterator[Printed]:
     """The printed lines of every page; other callers of PDFium get their turn in between."""
     count, start, left = 1, 0, reading.limits.characters
     while start < count:
         count, pages = await asyncio.to_thread(_extract, reading, start)
-        for lines in pages:
-            left -= sum(len(line.text) for line in lines)
+        for page in pages:
+            left -= sum(len(line.text) for line in page.lines)
             if left < 0:
                 raise _too_much(reading)
-            yield lines
+            yield page
         start += len(pages)
 
 
-def _extract(reading: Reading, start: int) -> tuple[int, list[list[Line]]]:
-    """How many pages there are, and the lines of some of them."""
+def _extract(reading: Reading, start: int) -> tuple[int, list[Printed]]:
+    """How many pages there are, and what is printed on some of them."""
     with pdfium() as library:
         document = _open(reading, library)
         try:
@@ -106,12 +109,12 @@ def _extract(reading: Reading, start: int) -> tuple[int, list[list[Line]]]:
                     "give only the pages that matter",
                 )
             some = range(start, min(count, start + _AT_ONCE))
-            return count, [list(_lines(reading, library, document, index)) for index in some]
+            return count, [_printed(reading, library, document, index) for index in some]
         finally:
             document.close()
 
 
-def _lines(reading: Reading, library: Any, document: Any, index: int) -> Iterator[Line]:
+def _printed(reading: Reading, library: Any, document: Any, index: int) -> Printed:
     """The lines of a page with the size and place of each line's first letter."""
     try:
         page = document[index]
@@ -121,28 +124,34 @@ def _lines(reading: Reading, library: Any, document: Any, index: int) -> Iterato
     try:
         if text_page.count_chars() > reading.limits.characters:
             raise _too_much(reading)
-        text: str = text_page.get_text_bounded()
-        place = 0
-        for line in text.split("\r\n"):
-            content = line.strip()
-            if content:
-                yield _line(text_page, content, place + len(line) - len(line.lstrip()))
-            place += len(line) + 2
+        lines = list(_lines(text_page, page.get_height()))
+        few = len(lines) <= _FEW_LINES
+        return Printed(lines, few and any(page.get_objects(filter=[_IMAGE], max_depth=3)))
     finally:
         text_page.close()
         page.close()
 
 
-def _line(text_page: Any, text: str, place: int) -> Line:
-    """A line with its look; ``place`` is where it begins in the page's text, in characters."""
+def _lines(text_page: Any, height: float) -> Iterator[Line]:
+    text: str = text_page.get_text_bounded()
+    place = 0
+    for line in text.split("\r\n"):
+        content = line.strip()
+        if content:
+            yield _line(text_page, content, place + len(line) - len(line.lstrip()), height)
+        place += len(line) + 2
+
+
+def _line(text_page: Any, text: str, place: int, height: float) -> Line:
+    """A line with its look; ``place`` is where it begins in the page's text, in characters, ``height`` the page's."""
     raw: Any = import_module("pypdfium2.raw")
 
-    def box(offset: int) -> tuple[float, float, float]:
-        """Left, right and bottom of a letter, in points."""
+    def box(offset: int) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top of a letter, in points from the lower left corner."""
         index: int = max(0, raw.FPDFText_GetCharIndexFromTextIndex(text_page, place + offset))
         left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
         raw.FPDFText_GetCharBox(text_page, index, byref(left), byref(right), byref(bottom), byref(top))
-        return left.value, right.value, bottom.value
+        return left.value, right.value, bottom.value, top.value
 
     first: int = max(0, raw.FPDFText_GetCharIndexFromTextIndex(text_page, place))
     size: float = round(raw.FPDFText_GetFontSize(text_page, first), 1)
@@ -153,7 +162,12 @@ def _line(text_page: Any, text: str, place: int) -> Line:
         if gap > _COLUMN_GAP * max(size, 4.0):
             cells.append(text[begin : space.start()])
             begin = space.end()
-    return Line(text, size, box(0)[2], (*cells, text[begin:]))
+    left, _, bottom, _ = box(0)
+    last = box(len(text) - 1)
+    lower = min(bottom, last[2]) - 0.2 * size  # room for letters that hang below the line
+    upper = max(bottom, last[2]) + size
+    around = (math.floor(left), math.floor(height - upper), math.ceil(last[1]), math.ceil(height - lower))
+    return Line(text, size, bottom, (*cells, text[begin:]), around)
 
 
 def _render(reading: Reading, index: int) -> bytes | None:

@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
+from bottega.core.passage import Box
 from bottega.retrieval.chunk import Block
 from bottega.retrieval.convert.reading import table_blocks
 
@@ -18,13 +20,22 @@ _CELL_WORDS = 6  # on average, in a table
 class Line:
     """One printed line: its text, size of type and height of its lower edge on the page, in points.
 
-    ``cells`` are the pieces between wide gaps: one for running text, several for a row of a table.
+    ``cells`` are the pieces between wide gaps: one for running text, several for a row of a table. ``box`` is counted
+    from the page's upper left corner.
     """
 
     text: str
     size: float
     bottom: float
     cells: tuple[str, ...] = ()
+    box: Box | None = None
+
+
+class Printed(NamedTuple):
+    """A page: its lines, and whether there is a picture on it."""
+
+    lines: list[Line]
+    pictured: bool
 
 
 class Look:
@@ -32,15 +43,16 @@ class Look:
 
     def __init__(self) -> None:
         self.pages = 0
-        self._nearly_bare: dict[int, list[Line]] = {}  # pages with next to nothing between header and footer
+        self._nearly_bare: dict[int, Printed] = {}  # pages with next to nothing between header and footer
         self._sizes: Counter[float] = Counter()
         self._drops: Counter[float] = Counter()
         self._outer: Counter[tuple[str, int]] = Counter()
 
-    def add(self, lines: Sequence[Line]) -> None:
+    def add(self, page: Printed) -> None:
         """Count the next page in."""
+        lines = page.lines
         if _characters(lines[2:-2]) < BARE:
-            self._nearly_bare[self.pages] = list(lines)
+            self._nearly_bare[self.pages] = page
         self.pages += 1
         self._outer.update({_place(line) for line in (*lines[:2], *lines[-2:])})
         for line in lines:
@@ -52,11 +64,11 @@ class Look:
 
     @cached_property
     def bare(self) -> frozenset[int]:
-        """Pages with hardly any text but header and footer, from 0: pictures of pages."""
+        """Pages with hardly any text, from 0; where a picture is, header and footer are none."""
         return frozenset(
             page
-            for page, lines in self._nearly_bare.items()
-            if _characters(self.without_running(lines)) < BARE
+            for page, (lines, pictured) in self._nearly_bare.items()
+            if _characters(self._without(lines) if pictured else lines) < BARE
         )
 
     @cached_property
@@ -72,8 +84,12 @@ class Look:
     def without_running(self, lines: Sequence[Line]) -> list[Line]:
         """A page without its header and footer: first or last lines that stand at the same height on most pages.
 
-        Digits do not count, because page numbers differ.
+        Digits do not count, because page numbers differ. A page on which nothing else stands keeps them.
         """
+        left = self._without(lines)
+        return left if _characters(left) >= BARE else list(lines)
+
+    def _without(self, lines: Sequence[Line]) -> list[Line]:
         often = max(2, self.pages // 2)
         return [
             line
@@ -113,14 +129,14 @@ def _tables(lines: Sequence[Line]) -> Iterator[tuple[list[Block], Line]]:
         rows = [line.cells for line in lines[start:end]]
         cells = [cell for row in rows for cell in row]
         if len(rows) > 1 and sum(len(cell.split()) for cell in cells) <= _CELL_WORDS * len(cells):
-            yield _rows(rows), lines[end - 1]
+            yield _rows(rows, lines[start:end]), lines[end - 1]
         else:
             end = max(end, start + 1)
             yield from (([], line) for line in lines[start:end])
         start = end
 
 
-def _rows(rows: Sequence[Sequence[str]]) -> list[Block]:
+def _rows(rows: Sequence[Sequence[str]], lines: Sequence[Line]) -> list[Block]:
     """Rows as ``col: value; ...`` only where the first row surely names the columns, else as they are printed.
 
     Surely means: all rows have as many cells, and the first alone is without digits. A value under a wrong name
@@ -128,8 +144,12 @@ def _rows(rows: Sequence[Sequence[str]]) -> list[Block]:
     """
     named = len({len(row) for row in rows}) == 1 and not re.search(r"\d", "".join(rows[0]))
     if named and all(re.search(r"\d", "".join(row)) for row in rows[1:]):
-        return table_blocks(rows)
-    return [Block(" ".join(row), "row") for row in rows]
+        blocks = table_blocks(rows)
+        boxes = [line.box for line in lines[len(lines) - len(blocks) :]]
+    else:
+        blocks = [Block(" ".join(row), "row") for row in rows]
+        boxes = [line.box for line in lines]
+    return [replace(block, box=box) for block, box in zip(blocks, boxes, strict=True)]
 
 
 def _characters(lines: Sequence[Line]) -> int:
@@ -161,6 +181,15 @@ def _block(held: Sequence[Line], body: float) -> Block:
             text = f"{text} {line.text}"
     text = text.replace("\ufffe", "").replace("\x02", "")
     ratio = held[0].size / body if body else 1.0
+    box = _around([line.box for line in held if line.box])
     if ratio < 1.12 or len(text.split()) > 18:
-        return Block(text)
-    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3)
+        return Block(text, box=box)
+    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3, box)
+
+
+def _around(boxes: Sequence[Box]) -> Box | None:
+    """The smallest box that holds all of these."""
+    if not boxes:
+        return None
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)

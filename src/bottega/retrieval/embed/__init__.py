@@ -48,11 +48,20 @@ def load(name: str, catalog: Catalog, threads: int) -> Embedder:
     """
     if name not in EMBEDDERS:
         raise NotFound(f"no embedder is called '{name}'", remedy=f"one of: {', '.join(EMBEDDERS)}")
+    return load_from(name, catalog.path(name), threads)
+
+
+def load_from(name: str, folder: Path, threads: int) -> Embedder:
+    """An embedder whose weights lie in ``folder``, for engines, whose bench tells them where.
+
+    Raises:
+        ExtraMissing: without the extra ``retrieve``.
+    """
     module, kind = EMBEDDERS[name]
     made = cast(
         Callable[[Path, int], Embedder], getattr(import_module(f"bottega.retrieval.embed.{module}"), kind)
     )
-    return made(catalog.path(name), threads)
+    return made(folder, threads)
 
 
 def unit(vectors: Any) -> Vectors:

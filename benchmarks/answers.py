@@ -1,0 +1,140 @@
+"""Measures answers over examples/support-assistant: right, wrong, rightly and wrongly abstained, by language model.
+
+    python benchmarks/answers.py                                  # the default model
+    python benchmarks/answers.py --model smollm2-135m-instruct --json
+    python benchmarks/answers.py --half tuned                     # the questions that prompts and thresholds were tuned on
+
+A question counts as right when it was answered and the answer holds the expected facts. An unclear question is right when it is asked
+back. A trap that is answered is wrong, unless it lists facts that a right correction holds. Every second question of each
+kind (``held``) was kept back while prompts and thresholds were chosen.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bottega.bootstrap import build
+from bottega.retrieval.answers.answer import Answer
+from bottega.service import Bottega
+from bottega.settings import Settings
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "support-assistant"
+OUTCOMES = (
+    "right",
+    "wrong",
+    "rightly abstained",
+    "wrongly abstained",
+    "rightly asked back",
+    "wrongly asked back",
+)
+
+
+def questions() -> list[dict[str, Any]]:
+    """The questions with the half that each belongs to: tuned or held."""
+    found: list[dict[str, Any]] = tomllib.loads((EXAMPLE / "questions.toml").read_text("utf-8"))["question"]
+    seen: Counter[str] = Counter()
+    for each in found:
+        each["half"] = ("tuned", "held")[seen[each["expect"]] % 2]
+        seen[each["expect"]] += 1
+    return found
+
+
+def judged(asked: dict[str, Any], answer: Answer) -> str:
+    """What came of a question."""
+    said = " ".join(
+        [answer.text, *(c.quote for s in answer.sentences for c in s.citations if s.text == c.quote)]
+    )
+    holds = all(
+        any(form.casefold() in said.casefold() for form in fact.split("|"))
+        for fact in asked.get("facts", ["\0"])
+    )
+    match answer.outcome:
+        case "answered":
+            return "right" if holds else "wrong"
+        case "abstained":
+            return "rightly abstained" if asked["expect"] == "abstained" else "wrongly abstained"
+        case _:
+            return "rightly asked back" if asked["expect"] == "asks_back" else "wrongly asked back"
+
+
+async def measure(
+    service: Bottega, model: str, asked: Sequence[dict[str, Any]], *, quiet: bool
+) -> list[dict[str, Any]]:
+    """Ask every question."""
+    rows: list[dict[str, Any]] = []
+    for each in asked:
+        begun = time.perf_counter()
+        answer = await service.answers().ask(
+            each["ask"], "support", allowed=each.get("labels", ()), model=model, fresh=True
+        )
+        row = {
+            "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
+            "said": answer.text or answer.explanation, "seconds": round(time.perf_counter() - begun, 1),
+            "scores": [s.score for s in answer.sentences], "removed": [[s.text, s.problem, s.score] for s in answer.removed],
+        }  # fmt: skip
+        rows.append(row)
+        if not quiet:
+            print(
+                f"{row['came']:20} {row['seconds']:6} s  {row['ask']}  ->  {row['said']}  {row['scores']} {row['removed'] or ''}",
+                flush=True,
+            )
+    return rows
+
+
+async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
+    """Index the example and ask."""
+    service = build(replace(Settings(), state=state))
+    try:
+        folders = [EXAMPLE / name for name in ("help", "prices", "tickets")]
+        await service.collections().index("support", folders)
+        await service.collections().index("support", [EXAMPLE / "staff"], labels=["staff"])
+        asked = [each for each in questions() if options.half in ("all", each["half"])]
+        if options.only:
+            asked = [each for each in asked if options.only in each["ask"]]
+        return {model: await measure(service, model, asked, quiet=options.json) for model in options.model}
+    finally:
+        service.close()
+
+
+def table(found: dict[str, Any]) -> dict[str, Any]:
+    """Counts by model and half."""
+    counts: dict[str, Any] = {}
+    for model, rows in found.items():
+        halves: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for row in rows:
+            halves[row["half"]][row["came"]] += 1
+        counts[model] = {half: {each: halves[half][each] for each in OUTCOMES} for half in sorted(halves)}
+    return counts
+
+
+def main() -> None:
+    """Print a table, or with ``--json`` one document."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", action="append", help="repeat for several")
+    parser.add_argument("--half", choices=("all", "tuned", "held"), default="all")
+    parser.add_argument("--only", default="", help="questions that hold these words")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    options.model = options.model or ["qwen2.5-coder-1.5b-instruct"]
+    with tempfile.TemporaryDirectory() as folder:
+        found = asyncio.run(run(options, Path(folder)))
+    if options.json:
+        print(json.dumps({"counts": table(found), "answers": found}, indent=1, ensure_ascii=False))
+        return
+    for model, halves in table(found).items():
+        for half, counts in halves.items():
+            print(f"{model}, {half}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Answers as pages: `index.html` with every sentence's citations, and each cited document with the quoted words marked."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from bottega.core.canonical import canonical_json, digest_bytes
+from bottega.core.errors import StorageFailed
+from bottega.core.passage import Passage
+from bottega.delivery.manifest import MANIFEST
+from bottega.delivery.page import framed
+from bottega.delivery.replace import discard, place, prepare
+from bottega.retrieval.answers.answer import Answer, Citation
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a document page: a heading, a paragraph, or where a page of the document begins."""
+
+    kind: str
+    html: Markup
+
+
+def write_answers(
+    out: Path,
+    answers: Sequence[Answer],
+    documents: Mapping[tuple[str, str], Sequence[Passage]],
+    *,
+    title: str,
+) -> None:
+    """Write `index.html`, `answers.json` and `documents/*.html` into ``out``; the folder appears whole or not at all.
+
+    ``documents`` are the passages of every cited document in their order, by its name and digest. The pages load nothing and run no script.
+
+    Raises:
+        StorageFailed: the folder cannot be written, or holds something else.
+    """
+    files = {key: f"documents/{n:02d}-{_slug(key[0])}.html" for n, key in enumerate(sorted(documents), 1)}
+    pages: dict[str, bytes] = {}
+
+    def link(citation: Citation) -> str:
+        return f"{quote(files[citation.source, citation.sha256])}#{anchor(citation)}"
+
+    numbered = [(number, answer, _quotes(answer)) for number, answer in enumerate(answers, 1)]
+    pages["index.html"] = framed("answers.html.j2", title=title, answers=numbered, link=link)
+    cited = [c for answer in answers for each in answer.sentences for c in each.citations]
+    for key, file in files.items():
+        spans = {(c.start, c.end): anchor(c) for c in cited if (c.source, c.sha256) == key}
+        pages[file] = framed("document.html.j2", title=key[0], blocks=blocks(documents[key], spans))
+    pages["answers.json"] = (
+        json.dumps([answer.document() for answer in answers], ensure_ascii=False, indent=2) + "\n"
+    ).encode()
+    _write(out, pages)
+
+
+def anchor(citation: Citation) -> str:
+    """The id of the marked words in their document's page."""
+    return f"c{citation.start}-{citation.end}"
+
+
+def blocks(passages: Sequence[Passage], spans: Mapping[tuple[int, int], str]) -> list[Block]:
+    """The text of a document with each span marked; every character between the marks is the document's own.
+
+    Where spans overlap, the later one begins after the earlier one's end, and its id stands at its beginning.
+    """
+    paged = len({passage.page for passage in passages}) > 1
+    found: list[Block] = []
+    page = 0
+    for passage in passages:
+        if paged and passage.page != page:
+            page = passage.page
+            found.append(Block("page", Markup(escape(f"page {page}"))))
+        titles = passage.heading.split(" > ")
+        for match in re.finditer(r"\S[^\n]*", passage.text):
+            start, end = passage.start + match.start(), passage.start + match.end()
+            kind = "heading" if match[0] in titles else "paragraph"
+            found.append(Block(kind, marked(match[0], start, end, spans)))
+    return found
+
+
+def marked(text: str, start: int, end: int, spans: Mapping[tuple[int, int], str]) -> Markup:
+    """One line of a document, which stands at these characters, with its share of each span marked."""
+    out: list[Markup | str] = []
+    place = start
+    for (left, right), name in sorted(spans.items()):
+        first, last = max(left, place), min(right, end)
+        if first >= last:
+            continue
+        out.append(escape(text[place - start : first - start]))
+        id_ = (
+            Markup(' id="{}"').format(name) if left >= start else Markup("")
+        )  # its first line carries the id
+        out.append(Markup("<mark{}>{}</mark>").format(id_, text[first - start : last - start]))
+        place = last
+    out.append(escape(text[place - start :]))
+    return Markup("").join(out)
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    """A manifest stands with the files, so that the next call may replace the folder and nothing else."""
+    listed = [
+        {"path": name, "sha256": digest_bytes(data), "size": len(data)}
+        for name, data in sorted(files.items())
+    ]
+    manifest = {"format": "bottega.delivery/1", "artifacts": [], "support": listed}
+    try:
+        staging = prepare(out)
+        try:
+            for name, data in {**files, MANIFEST: canonical_json(manifest)}.items():
+                path = staging / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)
+            place(staging, out)
+        finally:
+            discard(staging)
+    except OSError as error:
+        raise StorageFailed(
+            f"the pages cannot be written: {error.strerror or error}",
+            where=str(out),
+            remedy="choose another --out",
+        ) from error
+
+
+def _quotes(answer: Answer) -> list[Citation]:
+    return list(dict.fromkeys(c for each in answer.sentences for c in each.citations))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "document"

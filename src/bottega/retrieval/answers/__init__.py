@@ -1,0 +1,1 @@
+"""Answers from passages: every sentence quoted, judged, and left out when nothing bears it out."""

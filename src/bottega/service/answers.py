@@ -1,0 +1,225 @@
+"""Questions to a collection: `Answers.ask`, the one operation behind `bottega ask`, Python and every other door."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from bottega.core.canonical import digest
+from bottega.core.entry import Act
+from bottega.core.errors import InvalidValue, WeightsMissing
+from bottega.core.passage import Passage
+from bottega.core.request import Output, Request
+from bottega.core.value import JsonObject
+from bottega.engines.chat import close_schema
+from bottega.pipelines.workshop import Workshop
+from bottega.retrieval.answers.answer import Answer, Nearest, Sentence, Spent
+from bottega.retrieval.answers.conversation import (
+    REWRITTEN_FROM,
+    Conversation,
+    Turn,
+    conversation,
+    find,
+    leans,
+    standalone,
+)
+from bottega.retrieval.answers.flow import FLOW, Answering, Policy
+from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
+from bottega.retrieval.answers.writing import Reply, reply
+from bottega.retrieval.collections.collection import Collection
+from bottega.retrieval.collections.store import Labels
+from bottega.retrieval.entail import Entailment, EntailmentMiniLM
+from bottega.service.collections import Collections, labelled
+
+LOOKED_AT = 10  # passages found; the model reads the best of them
+LONGEST = 2000  # characters of a question
+
+
+@dataclass
+class Answers:
+    """Answers from the collections of this machine. What it loads stays until the service is closed."""
+
+    shop: Workshop
+    collections: Collections
+    actor: str
+    _judge: Entailment | None = None
+
+    async def ask(
+        self,
+        question: str,
+        collection: str,
+        *,
+        allowed: Iterable[str] = (),
+        model: str = "",
+        schema: JsonObject | None = None,
+        unsupported: Policy = "remove",
+        session: str = "",
+        fresh: bool = False,
+        cancelled: Event | None = None,
+    ) -> Answer:
+        """Answer from the documents of a collection that somebody with the labels ``allowed`` may see.
+
+        Args:
+            question: in plain words.
+            collection: its name.
+            allowed: the asker's labels.
+            model: a language model of the catalog; the engine's first by default.
+            schema: JSON Schema of a typed answer, whose fields are cited one by one.
+            unsupported: what becomes of sentences that nothing bears out after one repair.
+            session: a conversation to go on with: earlier turns complete the question, and this one is remembered.
+            fresh: do not take an equal earlier answer over.
+            cancelled: set it to stop.
+
+        Raises:
+            NotFound: there is no such collection or model.
+            InvalidValue: there is no question, or a label, session or schema cannot be one.
+            WeightsMissing: the language model or the embedder is not pulled.
+            Cancelled: on request.
+        """
+        labels = labelled(allowed)
+        _question(question)
+        schema = close_schema(schema) if schema is not None else None
+        chosen = self.shop.weights(self.shop.card("language"), model)[0]
+
+        async def asking(request: Request) -> Reply:
+            return await self._ask(request, cancelled or Event())
+
+        store = self.collections.open(collection)
+        turns = await asyncio.to_thread(self._turns, store, session, labels) if session else []
+        asked, leant = question, tuple[int, ...]()
+        if turns and leans(question, turns[-1][1]):
+            earlier = turns[-REWRITTEN_FROM:]
+            asked = await standalone(question, [turn for _, turn in turns], asking, chosen)
+            leant = tuple(document for documents, _ in earlier for document in documents)
+        judge, judge_id = self._entailment(asking, chosen, asyncio.get_running_loop())
+        generation = store.generation
+        key = digest(
+            {
+                "question": asked, "labels": sorted(labels), "model": self.shop.weights(self.shop.card("language"), model)[1],
+                "judge": judge_id, "schema": schema, "unsupported": unsupported, "flow": FLOW,
+            }
+        )  # fmt: skip
+        held = "" if fresh else await asyncio.to_thread(store.memory.answer, key)
+        known = bool(held) and not session  # a turn needs to know its documents
+        hits = (
+            [] if known else await self.collections.search(collection, asked, allowed=labels, top=LOOKED_AT)
+        )
+        if held:
+            answer = Answer.model_validate_json(held).model_copy(update={"cached": True, "spent": Spent()})
+        else:
+            found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
+            answer = await Answering(asking, chosen, judge, judge_id, unsupported).answer(
+                asked, found, schema=schema
+            )
+            answer = answer.model_copy(update={"collection": collection})
+            await asyncio.to_thread(store.memory.keep, key, answer.model_dump_json(), generation)
+        answer = answer.model_copy(update={"question": question, "asked": asked if asked != question else ""})
+        if session:
+            ids = {(hit.document.name, hit.document.digest): hit.document.id for hit in hits}
+            cited = {ids.get((c.source, c.sha256), 0) for each in answer.sentences for c in each.citations}
+            await asyncio.to_thread(self._remember, store, session, answer, cited | set(leant))
+        await asyncio.to_thread(self._record, answer)
+        return answer
+
+    async def history(
+        self, collection: str, session: str, *, allowed: Iterable[str] = (), words: str = ""
+    ) -> Conversation:
+        """A conversation as somebody with these labels may see it; with ``words``, the turns that hold them, best first.
+
+        Raises:
+            NotFound: there is no such collection.
+        """
+        labels = labelled(allowed)
+        store = self.collections.open(collection)
+        turns = [turn for _, turn in await asyncio.to_thread(self._turns, store, session, labels)]
+        if words:
+            return Conversation(session=session, turns=tuple(find(turns, words)), count=len(turns))
+        return conversation(session, turns)
+
+    async def forget(self, collection: str, session: str) -> int:
+        """Delete the actor's conversation; gives the number of its turns."""
+        return await asyncio.to_thread(self.collections.open(collection).memory.forget, self.actor, session)
+
+    def documents(
+        self, collection: str, answers: Iterable[Answer], *, allowed: Iterable[str] = ()
+    ) -> dict[tuple[str, str], list[Passage]]:
+        """The passages of every document that answers cite, by its name and digest, for pages that show a quote in its place.
+
+        Raises:
+            NotFound: the collection, or a document that somebody with these labels may see, is not there (any more).
+        """
+        store, labels = self.collections.open(collection), labelled(allowed)
+        cited = {
+            (c.source, c.sha256) for answer in answers for each in answer.sentences for c in each.citations
+        }
+        return {
+            (name, sha256): [hit.passage for hit in store.passages(name, allowed=labels, digest=sha256)]
+            for name, sha256 in sorted(cited)
+        }
+
+    def _turns(self, store: Collection, session: str, labels: Labels) -> list[tuple[tuple[int, ...], Turn]]:
+        return [
+            (
+                each.documents,
+                Turn(
+                    at=each.at, question=each.question, asked=each.asked, outcome=each.outcome,  # pyright: ignore[reportArgumentType]
+                    sentences=TypeAdapter(tuple[Sentence, ...]).validate_json(each.said),
+                ),
+            )
+            for each in store.memory.turns(self.actor, session, labels)
+        ]  # fmt: skip
+
+    def _remember(self, store: Collection, session: str, answer: Answer, documents: Iterable[int]) -> None:
+        store.memory.remember(
+            self.actor, session, self.shop.now(), question=answer.question, asked=answer.asked, outcome=answer.outcome,
+            said=json.dumps([each.document() for each in answer.sentences]), documents=documents,
+        )  # fmt: skip
+
+    async def _ask(self, request: Request, cancelled: Event) -> Reply:
+        outputs: list[Output] = []
+        async with self.shop.bench(cancelled) as bench:
+            files, _ = await self.shop.generate(request, bench, outputs.append)
+            read: list[Output] = [
+                file
+                if file.path is None
+                else file.model_copy(update={"data": file.path.read_bytes(), "path": None})
+                for file in files
+            ]
+        return reply([*outputs, *read])
+
+    def _entailment(self, ask: Any, model: str, loop: asyncio.AbstractEventLoop) -> tuple[Entailment, str]:
+        """The cross-encoder where its weights lie, else the language model's yes or no."""
+        if any(each.id == CROSS_ENCODER for each in self.shop.catalog.models()):
+            try:
+                folder = self.shop.catalog.path(CROSS_ENCODER)
+            except WeightsMissing:
+                pass
+            else:
+                self._judge = self._judge or EntailmentMiniLM(folder, self.shop.threads)
+                return self._judge, CROSS_ENCODER
+        return YesNo(ask, model, loop), f"{model} yes/no"
+
+    def _record(self, answer: Answer) -> None:
+        """What the record keeps: neither question nor answer, because either may be a secret."""
+        facts: JsonObject = {
+            "outcome": answer.outcome, "reason": answer.reason, "model": answer.model, "judge": answer.judge,
+            "sentences": len(answer.sentences), "removed": len(answer.removed), "kept_out": answer.kept_out,
+        }  # fmt: skip
+        self.shop.journal.write(
+            Act.ANSWER_GIVEN, f"collection/{answer.collection}", actor=self.actor, detail=facts
+        )
+
+
+def _question(question: str) -> None:
+    if not question.strip():
+        raise InvalidValue("there is no question", where="question", remedy="say what you want to know")
+    if len(question) > LONGEST:
+        raise InvalidValue(
+            f"the question has {len(question):,} characters, the limit is {LONGEST:,}",
+            where="question",
+            remedy="shorten it",
+        )
