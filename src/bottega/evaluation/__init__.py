@@ -1,1 +1,1 @@
-"""Measures of generated work: each tells the real floor, a trivial and a classical baseline beside the model."""
+"""Evaluation of generative models: measures, the judge network, baselines, and the table that a card prints."""

@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from bottega.core.errors import NotFound
@@ -38,14 +40,15 @@ class Made(NamedTuple):
 
 
 class Wish(Value, frozen=True):
-    """What to sample. What a family has no use for is ignored only at its default."""
+    """What to sample; a family takes what it has a use for."""
 
-    count: int = 16
-    prompt: str = ""
-    steps: int = 20
-    guidance: float = 2.0
-    temperature: float = 1.0
-    seed: int = 0
+    count: int = Field(default=16, ge=1, le=100_000)
+    prompt: str = Field(default="", description="a class, or the beginning of a text")
+    steps: int = Field(default=0, ge=0, le=1000, description="of the sampler; 0 takes the family's")
+    guidance: float = Field(default=0.0, ge=0, le=20, description="0 takes the family's")
+    temperature: float = Field(default=1.0, ge=0, le=10)
+    length: int = Field(default=400, ge=1, le=1_000_000, description="of a text, in bytes")
+    seed: int = Field(default=0, ge=0, lt=2**53)
 
 
 class Family(ABC, Generic[C]):
@@ -56,7 +59,6 @@ class Family(ABC, Generic[C]):
     """
 
     config_type: ClassVar[type[Value]]
-    metrics: ClassVar[str] = ""
 
     def __init__(self, config: C, shape: Mapping[str, int], labels: tuple[str, ...]) -> None:
         self.config, self.shape, self.labels = config, dict(shape), labels
@@ -87,8 +89,8 @@ class Family(ABC, Generic[C]):
         """Make files."""
 
     @abstractmethod
-    def evaluate(self, nets: Nets, data: Data, seed: int) -> Table:
-        """The four rows: real against real, trivial, classical, model."""
+    def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
+        """The four rows: real against real, trivial, classical, model. Judges are kept under ``home``."""
 
 
 FAMILIES = {
@@ -97,7 +99,6 @@ FAMILIES = {
     "vae": "bottega.training.families.vae:Vae",
     "vq": "bottega.training.families.vq:Vq",
     "lm": "bottega.training.families.lm:Lm",
-    "judge": "bottega.training.families.judge:Classifier",
 }
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from bottega.storage.disk import appearing, digest_of, disk
 Watch = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """Two splits of tensors.
 
@@ -32,7 +32,7 @@ class Data:
     test: dict[str, Tensor]
     shape: dict[str, int]
     labels: tuple[str, ...] = ()
-    sha256: str = field(default="", compare=False)
+    sha256: str = ""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -45,8 +45,6 @@ class Data:
 
 SETS = {
     "fashion-mnist": "bottega.training.data.fashion_mnist",
-    "icons": "bottega.training.data.icons",
-    "icon-paths": "bottega.training.data.icon_paths",
 }
 
 
