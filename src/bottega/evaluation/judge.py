@@ -33,11 +33,11 @@ def judge(images: Tensor, labels: Tensor, classes: int, kept: Path, steps: int) 
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.05)
     for step in range(steps):
         pick = torch.randint(len(images), (BATCH,), generator=key(0, "judge", step))
-        loss = F.cross_entropy(net(images[pick]), labels[pick])
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * (1 - step / steps)
         optimiser.zero_grad()
-        loss.backward()
+        with torch.enable_grad():
+            F.cross_entropy(net(images[pick]), labels[pick]).backward()
         optimiser.step()
     with disk(kept.parent), appearing(kept) as temporary:
         save_file(net.state_dict(), temporary)

@@ -89,6 +89,10 @@ class Family(ABC, Generic[C]):
         """Make files."""
 
     @abstractmethod
+    def show(self, nets: Nets) -> list[Made]:
+        """The samples that lie in the run folder, from fixed seeds."""
+
+    @abstractmethod
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """The four rows: real against real, trivial, classical, model. Judges are kept under ``home``."""
 

@@ -13,7 +13,7 @@ from bottega.networks.flow import flow_loss, flow_sample
 from bottega.networks.noise import key
 from bottega.networks.unet import UNet
 from bottega.training.data.base import Data
-from bottega.training.families.pictures import files, picture_batch, picture_table, scaled, wanted
+from bottega.training.families.pictures import files, grid, picture_batch, picture_table, png, scaled, wanted
 from bottega.training.family import Batch, Family, Made, Nets, Phase, Wish
 
 
@@ -70,6 +70,11 @@ class Flow(Family[FlowConfig]):
         """PNG files of the wanted class, or of all in turn."""
         bags = wanted(wish.prompt, self.labels, wish.count)
         return files(self.draw(nets["velocity"], bags, wish), self.labels, bags)
+
+    def show(self, nets: Nets) -> list[Made]:
+        """A grid: a column for each class."""
+        bags = wanted("", self.labels, 8 * len(self.labels))
+        return [Made("grid.png", "image/png", png(grid(self._make(nets["velocity"], 0, bags))))]
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Frechet distance, judged accuracy, precision, recall and copies."""
