@@ -45,6 +45,7 @@ class Data:
 
 SETS = {
     "fashion-mnist": "bottega.training.data.fashion_mnist",
+    "jargon-file": "bottega.training.data.jargon_file",
 }
 
 

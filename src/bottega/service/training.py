@@ -1,0 +1,97 @@
+"""Training as operations of the service: what needs torch is imported when it is called."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottega.core.errors import ExtraMissing, InvalidValue
+
+if TYPE_CHECKING:
+    from bottega.training.card import Report
+    from bottega.training.runs import Watch
+
+
+class Training:
+    """Train, sample, evaluate and export; data sets and judges are kept under ``home``."""
+
+    def __init__(self, home: Path, threads: int) -> None:
+        self.home, self.threads = home, threads
+
+    def train(
+        self,
+        recipe: str,
+        out: Path,
+        *,
+        seed: int | None = None,
+        steps: int | None = None,
+        depth: int | None = None,
+        data: str | None = None,
+        resume: bool = False,
+        watch: "Watch | None" = None,
+    ) -> "Report":
+        """Train a shipped recipe or a TOML file; what is given replaces the recipe's own.
+
+        Raises:
+            ExtraMissing: the extra ``train`` is not installed.
+            NotFound: no such recipe, family or data; names the nearest.
+            InvalidValue: a wrong recipe, wrong data, or a folder that holds something else.
+            EngineFailed: it diverged; the last good checkpoint stays.
+            StorageFailed: the disk is full; the last checkpoint stays.
+        """
+        _needs_extra()
+        from bottega.training.recipe import read_recipe
+        from bottega.training.runs import Watch, train
+
+        wanted = read_recipe(recipe, seed=seed, depth=depth, data=data, fit__steps=steps)
+        return train(wanted, out, self.home, resume=resume, threads=self.threads, watch=watch or Watch())
+
+    def sample(self, run: Path, out: Path, **wish: Any) -> list[Path]:
+        """Write what a run makes into the new folder ``out``; ``wish`` are fields of ``Wish``.
+
+        Raises:
+            InvalidValue: ``out`` is not empty, or the wish is not one that the family has.
+        """
+        _needs_extra()
+        from bottega.storage.disk import appearing, disk
+        from bottega.training.family import Wish
+        from bottega.training.recipe import checked
+        from bottega.training.runs import sample
+
+        if out.exists() and any(out.iterdir()):
+            raise InvalidValue("the folder is not empty", where=str(out), remedy="choose another --out")
+        written: list[Path] = []
+        for made in sample(run, checked(Wish, wish, "wish")):
+            with disk(out.parent), appearing(out / made.name) as temporary:
+                temporary.write_bytes(made.data)
+                temporary.chmod(0o644)
+            written.append(out / made.name)
+        return written
+
+    def evaluate(self, run: Path) -> "Report":
+        """Measure a run again and write its card anew.
+
+        Raises:
+            InvalidValue: its data changed since.
+        """
+        _needs_extra()
+        from bottega.training.runs import evaluate
+
+        return evaluate(run, self.home)
+
+    def export(self, run: Path, says: Callable[[str], None] = lambda text: None) -> list[Path]:
+        """Write ``export/NAME.onnx`` and ``NAME.int8.onnx`` into the run folder, each compared with the network.
+
+        Raises:
+            EngineFailed: an exported network says something else than ours.
+        """
+        _needs_extra()
+        from bottega.training.export import export
+
+        return export(run, says)
+
+
+def _needs_extra() -> None:
+    missing = [name for name in ("torch", "safetensors", "onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ExtraMissing(f"{', '.join(missing)} is not installed", remedy="pip install 'bottega[train]'")
