@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe")
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
+)
 @click.option("--seed", type=click.IntRange(0), help="Same seed, same bytes on the same machine.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, instead of the recipe's.")
 @click.option("--depth", type=click.IntRange(1, 64), help="The one dial: width and so on follow from it.")
-@click.option("--data", help="A data set by name, a folder of pictures in one folder a class, or a text file.")
+@click.option(
+    "--data", help="A data set by name, a folder of pictures in one folder a class, or a text file."
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.option("--json", "machine", is_flag=True, help="Print the report as JSON.")
 def command(

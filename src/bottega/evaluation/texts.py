@@ -52,7 +52,9 @@ def model_bits(model: nn.Module, tokens: Tensor, context: int) -> float:
     starts = list(range(0, len(tokens) - context, half))
     for group in (starts[i : i + 64] for i in range(0, len(starts), 64)):
         windows = torch.stack([tokens[s : s + context + 1] for s in group]).long()
-        losses = F.cross_entropy(model(windows[:, :-1]).flatten(0, 1).float(), windows[:, 1:].flatten(), reduction="none")
+        losses = F.cross_entropy(
+            model(windows[:, :-1]).flatten(0, 1).float(), windows[:, 1:].flatten(), reduction="none"
+        )
         losses = losses.view(len(group), context)
         for start, line in zip(group, losses, strict=True):
             new = line if start == 0 else line[half:]

@@ -9,7 +9,9 @@ WIDTH, HEIGHT = 720, 200
 def page(name: str, metrics: Sequence[Mapping[str, float]], steps: int) -> str:
     """One HTML file without scripts: a chart of every measure, with its last value."""
     names = [key for key in {key: 0 for line in metrics for key in line} if key != "step"]
-    charts = "".join(_chart(key, [(line["step"], line[key]) for line in metrics if key in line]) for key in names)
+    charts = "".join(
+        _chart(key, [(line["step"], line[key]) for line in metrics if key in line]) for key in names
+    )
     step = int(metrics[-1]["step"]) if metrics else 0
     reload = "" if step >= steps else '<meta http-equiv="refresh" content="5">'
     title = f"{escape(name)}: step {step} of {steps}"

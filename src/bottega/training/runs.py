@@ -129,7 +129,9 @@ def open_run(path: Path) -> Run:
     model = checked(kind.config_type, {**kind.dial(config.recipe.depth), **config.recipe.model}, "model")
     family = kind(model, config.data.shape, config.data.labels)
     if not folder.weights_file.is_file():
-        raise NotFound("no trained weights yet", where=str(path), remedy="bottega train RECIPE --out DIR --resume")
+        raise NotFound(
+            "no trained weights yet", where=str(path), remedy="bottega train RECIPE --out DIR --resume"
+        )
     nets = build_nets(family, 0)
     state = checkpoint.read(folder.weights_file)
     checkpoint.load_nets(nets, state, "net", str(folder.weights_file))

@@ -47,7 +47,9 @@ def _text(path: Path) -> Data:
 
 
 def _pictures(path: Path) -> Data:
-    labels = tuple(sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")))
+    labels = tuple(
+        sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    )
     found = [
         (file, number)
         for number, label in enumerate(labels, 1)
@@ -55,7 +57,9 @@ def _pictures(path: Path) -> Data:
         if file.suffix.lower() in ENDINGS
     ]
     if not found:
-        raise InvalidValue("no pictures in folders of a class", where=str(path), remedy="lay them as DIR/CLASS/PICTURE.png")
+        raise InvalidValue(
+            "no pictures in folders of a class", where=str(path), remedy="lay them as DIR/CLASS/PICTURE.png"
+        )
     images = [_picture(file) for file, _ in found]
     shape = images[0].shape
     for image, (file, _) in zip(images, found, strict=True):
@@ -90,5 +94,11 @@ def _picture(file: Path) -> Tensor:
             grey = image.mode in ("1", "L", "LA", "I;16")
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InvalidValue(f"not a readable picture: {error}", where=str(file), remedy="remove or mend it") from error
-    return torch.from_numpy(pixels.copy().reshape(pixels.shape[0], pixels.shape[1], -1)).permute(2, 0, 1).contiguous()
+        raise InvalidValue(
+            f"not a readable picture: {error}", where=str(file), remedy="remove or mend it"
+        ) from error
+    return (
+        torch.from_numpy(pixels.copy().reshape(pixels.shape[0], pixels.shape[1], -1))
+        .permute(2, 0, 1)
+        .contiguous()
+    )

@@ -80,7 +80,11 @@ class Lm(Family[LmConfig]):
         """Text files that begin with the prompt."""
         prompt = wish.prompt.encode()
         return [
-            Made(f"{i:03d}.txt", "text/plain", self.write(nets, prompt, wish.length, wish.temperature, wish.seed + i))
+            Made(
+                f"{i:03d}.txt",
+                "text/plain",
+                self.write(nets, prompt, wish.length, wish.temperature, wish.seed + i),
+            )
             for i in range(wish.count)
         ]
 
@@ -107,7 +111,11 @@ class Lm(Family[LmConfig]):
                 row(TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)),
                 *packed,
                 row(CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)),
-                row(MODEL, f"context {self.config.context}", model_bits(nets["decoder"], tokens, self.config.context)),
+                row(
+                    MODEL,
+                    f"context {self.config.context}",
+                    model_bits(nets["decoder"], tokens, self.config.context),
+                ),
             ),
             notes=(f"{len(test)} held-out bytes; xz looks back over the whole training text",),
         )
