@@ -5,8 +5,12 @@ import math
 import torch
 from torch import Tensor
 
+from bottega.evaluation.pictures import principal
 
-def mean_gaussian(train: Tensor, test: Tensor, count: int, generator: torch.Generator) -> tuple[float, float, Tensor]:
+
+def mean_gaussian(
+    train: Tensor, test: Tensor, count: int, generator: torch.Generator
+) -> tuple[float, float, Tensor]:
     """The mean picture with one variance: nats a dimension of ``test``, its error, and ``count`` samples."""
     mean = train.mean(0)
     variance = (train - mean).square().mean()
@@ -23,7 +27,7 @@ def principal_gaussian(
     flat, held = train.flatten(1).double(), test.flatten(1).double()
     mean, width = flat.mean(0), flat.shape[1]
     size = min(size, width - 1, len(flat) - 1)
-    values, vectors = torch.linalg.eigh(flat.T.cov())
+    values, vectors = principal(flat.T.cov())
     kept, axes = values[-size:], vectors[:, -size:]
     noise = values[:-size].mean().clamp(min=1e-9)
     inside = (held - mean) @ axes

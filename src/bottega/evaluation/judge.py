@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,7 +28,7 @@ def judge(images: Tensor, labels: Tensor, classes: int, kept: Path, steps: int) 
         torch.manual_seed(key(0, "judge").initial_seed())
         net = Judge(images.shape[1], classes)
     if kept.is_file():
-        net.load_state_dict(load_file(kept))
+        net.load_state_dict(load(kept.read_bytes()))
         return net.eval()
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.05)
     for step in range(steps):
@@ -40,12 +40,12 @@ def judge(images: Tensor, labels: Tensor, classes: int, kept: Path, steps: int) 
             F.cross_entropy(net(images[pick]), labels[pick]).backward()
         optimiser.step()
     with disk(kept.parent), appearing(kept) as temporary:
-        save_file(net.state_dict(), temporary)
+        temporary.write_bytes(save(net.state_dict()))
     return net.eval()
 
 
 @torch.no_grad()
 def seen(net: Judge, images: Tensor) -> tuple[Tensor, Tensor]:
     """Features [N, 64] and the class that the judge sees [N]."""
-    features = torch.cat([net.features(part) for part in images.split(500)])
+    features = torch.cat([net.features(images[i : i + 500]) for i in range(0, len(images), 500)])
     return features, net.head(features).argmax(1)

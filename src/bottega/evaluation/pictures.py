@@ -3,8 +3,16 @@
 Heusel 2017 (Frechet distance), Kynkaanniemi 2019 (precision and recall).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+
+def principal(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues [D], smallest first, and eigenvectors [D, D] in columns."""
+    found: Any = torch.linalg.eigh(covariance)
+    return found[0], found[1]
 
 
 def frechet(a: Tensor, b: Tensor) -> float:
@@ -12,7 +20,7 @@ def frechet(a: Tensor, b: Tensor) -> float:
     a, b = a.double(), b.double()
     left, right = a.T.cov(), b.T.cov()
     # tr((L R)^1/2) from the eigenvalues of L^1/2 R L^1/2, which is symmetric
-    values, vectors = torch.linalg.eigh(left)
+    values, vectors = principal(left)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     cross = torch.linalg.eigvalsh(root @ right @ root).clamp(min=0).sqrt().sum()
     return float((a.mean(0) - b.mean(0)).square().sum() + left.trace() + right.trace() - 2 * cross)
@@ -25,7 +33,9 @@ def precision_recall(real: Tensor, made: Tensor, near: int = 3) -> tuple[float, 
     """
 
     def inside(points: Tensor, of: Tensor) -> float:
-        radius = torch.cdist(of, of).kthvalue(near + 1, dim=1).values  # the nearest is the point itself
+        radius = (
+            torch.cdist(of, of).sort(dim=1).values[:, min(near, len(of) - 1)]
+        )  # the nearest is the point itself
         return float((torch.cdist(points, of) <= radius).any(dim=1).float().mean())
 
     return inside(made, real), inside(real, made)
@@ -34,8 +44,10 @@ def precision_recall(real: Tensor, made: Tensor, near: int = 3) -> tuple[float, 
 def nearest(images: Tensor, train: Tensor) -> Tensor:
     """Root mean squared pixel distance of each image [N, C, H, W] to the nearest of ``train``: [N]."""
     flat = images.flatten(1)
-    parts = [torch.cdist(flat, part.flatten(1)).min(dim=1).values for part in train.split(10_000)]
-    return torch.stack(parts).min(dim=0).values / flat.shape[1] ** 0.5
+    parts = [
+        torch.cdist(flat, train[i : i + 10_000].flatten(1)).amin(dim=1) for i in range(0, len(train), 10_000)
+    ]
+    return torch.stack(parts).amin(dim=0) / flat.shape[1] ** 0.5
 
 
 def class_means(images: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
@@ -49,12 +61,12 @@ def pca_gaussian(
 ) -> Tensor:
     """For each wanted class a draw from the Gaussian of its first ``size`` principal components: [M, C, H, W]."""
     made = torch.empty(len(wanted), *images.shape[1:])
-    for label in wanted.unique().tolist():
+    for label in range(int(wanted.max()) + 1):
         mine = images[labels == label].flatten(1)
         kept = min(size, *(side - 1 for side in mine.shape))
         places = (wanted == label).nonzero()[:, 0]
         noise = torch.randn(len(places), max(1, kept), generator=generator)
-        values, vectors = torch.linalg.eigh((mine - mine.mean(0)).T.double().cov())
+        values, vectors = principal(mine.T.double().cov())
         spread = values[-max(1, kept) :].clamp(min=0).sqrt().float()
         drawn = mine.mean(0) + (noise * spread) @ vectors[:, -max(1, kept) :].float().T
         made[places] = drawn.clamp(-1, 1).view(-1, *images.shape[1:])

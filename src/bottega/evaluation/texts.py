@@ -45,8 +45,10 @@ def counted_bits(train: bytes, test: bytes, order: int) -> float:
 
 @torch.no_grad()
 def model_bits(model: nn.Module, tokens: Tensor, context: int) -> float:
-    """Bits a byte of a model over tokens [N], in windows of ``context`` that overlap by half: each byte but those of
-    the first window has at least half a window before it."""
+    """Bits a byte of a model over tokens [N].
+
+    Windows of ``context`` overlap by half: each byte but those of the first has half a window or more before it.
+    """
     half, spent = context // 2, 0.0
     counted = 0
     starts = list(range(0, len(tokens) - context, half))

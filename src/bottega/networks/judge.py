@@ -9,11 +9,10 @@ class Judge(nn.Module):
 
     def __init__(self, channels: int, classes: int, width: int = 24) -> None:
         super().__init__()
-        w = width
-        self.convs = nn.ModuleList(
-            [nn.Conv2d(channels, w, 3, 2, 1), nn.Conv2d(w, 2 * w, 3, 2, 1), nn.Conv2d(2 * w, 64, 3, 1, 1)]
-        )
-        self.norms = nn.ModuleList([nn.GroupNorm(8, w), nn.GroupNorm(8, 2 * w), nn.GroupNorm(8, 64)])
+        w = (channels, width, 2 * width, 64, 64)
+        steps = (2, 2, 1, 1)
+        self.convs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, steps[i], 1) for i in range(4))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, outside) for outside in w[1:])
         self.head = nn.Linear(64, classes)
 
     def features(self, x: Tensor) -> Tensor:

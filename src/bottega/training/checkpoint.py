@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue
@@ -72,10 +72,7 @@ def write(path: Path, tensors: dict[str, Tensor]) -> None:
         StorageFailed: the disk is full; the file of before stays.
     """
     with disk(path.parent), draft(path.parent) as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:  # it hides the system's error in its text
-            raise OSError(28 if "No space" in str(error) else 5, str(error)) from error
+        temporary.write_bytes(save(tensors))
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -89,7 +86,7 @@ def read(path: Path) -> dict[str, Tensor]:
         InvalidValue: it is no safetensors file, or cut short.
     """
     try:
-        return load_file(path)
+        return load(path.read_bytes())
     except (SafetensorError, OSError) as error:
         raise InvalidValue(
             f"not a readable checkpoint: {error}", where=str(path), remedy="train again, into another folder"

@@ -20,6 +20,7 @@ from bottega.training.recipe import Recipe, checked
 C = TypeVar("C", bound=Value)
 Nets = dict[str, nn.Module]
 Batch = tuple[Tensor, ...]
+Export = tuple[nn.Module, tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,10 @@ class Family(ABC, Generic[C]):
     @abstractmethod
     def show(self, nets: Nets) -> list[Made]:
         """The samples that lie in the run folder, from fixed seeds."""
+
+    @abstractmethod
+    def exports(self, nets: Nets) -> dict[str, Export]:
+        """The networks that sampling needs, each with inputs of a batch of two or more."""
 
     @abstractmethod
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:

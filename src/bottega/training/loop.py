@@ -69,7 +69,7 @@ def fit(
     nets, average = build_nets(family, seed), build_nets(family, seed)
     for net in (*nets.values(), *average.values()):
         net.to(device)
-    optimisers = {
+    optimisers: checkpoint.Optimisers = {
         phase.name: torch.optim.AdamW(
             nets[phase.net].parameters(), lr=how.rate, betas=(0.9, 0.99), weight_decay=how.decay
         )
@@ -180,5 +180,5 @@ def _restore(
     checkpoint.load_nets(nets, state, "net", str(folder.training_file))
     checkpoint.load_nets(average, state, "ema", str(folder.training_file))
     checkpoint.load_optimisers(optimisers, state)
-    step, best, waited = state["loop"].tolist()
+    step, best, waited = (float(number) for number in state["loop"])
     return int(step), best, int(waited)

@@ -7,8 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue, NotFound
@@ -83,21 +82,26 @@ def _keep(path: Path, data: Data) -> None:
         "labels": data.labels,
     }
     with disk(path.parent), appearing(path) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"facts": json.dumps(facts)})
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        temporary.write_bytes(save(whole, {"facts": json.dumps(facts)}))
 
 
 def read(path: Path) -> Data:
     """A prepared data set."""
-    with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType]
-        opened: Any = file
-        facts: dict[str, Any] = json.loads(opened.metadata()["facts"])
-        tensors: dict[str, Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    facts["labels"] = tuple(facts["labels"])
-    split = {
-        part: {k[len(part) + 1 :]: v for k, v in tensors.items() if k.startswith(part)}
-        for part in ("train", "test")
-    }
-    return Data(**facts, **split, sha256=digest_of(path))
+    content = path.read_bytes()
+    head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    facts: dict[str, Any] = json.loads(head["__metadata__"]["facts"])
+    tensors = load(content)
+    return Data(
+        name=facts["name"],
+        licence=facts["licence"],
+        attribution=facts["attribution"],
+        train={k.removeprefix("train."): v for k, v in tensors.items() if k.startswith("train.")},
+        test={k.removeprefix("test."): v for k, v in tensors.items() if k.startswith("test.")},
+        shape=facts["shape"],
+        labels=tuple(facts["labels"]),
+        sha256=digest_of(path),
+    )
 
 
 def checked(data: Data) -> Data:

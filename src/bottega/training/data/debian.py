@@ -28,7 +28,11 @@ def fetch(package: str, version: str, sha256: str, folder: Path) -> Path:
                 remedy=f"lay {file.name} from any Debian mirror into {folder}",
             )
         done = subprocess.run(
-            ["apt-get", "download", f"{package}={version}"], cwd=folder, capture_output=True, text=True
+            ["apt-get", "download", f"{package}={version}"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode or not file.is_file():
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -55,7 +59,7 @@ def members(file: Path, names: tuple[str, ...]) -> dict[str, bytes]:
         name, size = data[at : at + 16].decode().strip(), int(data[at + 48 : at + 58])
         if name.startswith("data.tar"):
             with tarfile.open(fileobj=io.BytesIO(data[at + 60 : at + 60 + size])) as tarball:
-                found = {}
+                found: dict[str, bytes] = {}
                 for wanted in names:
                     member = tarball.extractfile(wanted)
                     assert member is not None

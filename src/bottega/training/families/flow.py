@@ -14,7 +14,7 @@ from bottega.networks.noise import key
 from bottega.networks.unet import UNet
 from bottega.training.data.base import Data
 from bottega.training.families.pictures import files, grid, picture_batch, picture_table, png, scaled, wanted
-from bottega.training.family import Batch, Family, Made, Nets, Phase, Wish
+from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 
 
 class FlowConfig(Value, frozen=True):
@@ -63,8 +63,9 @@ class Flow(Family[FlowConfig]):
         side, channels = self.shape["side"], self.shape["channels"]
         steps, guidance = wish.steps or self.config.steps, wish.guidance or self.config.guidance
         noise = [torch.randn(1, channels, side, side, generator=key(wish.seed, i)) for i in range(len(bags))]
-        parts = zip(torch.cat(noise).split(100), bags.split(100), strict=True)
-        return torch.cat([flow_sample(net, x, bag, steps, guidance) for x, bag in parts]).clamp(-1, 1)
+        x = torch.cat(noise)
+        parts = [slice(i, i + 100) for i in range(0, len(x), 100)]
+        return torch.cat([flow_sample(net, x[i], bags[i], steps, guidance) for i in parts]).clamp(-1, 1)
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """PNG files of the wanted class, or of all in turn."""
@@ -75,6 +76,12 @@ class Flow(Family[FlowConfig]):
         """A grid: a column for each class."""
         bags = wanted("", self.labels, 8 * len(self.labels))
         return [Made("grid.png", "image/png", png(grid(self._make(nets["velocity"], 0, bags))))]
+
+    def exports(self, nets: Nets) -> dict[str, Export]:
+        """The velocity: (x, t, label)."""
+        side, channels = self.shape["side"], self.shape["channels"]
+        x = torch.randn(2, channels, side, side, generator=key(0, "export"))
+        return {"velocity": (nets["velocity"], (x, torch.tensor([0.3, 0.7]), torch.tensor([[1], [2]])))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Frechet distance, judged accuracy, precision, recall and copies."""

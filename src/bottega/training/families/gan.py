@@ -14,7 +14,7 @@ from bottega.networks.gan import Critic, Generator, critic_loss, generator_loss
 from bottega.networks.noise import key, normal
 from bottega.training.data.base import Data
 from bottega.training.families.pictures import files, grid, picture_batch, picture_table, png, wanted
-from bottega.training.family import Batch, Family, Made, Nets, Phase, Wish
+from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 
 
 class GanConfig(Value, frozen=True):
@@ -67,9 +67,9 @@ class Gan(Family[GanConfig]):
     def draw(self, nets: Nets, seed: int, bags: Tensor) -> Tensor:
         """Pictures [N, C, S, S] for labels [N, 1]; the noise of each depends on its number."""
         z = torch.cat([torch.randn(1, self.config.latent, generator=key(seed, i)) for i in range(len(bags))])
-        parts = zip(z.split(200), bags.split(200), strict=True)
+        parts = [slice(i, i + 200) for i in range(0, len(z), 200)]
         with torch.no_grad():
-            return torch.cat([nets["generator"](noise, bag) for noise, bag in parts])
+            return torch.cat([nets["generator"](z[i], bags[i]) for i in parts])
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """PNG files of the wanted class, or of all in turn."""
@@ -80,6 +80,11 @@ class Gan(Family[GanConfig]):
         """A grid: a column for each class."""
         bags = wanted("", self.labels, 8 * len(self.labels))
         return [Made("grid.png", "image/png", png(grid(self.draw(nets, 0, bags))))]
+
+    def exports(self, nets: Nets) -> dict[str, Export]:
+        """The generator: (noise, label)."""
+        z = torch.randn(2, self.config.latent, generator=key(0, "export"))
+        return {"generator": (nets["generator"], (z, torch.tensor([[1], [2]])))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Frechet distance, judged accuracy, precision, recall and copies."""

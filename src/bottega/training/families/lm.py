@@ -6,7 +6,6 @@ from typing import cast
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
@@ -14,7 +13,7 @@ from bottega.evaluation.texts import COMPRESSORS, compressed_bits, counted_bits,
 from bottega.networks.noise import key
 from bottega.networks.transformer import Decoder, generate, next_token_loss
 from bottega.training.data.base import Data
-from bottega.training.family import Batch, Family, Made, Nets, Phase, Wish
+from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 
 MEASURES = {
     "bits": "bits a byte of held-out text; lower is better",
@@ -91,6 +90,11 @@ class Lm(Family[LmConfig]):
     def show(self, nets: Nets) -> list[Made]:
         """A page of text at temperature 0.8."""
         return [Made("sample.txt", "text/plain", self.write(nets, b"\n", 2000, 0.8, 0))]
+
+    def exports(self, nets: Nets) -> dict[str, Export]:
+        """The decoder over a full context, without its cache."""
+        tokens = torch.randint(256, (2, self.config.context), generator=key(0, "export"))
+        return {"decoder": (nets["decoder"], (tokens,))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Bits a byte against compressors and counted models that have seen the training text."""

@@ -19,7 +19,7 @@ from bottega.networks.noise import key
 from bottega.training.data.base import Data
 from bottega.training.family import Batch, Made
 
-JUDGE_STEPS = 900
+JUDGE_STEPS = 2000
 MEASURES = {
     "FD": "Frechet distance in the 64 features of our judge network, to training pictures; lower is better",
     "accuracy": "share that the judge gives the class they were made as",
@@ -68,8 +68,9 @@ def grid(images: Tensor, scale: int = 2) -> Tensor:
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1), value=-1.0)
     missing = -len(padded) % columns
     padded = torch.cat((padded, padded.new_full((missing, *padded.shape[1:]), -1.0)))
-    rows = [torch.cat(list(row), dim=2) for row in padded.split(columns)]
-    return torch.cat(rows, dim=1).repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    count, channels, high, wide = padded.shape
+    table = padded.view(count // columns, columns, channels, high, wide).permute(2, 0, 3, 1, 4)
+    return table.reshape(channels, -1, columns * wide).repeat_interleave(scale, 1).repeat_interleave(scale, 2)
 
 
 def files(images: Tensor, labels: tuple[str, ...], bags: Tensor) -> list[Made]:

@@ -6,18 +6,18 @@ from typing import cast
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.density import mean_gaussian, principal_gaussian
-from bottega.evaluation.pictures import frechet
 from bottega.evaluation.judge import seen
+from bottega.evaluation.pictures import frechet
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
 from bottega.networks.autoencoder import VAE
-from bottega.networks.noise import key, normal
+from bottega.networks.noise import key
 from bottega.training.data.base import Data
 from bottega.training.families.pictures import grid, judge_of, png, scaled
-from bottega.training.family import Batch, Family, Made, Nets, Phase, Wish
+from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 
 LEVELS = 256
 MEASURES = {
@@ -88,6 +88,17 @@ class Vae(Family[VaeConfig]):
         grids = {"grid.png": self.draw(nets, 0, 80), "walk.png": between}
         return [Made(name, "image/png", png(grid(images))) for name, images in grids.items()]
 
+    def exports(self, nets: Nets) -> dict[str, Export]:
+        """The decoder: latent numbers."""
+        net = cast(VAE, nets["vae"])
+        z = torch.randn(2, self.config.latent, generator=key(0, "export"))
+        return {
+            "decoder": (
+                nn.Sequential(net.out, nn.Unflatten(1, (8, net.small, net.small)), net.decode_map),
+                (z,),
+            )
+        }
+
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Bits a dimension and error beside principal components of the same size, whose likelihood is exact."""
         net, count, generator = cast(VAE, nets["vae"]), self.config.judged, key(seed, "baselines")
@@ -119,7 +130,9 @@ class Vae(Family[VaeConfig]):
             rows=(
                 Row(kind=FLOOR, what="held-out pictures", values={"MSE": 0.0, "FD": distance(real)}),
                 baseline(TRIVIAL, "the mean picture, one variance", trivial),
-                baseline(CLASSICAL, f"{self.config.latent} principal components (probabilistic PCA)", classical),
+                baseline(
+                    CLASSICAL, f"{self.config.latent} principal components (probabilistic PCA)", classical
+                ),
                 Row(kind=MODEL, what=f"{self.config.latent} latent numbers", values=mine),
             ),
             notes=(f"{len(test)} held-out pictures with uniform noise of one grey level; seed {seed}",),
