@@ -45,7 +45,8 @@ def command(
     def stated(found: "Estimate") -> None:
         click.echo(
             f"{found.parameters:,} parameters; about {size(found.memory)} of memory and "
-            f"{duration(found.seconds)} of training, then the evaluation"
+            f"{duration(found.seconds)} of training, then the evaluation",
+            err=machine,
         )
 
     def moves(progress: "Progress") -> None:
@@ -54,8 +55,11 @@ def command(
         left = duration(progress.left)
         click.echo(f"step {progress.step}/{progress.steps}  {losses}{held_out}  {left} left", err=True)
 
+    def says(text: str) -> None:
+        click.echo(text, err=True)
+
     settings = Settings()
-    watch = Watch(lambda text: click.echo(text, err=True), (lambda _: None) if machine else stated, moves)
+    watch = Watch(says, stated, moves)
     given = {"seed": seed, "steps": steps, "depth": depth}
     report = Training(settings.home, settings.threads).train(
         recipe, out, **given, data=data, resume=resume, watch=watch

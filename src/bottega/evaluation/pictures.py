@@ -3,7 +3,8 @@
 Heusel 2017 (Frechet distance), Kynkaanniemi 2019 (precision and recall).
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -11,8 +12,9 @@ from torch import Tensor
 
 def principal(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues [D], smallest first, and eigenvectors [D, D] in columns."""
-    found: Any = torch.linalg.eigh(covariance)
-    return found[0], found[1]
+    eigh: Callable[[Tensor], tuple[Tensor, Tensor]] = cast(Any, torch.linalg).eigh
+    values, vectors = eigh(covariance)
+    return values, vectors
 
 
 def frechet(a: Tensor, b: Tensor) -> float:
@@ -22,7 +24,7 @@ def frechet(a: Tensor, b: Tensor) -> float:
     # tr((L R)^1/2) from the eigenvalues of L^1/2 R L^1/2, which is symmetric
     values, vectors = principal(left)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ right @ root).clamp(min=0).sqrt().sum()
+    cross = principal(root @ right @ root)[0].clamp(min=0).sqrt().sum()
     return float((a.mean(0) - b.mean(0)).square().sum() + left.trace() + right.trace() - 2 * cross)
 
 

@@ -19,7 +19,7 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """[B, latent] and [B, 1] class indices from 1 -> [B, channels, side, side] in -1..1."""
+    """[B, latent] and [B, 1] class indices from 1 -> [B, channels, side, side], about -1..1 once trained."""
 
     def __init__(self, channels: int, side: int, width: int, classes: int, latent: int = 64) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Generator(nn.Module):
         )
         h = F.interpolate(self.grow1(self.block1(h)), scale_factor=2.0, mode="nearest")
         h = F.interpolate(self.grow2(self.block2(h)), scale_factor=2.0, mode="nearest")
-        return torch.tanh(self.out(F.leaky_relu(self.block3(h), 0.2)))
+        return self.out(F.leaky_relu(self.block3(h), 0.2))
 
 
 class Critic(nn.Module):

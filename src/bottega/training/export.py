@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -26,7 +26,7 @@ def export(path: Path, says: Callable[[str], None]) -> list[Path]:
     """
     run = open_run(path)
     written: list[Path] = []
-    quantize: Any = quantization.quantize_dynamic
+    quantize = cast(Any, quantization).quantize_dynamic
     for name, (net, inputs) in run.family.exports(run.nets).items():
         exact, small = (path / "export" / f"{name}{ending}" for ending in (".onnx", ".int8.onnx"))
         with disk(path), appearing(exact) as temporary:

@@ -106,7 +106,6 @@ FAMILIES = {
     "flow": "bottega.training.families.flow:Flow",
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
-    "vq": "bottega.training.families.vq:Vq",
     "lm": "bottega.training.families.lm:Lm",
 }
 

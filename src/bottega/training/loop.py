@@ -71,7 +71,7 @@ def fit(
         net.to(device)
     optimisers: checkpoint.Optimisers = {
         phase.name: torch.optim.AdamW(
-            nets[phase.net].parameters(), lr=how.rate, betas=(0.9, 0.99), weight_decay=how.decay
+            nets[phase.net].parameters(), lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay
         )
         for phase in family.phases()
     }

@@ -23,6 +23,7 @@ class Fit(Value, frozen=True):
     warmup: int = Field(
         default=20, ge=0, description="steps to the peak; after it the rate falls linearly to 5 %"
     )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of AdamW, its first beta")
     decay: float = Field(default=0.0, ge=0, le=1, description="weight decay")
     ema: float = Field(
         default=0.99, ge=0, lt=1, description="memory of the averaged weights that are shipped"

@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load, save
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue, NotFound
@@ -91,7 +92,7 @@ def read(path: Path) -> Data:
     content = path.read_bytes()
     head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     facts: dict[str, Any] = json.loads(head["__metadata__"]["facts"])
-    tensors = load(content)
+    tensors = load_tensors(content)
     return Data(
         name=facts["name"],
         licence=facts["licence"],

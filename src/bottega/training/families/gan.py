@@ -69,7 +69,7 @@ class Gan(Family[GanConfig]):
         z = torch.cat([torch.randn(1, self.config.latent, generator=key(seed, i)) for i in range(len(bags))])
         parts = [slice(i, i + 200) for i in range(0, len(z), 200)]
         with torch.no_grad():
-            return torch.cat([nets["generator"](z[i], bags[i]) for i in parts])
+            return torch.cat([nets["generator"](z[i], bags[i]) for i in parts]).clamp(-1, 1)
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """PNG files of the wanted class, or of all in turn."""

@@ -1,0 +1,58 @@
+"""Tiny data of one's own, and a recipe over it for every family."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bottega.training.recipe import Recipe, read_recipe
+
+FIT = "[fit]\nsteps = {steps}\nbatch = 4\nsave_every = 5\nvalidate_every = 10\n"
+MODELS = {
+    "flow": 'width = 8\nsteps = 2\njudged = 8\n',
+    "gan": "width = 8\nlatent = 4\njudged = 8\n",
+    "vae": "width = 8\nlatent = 4\njudged = 8\n",
+    "vq": "width = 8\ncodes = 8\nprior = 16\njudged = 8\n",
+    "lm": "width = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
+}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bright and dark squares of 8 by 8, 60 of each."""
+    folder = tmp_path_factory.mktemp("squares")
+    draw = np.random.default_rng(0)
+    for label, level in (("bright", 200), ("dark", 50)):
+        (folder / label).mkdir()
+        for i in range(60):
+            pixels = np.zeros((8, 8), np.uint8)
+            pixels[2:6, 2:6] = level + draw.integers(-20, 20, (4, 4))
+            Image.fromarray(pixels).save(folder / label / f"{i:02d}.png")
+    (folder / "LICENCE").write_text("CC0-1.0\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums of one digit, again and again."""
+    file = tmp_path_factory.mktemp("text") / "sums.txt"
+    draw = np.random.default_rng(0)
+    pairs = draw.integers(0, 5, (600, 2)).tolist()
+    file.write_text("".join(f"{a}+{b}={a + b}\n" for a, b in pairs))
+    return file
+
+
+@pytest.fixture
+def recipe(pictures: Path, text: Path, tmp_path: Path) -> Callable[..., Recipe]:
+    """A tiny recipe of a family; keywords replace its fields."""
+
+    def write(family: str, steps: int = 20, **given: object) -> Recipe:
+        data = text if family == "lm" else pictures
+        file = tmp_path / f"tiny-{family}.toml"
+        head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{data}"\n'
+        file.write_text(head + FIT.format(steps=steps) + "[model]\n" + MODELS[family])
+        return read_recipe(str(file), **given)
+
+    return write

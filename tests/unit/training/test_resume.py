@@ -1,0 +1,46 @@
+"""A run that was killed ends in the same bytes as one that was not: for every family."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bottega.core.errors import InvalidValue
+from bottega.training.family import FAMILIES
+from bottega.training.recipe import Recipe
+from bottega.training.runs import train
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bottega.training.recipe import Recipe
+from bottega.training.runs import Watch, train
+
+def dies(progress):
+    if progress.step == 10:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train(Recipe.model_validate_json(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), watch=Watch(moves=dies))
+"""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_kill_and_resume_is_byte_identical(
+    family: str, recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    wanted = recipe(family)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(wanted, whole, tmp_path, evaluates=False)
+    words = [sys.executable, "-c", KILLED, wanted.model_dump_json(), str(broken), str(tmp_path)]
+    assert subprocess.run(words, check=False).returncode == -9
+    assert not (broken / "model.safetensors").exists()
+    with pytest.raises(InvalidValue, match="not empty"):
+        train(wanted, broken, tmp_path)
+    train(wanted, broken, tmp_path, resume=True, evaluates=False)
+    for name in ("train.safetensors", "model.safetensors", "metrics.jsonl"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    other = tmp_path / "other"
+    train(recipe(family, seed=1), other, tmp_path, evaluates=False)
+    assert (other / "model.safetensors").read_bytes() != (whole / "model.safetensors").read_bytes()
