@@ -62,6 +62,13 @@ async def test_it_answers_from_pages_and_sheets_and_abstains_where_they_are_sile
     assert back.outcome == "asks_back" and "Rill Duo" in back.options
 
 
+async def test_a_table_of_the_collection_is_asked_by_a_query(service: Bottega) -> None:
+    answer = await service.answers().ask("Which product is the cheapest?", "support")
+    assert "Replacement filter" in answer.text and "6.80" in answer.text
+    assert answer.table is not None and "price_eur" in answer.table.sql
+    stands(service, answer)
+
+
 async def test_what_a_document_orders_is_not_done(service: Bottega) -> None:
     asked = "How often should the leak sensor be cleaned?"
     answer = await service.answers().ask(asked, "support")

@@ -167,6 +167,8 @@ def tell(answer: "Answer") -> None:
             f"{sentence.text} {marks}"
             + (f"  (not borne out: {sentence.problem})" if sentence.problem else "")
         )
+    if answer.table is not None:
+        click.secho(f"by a query over {answer.table.table}: {answer.table.sql}", dim=True)
     click.echo("")
     for number, each in enumerate(quotes, 1):
         click.secho(

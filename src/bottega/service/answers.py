@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from bottega.core.canonical import digest
+from bottega.core.canonical import digest, digest_bytes
 from bottega.core.entry import Act
-from bottega.core.errors import InvalidValue, WeightsMissing
+from bottega.core.errors import EngineFailed, ExtraMissing, InvalidValue, WeightsMissing
 from bottega.core.passage import Passage
 from bottega.core.request import Output, Request
 from bottega.core.value import JsonObject
@@ -29,11 +31,15 @@ from bottega.retrieval.answers.conversation import (
 )
 from bottega.retrieval.answers.flow import FLOW, Answering, Policy
 from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
+from bottega.retrieval.answers.tabled import tabled
 from bottega.retrieval.answers.writing import Reply, reply
-from bottega.retrieval.collections.collection import Collection
-from bottega.retrieval.collections.store import Labels
+from bottega.retrieval.collections.collection import Collection, Hit
+from bottega.retrieval.collections.store import DocumentRow, Labels
 from bottega.retrieval.entail import Entailment, EntailmentMiniLM
+from bottega.retrieval.tables.ask import LONGEST as LONGEST_OF_TABLES
+from bottega.retrieval.tables.ask import TableFile, ask_tables
 from bottega.service.collections import Collections, labelled
+from bottega.service.tables import TABLES
 
 LOOKED_AT = 10  # passages found; the model reads the best of them
 LONGEST = 2000  # characters of a question
@@ -112,9 +118,13 @@ class Answers:
             answer = Answer.model_validate_json(held).model_copy(update={"cached": True, "spent": Spent()})
         else:
             found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
-            answer = await Answering(asking, chosen, judge, judge_id, unsupported).answer(
-                asked, found, schema=schema
+            answer = (
+                None if schema else await self._from_tables(asked, store, hits, labels, chosen, cancelled)
             )
+            if answer is None:
+                answer = await Answering(asking, chosen, judge, judge_id, unsupported).answer(
+                    asked, found, schema=schema
+                )
             answer = answer.model_copy(update={"collection": collection})
             await asyncio.to_thread(store.memory.keep, key, answer.model_dump_json(), generation)
         answer = answer.model_copy(update={"question": question, "asked": asked if asked != question else ""})
@@ -191,6 +201,42 @@ class Answers:
             ]
         return reply([*outputs, *read])
 
+    async def _from_tables(
+        self,
+        question: str,
+        store: Collection,
+        hits: Sequence[Hit],
+        labels: Labels,
+        model: str,
+        cancelled: Event | None,
+    ) -> Answer | None:
+        """By a query over the tables among what was found; None where they do not answer, or their files have changed."""
+        if len(question) > LONGEST_OF_TABLES:
+            return None
+        tables: list[TableFile] = []
+        documents: dict[str, list[Passage]] = {}
+        for row in {hit.document.id: hit.document for hit in hits}.values():
+            if row.media_type not in TABLES or row.name in documents:
+                continue
+            data = await asyncio.to_thread(_unchanged, row)
+            if data is None:
+                continue
+            kept = await asyncio.to_thread(self.shop.artifacts.put, data, TABLES[row.media_type])
+            tables.append(TableFile(row.name, kept, data))
+            seen = await asyncio.to_thread(store.passages, row.name, allowed=labels, digest=row.digest)
+            documents[row.name] = [each.passage for each in seen]
+        if not tables:
+            return None
+        try:
+            found = await ask_tables(question, tables, partial(self.shop.ask, cancelled=cancelled))
+        except (
+            EngineFailed,
+            ExtraMissing,
+        ):  # no table after all, or no engine for it: the passages may still tell
+            return None
+        made = tabled(question, found, documents)
+        return made and made.model_copy(update={"model": model, "spent": Spent(calls=1)})
+
     def _entailment(self, ask: Any, model: str, loop: asyncio.AbstractEventLoop) -> tuple[Entailment, str]:
         """The cross-encoder where its weights lie, else the language model's yes or no."""
         if any(each.id == CROSS_ENCODER for each in self.shop.catalog.models()):
@@ -212,6 +258,15 @@ class Answers:
         self.shop.journal.write(
             Act.ANSWER_GIVEN, f"collection/{answer.collection}", actor=self.actor, detail=facts
         )
+
+
+def _unchanged(row: DocumentRow) -> bytes | None:
+    """The bytes of an indexed file, if they still lie where they were read."""
+    try:
+        data = Path(row.place).read_bytes()
+    except OSError:  # moved, or a member of an archive
+        return None
+    return data if digest_bytes(data) == row.digest else None
 
 
 def _question(question: str) -> None:

