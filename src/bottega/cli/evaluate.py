@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def command(run: Path, machine: bool) -> None:
     """Measure the trained RUN between a floor, a trivial and a classical baseline, and write its card anew."""

@@ -6,7 +6,7 @@ import click
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 def command(run: Path) -> None:
     """Write the networks of the trained RUN as ONNX, in 32-bit and in int8, each compared with the original."""
     from bottega.cli.show import size

@@ -1,5 +1,6 @@
 """Networks as ONNX files with a dynamic batch, in 32-bit and in int8, each held to what our network says."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -49,9 +50,11 @@ def export(path: Path, says: Callable[[str], None]) -> list[Path]:
 
 def _write(net: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=4096)
-    program: Any = torch.onnx.export(
-        net, inputs, dynamo=True, dynamic_shapes=tuple({0: batch} for _ in inputs), verbose=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are about the exporter's insides; the file is measured
+        program: Any = torch.onnx.export(
+            net.eval(), inputs, dynamo=True, dynamic_shapes=tuple({0: batch} for _ in inputs), verbose=False
+        )
     model: onnx.ModelProto = program.model_proto
     del model.graph.value_info[:]  # shapes of the trace; int8 takes them for those of every batch
     path.write_bytes(model.SerializeToString())

@@ -88,11 +88,7 @@ def fit(
                 loss = phase.loss(nets, batch, key(seed, step, phase.name))
             losses[phase.name] = float(loss.detach())
             if not math.isfinite(losses[phase.name]):
-                raise EngineFailed(
-                    f"diverged: the loss '{phase.name}' is {losses[phase.name]} at step {step}",
-                    where=str(folder.path),
-                    remedy="the last good checkpoint stays; lower fit.rate, or look for NaN in the data",
-                )
+                raise _diverged(f"the loss '{phase.name}' is {losses[phase.name]}", step, folder)
             _update(loss, nets[phase.net], optimisers[phase.name], rate, how.clip)
         step += 1
         _average(average, nets, min(how.ema, (1 + step) / (10 + step)))
@@ -117,6 +113,11 @@ def fit(
     for net in average.values():
         net.eval()
     return Fitted(average, step, ended, time.process_time() - spent)
+
+
+def _diverged(what: str, step: int, folder: RunFolder) -> EngineFailed:
+    remedy = "the last good checkpoint stays; lower fit.rate, or look for NaN in the data"
+    return EngineFailed(f"diverged: {what} at step {step}", where=str(folder.path), remedy=remedy)
 
 
 def _update(
@@ -168,6 +169,9 @@ def _save(
 ) -> None:
     loop = torch.tensor([float(step), best, float(waited)], dtype=torch.float64)
     state = {**checkpoint.flat(nets, "net"), **checkpoint.flat(average, "ema")}
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():  # the last update broke it, before any loss could show it
+            raise _diverged(f"'{name}' is no longer finite", step, folder)
     checkpoint.write(folder.training_file, {**state, **checkpoint.optimiser_state(optimisers), "loop": loop})
 
 

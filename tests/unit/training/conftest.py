@@ -9,9 +9,9 @@ from PIL import Image
 
 from bottega.training.recipe import Recipe, read_recipe
 
-FIT = "[fit]\nsteps = {steps}\nbatch = 4\nsave_every = 5\nvalidate_every = 10\n"
+FIT = "[fit]\nsteps = {steps}\nbatch = 4\nsave_every = 4\nvalidate_every = 10\n"
 MODELS = {
-    "flow": 'width = 8\nsteps = 2\njudged = 8\n',
+    "flow": "width = 8\nsteps = 2\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "vq": "width = 8\ncodes = 8\nprior = 16\njudged = 8\n",
@@ -19,19 +19,22 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bright and dark squares of 8 by 8, 60 of each."""
-    folder = tmp_path_factory.mktemp("squares")
+def squares(folder: Path) -> Path:
+    """Bright and dark squares of 8 by 8, 60 of each, free for all."""
     draw = np.random.default_rng(0)
     for label, level in (("bright", 200), ("dark", 50)):
-        (folder / label).mkdir()
+        (folder / label).mkdir(parents=True)
         for i in range(60):
             pixels = np.zeros((8, 8), np.uint8)
             pixels[2:6, 2:6] = level + draw.integers(-20, 20, (4, 4))
             Image.fromarray(pixels).save(folder / label / f"{i:02d}.png")
     (folder / "LICENCE").write_text("CC0-1.0\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return squares(tmp_path_factory.mktemp("data") / "squares")
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,10 @@ def checked(data: Data) -> Data:
     Raises:
         InvalidValue: says which split and what is wrong.
     """
+    if len(data.labels) == 1:
+        raise InvalidValue(
+            f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
+        )
     for part, tensors in (("train", data.train), ("test", data.test)):
         size = len(next(iter(tensors.values())))
         if size < 8:
@@ -129,9 +133,5 @@ def checked(data: Data) -> Data:
     if "bags" in data.train and int(data.train["bags"].max()) == 0:
         raise InvalidValue(
             "no example has a label", where=data.name, remedy="put images into one folder a class"
-        )
-    if len(data.labels) == 1:
-        raise InvalidValue(
-            f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
         )
     return data
