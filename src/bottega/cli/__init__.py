@@ -29,6 +29,7 @@ COMMANDS = {
     "train": ("train", "Train a generative model of your own from a recipe, into a run folder."),
     "sample": ("sample", "Make files with a trained run."),
     "evaluate": ("evaluate", "Measure a trained run against a floor and two baselines."),
+    "distil": ("distil", "Teach a student to sample a trained flow in a few steps."),
     "export": ("export", "Write a trained run as ONNX."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from bottega.training.card import Report
     from bottega.training.estimate import Estimate
     from bottega.training.loop import Progress
+    from bottega.training.runs import Watch
 
 
 @click.command()
@@ -37,9 +39,20 @@ def command(
 
     Kill it at any time: --resume ends in the same bytes. Watch DIR/live.html in a browser meanwhile.
     """
-    from bottega.cli.show import as_json, duration, size
     from bottega.service.training import Training
     from bottega.settings import Settings
+
+    settings = Settings()
+    given = {"seed": seed, "steps": steps, "depth": depth}
+    report = Training(settings.home, settings.threads).train(
+        recipe, out, **given, data=data, resume=resume, watch=watch(machine)
+    )
+    told(report, out, machine)
+
+
+def watch(machine: bool) -> "Watch":
+    """Says on the terminal how far a run is; on standard error what is no result."""
+    from bottega.cli.show import duration, size
     from bottega.training.runs import Watch
 
     def stated(found: "Estimate") -> None:
@@ -58,16 +71,16 @@ def command(
     def says(text: str) -> None:
         click.echo(text, err=True)
 
-    settings = Settings()
-    watch = Watch(says, stated, moves)
-    given = {"seed": seed, "steps": steps, "depth": depth}
-    report = Training(settings.home, settings.threads).train(
-        recipe, out, **given, data=data, resume=resume, watch=watch
-    )
+    return Watch(says, stated, moves)
+
+
+def told(report: "Report", out: Path, machine: bool) -> None:
+    """Print what came of a run."""
+    from bottega.cli.evaluate import show
+    from bottega.cli.show import as_json
+
     if machine:
         return as_json(report.document())
     if report.table:
-        from bottega.cli.evaluate import show
-
         show(report.table)
     click.echo(f"made {out}: see {out / 'README.md'} and {out / 'samples'}")

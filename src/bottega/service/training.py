@@ -44,7 +44,38 @@ class Training:
         from bottega.training.runs import Watch, train
 
         wanted = read_recipe(recipe, seed=seed, depth=depth, data=data, fit__steps=steps)
-        return train(wanted, out, self.home, resume=resume, threads=self.threads, watch=watch or Watch())
+        command = f"train {recipe} --seed {wanted.seed} --depth {wanted.depth} --steps {wanted.fit.steps}"
+        if data:
+            command += f" --data {data}"
+        return train(
+            wanted, out, self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
+        )
+
+    def distil(
+        self,
+        run: Path,
+        out: Path,
+        *,
+        steps: int = 4,
+        train_steps: int = 400,
+        seed: int = 0,
+        resume: bool = False,
+        watch: "Watch | None" = None,
+    ) -> "Report":
+        """Train a student that samples in ``steps`` steps without guidance what the flow ``run`` makes in many with it.
+
+        Raises:
+            InvalidValue: ``run`` is not a flow, or goes in as few steps; and all that ``train`` raises.
+        """
+        _needs_extra()
+        from bottega.training.distil import student_of
+        from bottega.training.runs import Watch, train
+
+        wanted = student_of(run, steps, train_steps, seed)
+        command = f"distil {run} --steps {steps} --train-steps {train_steps} --seed {seed}"
+        return train(
+            wanted, out, self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
+        )
 
     def sample(self, run: Path, out: Path, **wish: Any) -> list[Path]:
         """Write what a run makes into the new folder ``out``; ``wish`` are fields of ``Wish``.

@@ -11,6 +11,7 @@ from bottega.training.folder import Config
 class Report(Value, frozen=True):
     """``report.json``: what training took and what the evaluation found."""
 
+    command: str = ""
     estimate: Estimate
     ended: str
     step: int
@@ -21,6 +22,7 @@ class Report(Value, frozen=True):
 
 LIMITS = {
     "flow": "It knows nothing but the classes and the size of its training pictures.",
+    "flow-student": "What its teacher cannot make it cannot either; it goes in the steps that it was distilled to, and no others.",
     "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",
     "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
     "vq": "The prior over codes is small; reconstructions are better than samples.",
@@ -31,15 +33,14 @@ LIMITS = {
 def card(config: Config, report: Report, weights: bytes) -> str:
     """The model card as Markdown."""
     recipe, data = config.recipe, config.data
-    options = f" --seed {recipe.seed} --depth {recipe.depth} --steps {recipe.fit.steps}"
+    command = f", made by `bottega {report.command} --out DIR`" if report.command else ""
     table = report.table.markdown() if report.table else "Not evaluated yet: `bottega evaluate`."
     sizes = ", ".join(f"{count:,} {part}" for part, count in data.sizes.items())
     return f"""# {recipe.id}
 
 {recipe.summary}
 
-A `{recipe.family}` model of {report.estimate.parameters:,} parameters, made by
-`bottega train {recipe.id} --out DIR{options}`.
+A `{recipe.family}` model of {report.estimate.parameters:,} parameters{command}.
 
 ## Data
 

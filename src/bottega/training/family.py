@@ -73,6 +73,9 @@ class Family(ABC, Generic[C]):
     def nets(self) -> Nets:
         """New networks, by name; called under a fixed seed."""
 
+    def start(self, nets: Nets) -> None:
+        """Fill new networks from weights that were trained before; nothing for most families."""
+
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """What one step of training does, in order."""
@@ -104,6 +107,7 @@ class Family(ABC, Generic[C]):
 
 FAMILIES = {
     "flow": "bottega.training.families.flow:Flow",
+    "flow-student": "bottega.training.families.flow_student:FlowStudent",
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
     "lm": "bottega.training.families.lm:Lm",

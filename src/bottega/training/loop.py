@@ -75,7 +75,7 @@ def fit(
         )
         for phase in family.phases()
     }
-    step, best, waited = _restore(nets, average, optimisers, folder)
+    step, best, waited = _restore(family, nets, average, optimisers, folder)
     folder.cut_metrics(step)
     begun, first, spent = time.monotonic(), step, time.process_time()
     ended = "all steps done"
@@ -176,9 +176,11 @@ def _save(
 
 
 def _restore(
-    nets: Nets, average: Nets, optimisers: checkpoint.Optimisers, folder: RunFolder
+    family: Family[Value], nets: Nets, average: Nets, optimisers: checkpoint.Optimisers, folder: RunFolder
 ) -> tuple[int, float, int]:
     if not folder.training_file.is_file():
+        family.start(nets)
+        family.start(average)
         return 0, math.inf, 0
     state = checkpoint.read(folder.training_file)
     checkpoint.load_nets(nets, state, "net", str(folder.training_file))

@@ -52,6 +52,7 @@ def train(
     recipe: Recipe,
     out: Path,
     home: Path,
+    command: str = "",
     *,
     resume: bool = False,
     threads: int = 1,
@@ -64,6 +65,7 @@ def train(
         recipe: what to train.
         out: the run folder; new, or with ``resume`` one that was begun with the same recipe.
         home: where data sets and judges are kept.
+        command: that of `bottega` which asked for it, without ``--out``, for the card.
         resume: go on from the last checkpoint.
         threads: of torch; another number may give other bytes.
         evaluates: write the table as well.
@@ -100,6 +102,7 @@ def train(
     nets = {name: net.cpu() for name, net in fitted.nets.items()}
     checkpoint.write(folder.weights_file, checkpoint.flat(nets, "net"))
     report = Report(
+        command=command,
         estimate=stated,
         ended=fitted.ended,
         step=fitted.step,

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bottega.training.recipe import Recipe, read_recipe
+from bottega.training.distil import student_of
+from bottega.training.recipe import Fit, Recipe, read_recipe
+from bottega.training.runs import train
 
 FIT = "[fit]\nsteps = {steps}\nbatch = 4\nsave_every = 4\nvalidate_every = 10\n"
 MODELS = {
     "flow": "width = 8\nsteps = 2\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
-    "vq": "width = 8\ncodes = 8\nprior = 16\njudged = 8\n",
     "lm": "width = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
 }
 
@@ -47,11 +48,25 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a flow, hardly trained."""
+    folder = tmp_path_factory.mktemp("teacher")
+    model = {"width": 8, "steps": 4, "judged": 8}
+    wanted = Recipe(id="teacher", family="flow", data=str(pictures), fit=Fit(steps=2, batch=4), model=model)
+    train(wanted, folder / "run", folder, evaluates=False)
+    return folder / "run"
+
+
 @pytest.fixture
-def recipe(pictures: Path, text: Path, tmp_path: Path) -> Callable[..., Recipe]:
+def recipe(pictures: Path, text: Path, teacher: Path, tmp_path: Path) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
+        if family == "flow-student":
+            found = student_of(teacher, 2, steps, 0).document()
+            found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
+            return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
         data = text if family == "lm" else pictures
         file = tmp_path / f"tiny-{family}.toml"
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{data}"\n'

@@ -25,7 +25,7 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
     family: str, recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    report = train(recipe(family), run, tmp_path)
+    report = train(recipe(family), run, tmp_path, f"train tiny-{family}")
     assert report.table is not None and report.estimate.parameters > 0
     assert {row.kind for row in report.table.rows} == {FLOOR, TRIVIAL, CLASSICAL, MODEL}
     assert all(np.isfinite(list(row.values.values())).all() for row in report.table.rows)
@@ -44,13 +44,13 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert {read_recipe(name).family for name in names()} == set(FAMILIES)
+    assert {read_recipe(name).family for name in names()} == set(FAMILIES) - {"flow-student"}
 
 
 def test_depth_sets_the_size(recipe: Callable[..., Recipe]) -> None:
     from bottega.training.family import family_type
 
-    for name in FAMILIES:
+    for name in set(FAMILIES) - {"flow-student"}:
         kind = family_type(name)
         small, large = (kind.config_type.model_validate(kind.dial(depth)) for depth in (1, 3))
         assert small != large

@@ -88,5 +88,5 @@ class Gan(Family[GanConfig]):
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Frechet distance, judged accuracy, precision, recall and copies."""
-        make = partial(self.draw, nets, seed)
-        return picture_table(data, home, seed, make, "one pass of the generator", self.config.judged)
+        models = {"one pass of the generator": partial(self.draw, nets, seed)}
+        return picture_table(data, home, seed, models, self.config.judged)

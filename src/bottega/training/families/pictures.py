@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -91,16 +91,15 @@ def judge_of(data: Data, home: Path) -> Judge:
 
 
 def picture_table(
-    data: Data, home: Path, seed: int, make: Callable[[Tensor], Tensor], what: str, count: int
+    data: Data, home: Path, seed: int, models: Mapping[str, Callable[[Tensor], Tensor]], count: int
 ) -> Table:
-    """The four rows for a sampler that makes pictures of given labels.
+    """The four rows for samplers that make pictures of given labels.
 
     Args:
         data: both splits.
         home: where judges are kept.
         seed: of baselines and choice.
-        make: labels from 1 [N, 1] -> images [N, C, H, W] in -1..1.
-        what: how the model was sampled, for its row.
+        models: what each is -> labels from 1 [N, 1] -> images [N, C, H, W] in -1..1; the last one is the run's own.
         count: pictures a row.
     """
     net, generator = judge_of(data, home), key(seed, "baselines")
@@ -133,7 +132,7 @@ def picture_table(
             row(FLOOR, "held-out pictures", test, data.test["bags"][:count, 0] - 1),
             row(TRIVIAL, "the mean picture of the class", means, asked),
             row(CLASSICAL, "a Gaussian of 64 principal components a class", gaussian, asked),
-            row(MODEL, what, make(bags), asked),
+            *(row(MODEL, what, make(bags), asked) for what, make in models.items()),
         ),
         notes=(f"{count} pictures a row, against {len(reference)} training pictures; seed {seed}",),
     )
