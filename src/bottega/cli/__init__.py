@@ -26,6 +26,7 @@ COMMANDS = {
     "collections": ("collections", "List collections, or the documents of one."),
     "table": ("table", "Ask CSV and XLSX files a question: the query is shown, the cells are cited."),
     "call": ("call", "Call one engine on files of yours."),
+    "data": ("data", "Check a folder of data before training on it: licences, duplicates, leakage and more."),
     "train": ("train", "Train a generative model of your own from a recipe, into a run folder."),
     "sample": ("sample", "Make files with a trained run."),
     "evaluate": ("evaluate", "Measure a trained run against a floor and two baselines."),

@@ -9,6 +9,7 @@ from bottega.core.errors import ExtraMissing, InvalidValue
 
 if TYPE_CHECKING:
     from bottega.training.card import Report
+    from bottega.training.data.inspection import Inspection
     from bottega.training.runs import Watch
 
 
@@ -120,6 +121,19 @@ class Training:
         from bottega.training.export import export
 
         return export(run, says)
+
+
+def check_data(folder: Path) -> "Inspection":
+    """What a folder of data holds, and what is wrong with it; needs no extra.
+
+    Raises:
+        NotFound: no such folder.
+        InvalidValue: it holds nothing that is read.
+    """
+    from bottega.checks.identifiers import found_in, masked
+    from bottega.training.data.inspection import inspect
+
+    return inspect(folder, lambda text: [(kind, masked(kind, value)) for kind, value, _ in found_in(text)])
 
 
 def _needs_extra() -> None:

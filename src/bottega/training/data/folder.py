@@ -8,12 +8,12 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from bottega.core.errors import InvalidValue
+from bottega.core.errors import InvalidValue, PolicyDenied
 from bottega.training.data.base import Data
+from bottega.training.data.licences import UNKNOWN, licence_of, ruling
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
 HELD_OUT = 10  # every tenth example
-LICENCE = "LICENCE"
 
 
 def read(path: Path) -> Data:
@@ -25,10 +25,21 @@ def read(path: Path) -> Data:
     return _text(path) if path.is_file() else _pictures(path)
 
 
-def licence_of(folder: Path) -> str:
-    """The first line of the file LICENCE beside the data; ``unknown`` without one."""
-    file = folder / LICENCE
-    return file.read_text("utf-8").strip().splitlines()[0] if file.is_file() else "unknown"
+def _licence(folder: Path) -> str:
+    """What the licence file beside the data says; ``unknown`` without one, which is the user's own business.
+
+    Raises:
+        PolicyDenied: it forbids training.
+    """
+    licence = licence_of(folder)
+    says = ruling(licence)
+    if licence.name != UNKNOWN and says.answer == "refused":
+        raise PolicyDenied(
+            f"the licence '{licence.name}' forbids training, by the rule {says.rule}: {says.why}",
+            where=str(folder),
+            remedy="bottega data check names the examples; take them out",
+        )
+    return licence.name
 
 
 def _text(path: Path) -> Data:
@@ -37,7 +48,7 @@ def _text(path: Path) -> Data:
     cut = len(tokens) * (HELD_OUT - 1) // HELD_OUT
     return Data(
         name=path.name,
-        licence=licence_of(path.parent),
+        licence=_licence(path.parent),
         attribution="data of one's own",
         train={"tokens": tokens[:cut]},
         test={"tokens": tokens[cut:]},
@@ -78,7 +89,7 @@ def _pictures(path: Path) -> Data:
     all_images, bags = torch.stack(images), torch.tensor([[number] for _, number in found])
     return Data(
         name=path.name,
-        licence=licence_of(path),
+        licence=_licence(path),
         attribution="data of one's own",
         train={"images": all_images[~place], "bags": bags[~place]},
         test={"images": all_images[place], "bags": bags[place]},
