@@ -44,21 +44,21 @@ def counted_bits(train: bytes, test: bytes, order: int) -> float:
 
 
 @torch.no_grad()
-def model_bits(model: nn.Module, tokens: Tensor, context: int) -> float:
-    """Bits a byte of a model over tokens [N].
+def model_bits(model: nn.Module, tokens: Tensor, lengths: Tensor, context: int) -> float:
+    """Bits a byte of a model over tokens [N], whose ``lengths`` [vocabulary] are in bytes.
 
-    Windows of ``context`` overlap by half: each byte but those of the first has half a window or more before it.
+    Windows of ``context`` overlap by half: each token but those of the first has half a window or more before it. The
+    bits are those of one way to cut the text into tokens, so they are never too few.
     """
-    half, spent = context // 2, 0.0
-    counted = 0
+    half, spent, counted = context // 2, 0.0, 0
     starts = list(range(0, len(tokens) - context, half))
     for group in (starts[i : i + 64] for i in range(0, len(starts), 64)):
-        windows = torch.stack([tokens[s : s + context + 1] for s in group]).long()
+        windows = torch.stack([tokens[s : s + context + 1] for s in group])
         losses = F.cross_entropy(
             model(windows[:, :-1]).flatten(0, 1).float(), windows[:, 1:].flatten(), reduction="none"
         )
-        losses = losses.view(len(group), context)
-        for start, line in zip(group, losses, strict=True):
-            new = line if start == 0 else line[half:]
-            spent, counted = spent + float(new.sum()), counted + len(new)
+        for start, line, said in zip(group, losses.view(len(group), context), windows[:, 1:], strict=True):
+            new = slice(0 if start == 0 else half, None)
+            spent += float(line[new].sum())
+            counted += int(lengths[said[new]].sum())
     return spent / counted / math.log(2)

@@ -137,6 +137,10 @@ def check_data(folder: Path) -> "Inspection":
 
 
 def _needs_extra() -> None:
-    missing = [name for name in ("torch", "safetensors", "onnx", "onnxscript") if find_spec(name) is None]
+    missing = [
+        name
+        for name in ("torch", "safetensors", "onnx", "onnxscript", "tokenizers")
+        if find_spec(name) is None
+    ]
     if missing:
         raise ExtraMissing(f"{', '.join(missing)} is not installed", remedy="pip install 'bottega[train]'")

@@ -12,7 +12,7 @@ from bottega.core.errors import InvalidValue
 from bottega.storage.disk import disk, draft, sync_folder
 from bottega.training.family import Nets
 
-Optimisers = dict[str, torch.optim.Optimizer]
+Optimisers = dict[str, tuple[torch.optim.Optimizer, ...]]
 
 
 def flat(nets: Nets, prefix: str) -> dict[str, Tensor]:
@@ -45,10 +45,11 @@ def load_nets(nets: Nets, state: dict[str, Tensor], prefix: str, where: str) -> 
 
 
 def optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
-    """Moments and counts of every optimiser, by phase, parameter number and name."""
+    """Moments and counts of every optimiser, by phase, place, parameter number and name."""
     return {
-        f"opt.{phase}.{number}.{key}": value.detach().cpu().contiguous()
-        for phase, optimiser in optimisers.items()
+        f"opt.{phase}.{place}.{number}.{key}": value.detach().cpu().contiguous()
+        for phase, several in optimisers.items()
+        for place, optimiser in enumerate(several)
         for number, slots in optimiser.state_dict()["state"].items()
         for key, value in slots.items()
     }
@@ -56,13 +57,14 @@ def optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
 
 def load_optimisers(optimisers: Optimisers, state: dict[str, Tensor]) -> None:
     """Give each optimiser its moments back."""
-    for phase, optimiser in optimisers.items():
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            parts = key.split(".")
-            if parts[:2] == ["opt", phase]:
-                slots.setdefault(int(parts[2]), {})[parts[3]] = value
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+    for phase, several in optimisers.items():
+        for place, optimiser in enumerate(several):
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in state.items():
+                parts = key.split(".")
+                if parts[:3] == ["opt", phase, str(place)]:
+                    slots.setdefault(int(parts[3]), {})[parts[4]] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
 
 
 def write(path: Path, tensors: dict[str, Tensor]) -> None:

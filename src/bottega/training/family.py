@@ -55,14 +55,21 @@ class Wish(Value, frozen=True):
 class Family(ABC, Generic[C]):
     """A kind of generative model. ``config`` is frozen, prints as JSON and lies in the run folder.
 
-    ``shape`` tells what the data settles (image channels, side, size of the vocabulary), so that a run can be loaded
-    without its data.
+    ``shape`` tells what the data settles (image channels, side), ``codec`` what was learnt from it before training (the
+    merges of a tokenizer), so that a run can be loaded without its data.
     """
 
     config_type: ClassVar[type[Value]]
 
-    def __init__(self, config: C, shape: Mapping[str, int], labels: tuple[str, ...]) -> None:
-        self.config, self.shape, self.labels = config, dict(shape), labels
+    def __init__(
+        self, config: C, shape: Mapping[str, int], labels: tuple[str, ...], codec: JsonObject
+    ) -> None:
+        self.config, self.shape, self.labels, self.codec = config, dict(shape), labels, codec
+
+    @classmethod
+    def learn_codec(cls, config: C, data: Data) -> JsonObject:
+        """What must be learnt from the data before there are networks; nothing for most families."""
+        return {}
 
     @classmethod
     @abstractmethod
@@ -135,4 +142,4 @@ def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """
     kind = family_type(recipe.family)
     config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")
-    return kind(config, data.shape, data.labels)
+    return kind(config, data.shape, data.labels, kind.learn_codec(config, data))

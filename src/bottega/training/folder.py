@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from bottega.core.errors import InvalidValue, NotFound
-from bottega.core.value import Value
+from bottega.core.value import JsonObject, Value
 from bottega.storage.disk import appearing, disk
 from bottega.training.recipe import Recipe
 
@@ -30,6 +30,7 @@ class Config(Value, frozen=True):
     format: str = Field(default="bottega.run/1", pattern=r"^bottega\.run/1$")
     recipe: Recipe
     data: DataFacts
+    codec: JsonObject = Field(default_factory=dict)
     threads: int
     torch: str
 

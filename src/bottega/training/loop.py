@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -69,12 +69,7 @@ def fit(
     nets, average = build_nets(family, seed), build_nets(family, seed)
     for net in (*nets.values(), *average.values()):
         net.to(device)
-    optimisers: checkpoint.Optimisers = {
-        phase.name: torch.optim.AdamW(
-            nets[phase.net].parameters(), lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay
-        )
-        for phase in family.phases()
-    }
+    optimisers = {phase.name: _optimisers(nets[phase.net], how) for phase in family.phases()}
     step, best, waited = _restore(family, nets, average, optimisers, folder)
     folder.cut_metrics(step)
     begun, first, spent = time.monotonic(), step, time.process_time()
@@ -115,22 +110,37 @@ def fit(
     return Fitted(average, step, ended, time.process_time() - spent)
 
 
+def _optimisers(net: torch.nn.Module, how: Fit) -> tuple[torch.optim.Optimizer, ...]:
+    """AdamW; or Muon for the matrices of linear layers, with its updates as long as AdamW's (Liu 2025), and AdamW."""
+    inside = (
+        [m.weight for m in net.modules() if isinstance(m, torch.nn.Linear)] if how.optimiser == "muon" else []
+    )
+    taken = {id(weight) for weight in inside}
+    rest = [weight for weight in net.parameters() if id(weight) not in taken]
+    adamw = torch.optim.AdamW(rest, lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay)
+    if not inside:
+        return (adamw,)
+    muon = torch.optim.Muon(inside, lr=how.rate, weight_decay=how.decay, adjust_lr_fn="match_rms_adamw")
+    return adamw, muon
+
+
 def _diverged(what: str, step: int, folder: RunFolder) -> EngineFailed:
     remedy = "the last good checkpoint stays; lower fit.rate, or look for NaN in the data"
     return EngineFailed(f"diverged: {what} at step {step}", where=str(folder.path), remedy=remedy)
 
 
 def _update(
-    loss: Tensor, net: torch.nn.Module, optimiser: torch.optim.Optimizer, rate: float, clip: float
+    loss: Tensor, net: torch.nn.Module, optimisers: Sequence[torch.optim.Optimizer], rate: float, clip: float
 ) -> None:
     parameters = [p for p in net.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.grad = None
     loss.backward(inputs=parameters)  # the other nets of a phase are only read
     torch.nn.utils.clip_grad_norm_(parameters, clip)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -15,11 +15,14 @@ FOLDER = Path(__file__).parent / "recipes"
 
 
 class Fit(Value, frozen=True):
-    """How the loop runs. A rate or batch of 0 takes what the family's depth dial gives."""
+    """How the loop runs."""
 
     steps: int = Field(gt=0, le=10_000_000)
     batch: int = Field(default=64, gt=0, le=65536)
-    rate: float = Field(default=2e-3, gt=0, le=1, description="peak learning rate of AdamW")
+    optimiser: Literal["adamw", "muon"] = Field(
+        default="adamw", description="muon takes the matrices inside (Jordan 2024), AdamW all else"
+    )
+    rate: float = Field(default=2e-3, gt=0, le=1, description="peak learning rate")
     warmup: int = Field(
         default=20, ge=0, description="steps to the peak; after it the rate falls linearly to 5 %"
     )

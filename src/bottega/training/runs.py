@@ -89,7 +89,7 @@ def train(
         shape=data.shape,
         labels=data.labels,
     )
-    config = Config(recipe=recipe, data=facts, threads=threads, torch=torch.__version__)
+    config = Config(recipe=recipe, data=facts, codec=family.codec, threads=threads, torch=torch.__version__)
     config = folder.begin(config, resume=resume)
     stated = estimate(family, data, recipe.fit, recipe.fit.steps)
     watch.stated(stated)
@@ -130,7 +130,7 @@ def open_run(path: Path) -> Run:
     config = folder.config()
     kind = family_type(config.recipe.family)
     model = checked(kind.config_type, {**kind.dial(config.recipe.depth), **config.recipe.model}, "model")
-    family = kind(model, config.data.shape, config.data.labels)
+    family = kind(model, config.data.shape, config.data.labels, config.codec)
     if not folder.weights_file.is_file():
         raise NotFound(
             "no trained weights yet", where=str(path), remedy="bottega train RECIPE --out DIR --resume"

@@ -16,7 +16,7 @@ MODELS = {
     "flow": "width = 8\nsteps = 2\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
-    "lm": "width = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
+    "lm": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
 }
 
 
@@ -69,8 +69,9 @@ def recipe(pictures: Path, text: Path, teacher: Path, tmp_path: Path) -> Callabl
             return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
         data = text if family == "lm" else pictures
         file = tmp_path / f"tiny-{family}.toml"
+        fit = FIT + ('optimiser = "muon"\n' if family == "lm" else "")
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{data}"\n'
-        file.write_text(head + FIT.format(steps=steps) + "[model]\n" + MODELS[family])
+        file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
         return read_recipe(str(file), **given)
 
     return write

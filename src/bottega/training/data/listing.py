@@ -50,7 +50,7 @@ def examples(top: Path) -> Iterator[Example]:
             continue
         folders = [part for part in parts[:-1] if part.casefold() not in SPLITS]
         split = next((SPLITS[part.casefold()] for part in parts[:-1] if part.casefold() in SPLITS), "")
-        split = split or SPLITS.get(path.stem.casefold(), "")
+        split = split or (SPLITS.get(path.stem.casefold(), "") if path.suffix in (".jsonl", ".txt") else "")
         label, ending = folders[-1] if folders else "", path.suffix.casefold()
         if ending in PICTURES:
             yield _picture(path, str(path.relative_to(top)), label, split)

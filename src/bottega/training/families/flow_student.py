@@ -63,7 +63,7 @@ class FlowStudent(Velocity[StudentConfig]):
                 where=told.weights,
                 remedy="bring it back, or distil again",
             )
-        nets = Flow(told.config, self.shape, self.labels).nets()
+        nets = Flow(told.config, self.shape, self.labels, {}).nets()
         checkpoint.load_nets(nets, checkpoint.read(path), "net", told.weights)
         return nets
 
@@ -104,7 +104,7 @@ class FlowStudent(Velocity[StudentConfig]):
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """The table of pictures, with the teacher in its own steps and in the student's."""
         told, steps = self.config.teacher.config, self.config.steps
-        teacher = Flow(told, self.shape, self.labels)
+        teacher = Flow(told, self.shape, self.labels, {})
         models = {
             f"teacher, {told.steps} steps, guidance {told.guidance:g}": teacher.maker(
                 self.teacher["velocity"], seed
