@@ -16,6 +16,7 @@ import click
 @click.option("--guidance", type=click.FloatRange(1), help="How much the class counts; 1 is none.")
 @click.option("--temperature", type=click.FloatRange(0), help="Of a text; 0 takes the likeliest.")
 @click.option("--length", type=click.IntRange(1), help="Of a text, in bytes.")
+@click.option("--weights", default="", help="int8, int4, int2 or 2of4, after bottega compress.")
 def command(run: Path, out: Path, **wish: Any) -> None:
     """Make files with the trained RUN."""
     from bottega.service.training import Training

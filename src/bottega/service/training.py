@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bottega.core.errors import ExtraMissing, InvalidValue
 
 if TYPE_CHECKING:
+    from bottega.evaluation.table import Table
     from bottega.training.card import Report
     from bottega.training.data.inspection import Inspection
     from bottega.training.runs import Watch
@@ -78,22 +79,27 @@ class Training:
             wanted, out, self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
         )
 
-    def sample(self, run: Path, out: Path, **wish: Any) -> list[Path]:
+    def sample(self, run: Path, out: Path, weights: str = "", **wish: Any) -> list[Path]:
         """Write what a run makes into the new folder ``out``; ``wish`` are fields of ``Wish``.
 
+        ``weights`` names a way of ``compress``; the originals are taken without it.
+
         Raises:
+            NotFound: not compressed that way.
             InvalidValue: ``out`` is not empty, or the wish is not one that the family has.
         """
         _needs_extra()
         from bottega.storage.disk import appearing, disk
+        from bottega.training.compress import open_compressed
         from bottega.training.family import Wish
         from bottega.training.recipe import checked
-        from bottega.training.runs import sample
+        from bottega.training.runs import open_run, sample
 
         if out.exists() and any(out.iterdir()):
             raise InvalidValue("the folder is not empty", where=str(out), remedy="choose another --out")
         written: list[Path] = []
-        for made in sample(run, checked(Wish, wish, "wish")):
+        ready = open_compressed(run, weights) if weights else open_run(run)
+        for made in sample(ready, checked(Wish, wish, "wish")):
             with disk(out.parent), appearing(out / made.name) as temporary:
                 temporary.write_bytes(made.data)
                 temporary.chmod(0o644)
@@ -110,6 +116,19 @@ class Training:
         from bottega.training.runs import evaluate
 
         return evaluate(run, self.home)
+
+    def compress(
+        self, run: Path, *, seeds: int = 3, says: Callable[[str], None] = lambda text: None
+    ) -> "Table":
+        """Write the weights in 8, 4 and 2 bits and pruned to 2 of 4, and measure each as often as there are seeds.
+
+        Raises:
+            NotFound: no trained run.
+        """
+        _needs_extra()
+        from bottega.training.compress import compress
+
+        return compress(run, self.home, seeds, says)
 
     def export(self, run: Path, says: Callable[[str], None] = lambda text: None) -> list[Path]:
         """Write ``export/NAME.onnx`` and ``NAME.int8.onnx`` into the run folder, each compared with the network.

@@ -143,9 +143,8 @@ def open_run(path: Path) -> Run:
     return Run(folder, config, family, nets)
 
 
-def sample(path: Path, wish: Wish) -> list[Made]:
-    """Make files from a run; same wish, same bytes on the same machine."""
-    run = open_run(path)
+def sample(run: Run, wish: Wish) -> list[Made]:
+    """Make files with a run; same wish, same bytes on the same machine."""
     with torch.no_grad():
         return run.family.sample(run.nets, wish)
 

@@ -35,7 +35,7 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
     assert list((run / "samples").iterdir()) and "polyline" in (run / "live.html").read_text()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10, 20]
-    first, again = (sample(run, Wish(count=3, length=40)) for _ in range(2))
+    first, again = (sample(open_run(run), Wish(count=3, length=40)) for _ in range(2))
     assert first == again and len({made.data for made in first}) == 3
     said: list[str] = []
     files = export(run, said.append)
