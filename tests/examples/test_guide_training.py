@@ -23,6 +23,7 @@ def test_the_commands_do_what_the_guide_says(tmp_path: Path) -> None:
         for line in fence.splitlines():
             cli(*shlex.split(line)[1:])
     assert len(list((tmp_path / "mine").glob("*.png"))) == 4
+    assert [each.suffix for each in (tmp_path / "called").iterdir()] == [".png"]
     assert "real against real" in (tmp_path / "runs" / "own" / "README.md").read_text()
     assert (tmp_path / "runs" / "own" / "export" / "velocity.int8.onnx").is_file()
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Measure a trained run against a floor and two baselines."),
     "distil": ("distil", "Teach a student to sample a trained flow in a few steps."),
     "compress": ("compress", "Write a trained run's weights in fewer bytes, each way measured."),
+    "publish": ("publish", "Put a trained run into the catalog, for the engine `trained`."),
     "export": ("export", "Write a trained run as ONNX."),
     "engines": ("engines", "List the engines: what turns a request into outputs."),
     "models": ("models", "List the models: weights, licence, size."),

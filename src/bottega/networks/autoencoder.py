@@ -1,13 +1,9 @@
-"""Convolutional autoencoders: a VAE with an optimal shared variance, and a VQ-VAE with dead codes revived.
-
-Kingma 2014 (VAE), Rybkin 2021 (sigma-VAE), van den Oord 2017 (VQ-VAE), Zeghidour 2021 (dead codes).
-"""
+"""A convolutional variational autoencoder with an optimal shared variance (Kingma 2014; sigma-VAE, Rybkin 2021)."""
 
 import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from bottega.networks.noise import normal
 
@@ -67,47 +63,3 @@ class VAE(nn.Module):
         likelihood = 0.5 * (error / sigma2 + (2 * math.pi * sigma2).log()).sum(1)
         divergence = 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(1)
         return likelihood + divergence, error.mean(1)
-
-
-class VQVAE(nn.Module):
-    """A grid of S/4 by S/4 codes, each one of ``codes`` vectors of ``size`` numbers."""
-
-    book: Tensor
-    used: Tensor
-
-    def __init__(self, channels: int, width: int, codes: int, size: int = 16) -> None:
-        super().__init__()
-        self.encode_map, self.decode_map = encoder(channels, width, size), decoder(channels, width, size)
-        self.book = nn.Parameter(torch.randn(codes, size) * 0.5)
-        self.register_buffer("used", torch.ones(codes))
-
-    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, C, S, S] -> the encoder's vectors [B, size, s, s] and the nearest codes [B, s, s]."""
-        h = self.encode_map(x)
-        flat = h.permute(0, 2, 3, 1)  # [B, s, s, size]
-        far = flat.square().sum(-1, keepdim=True) - 2 * flat @ self.book.t() + self.book.square().sum(1)
-        return h, far.argmin(-1)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """[B, s, s] -> [B, C, S, S]."""
-        return self.decode_map(self.book[codes].permute(0, 3, 1, 2))
-
-    def loss(self, x: Tensor, key: torch.Generator) -> Tensor:
-        """Reconstruction, codebook and commitment; a code that nobody uses moves onto a vector of the batch."""
-        h, codes = self.codes(x)
-        with torch.no_grad():
-            if self.training:
-                count = torch.bincount(codes.flatten(), minlength=len(self.book)).float()
-                self.used.mul_(0.9).add_(count, alpha=0.1)
-                dead = self.used < 0.02
-                flat = h.permute(0, 2, 3, 1).reshape(-1, self.book.shape[1])
-                pick = torch.randint(len(flat), (len(self.book),), generator=key).to(x.device)
-                self.book.data = torch.where(dead[:, None], flat[pick], self.book)
-                self.used.masked_fill_(dead, 1.0)
-        q = self.book[codes].permute(0, 3, 1, 2)
-        through = h + (q - h).detach()  # straight-through estimator
-        return (
-            F.mse_loss(self.decode_map(through), x)
-            + F.mse_loss(q, h.detach())
-            + 0.25 * F.mse_loss(h, q.detach())
-        )

@@ -65,28 +65,22 @@ class Decoder(nn.Module):
         return F.linear(F.rms_norm(x, (self.width,)), self.word.weight) * (self.width**-0.5 * 4)
 
 
-def next_token_loss(model: nn.Module, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Cross-entropy in nats of each token after the first; ``mask`` [B, T] says which count (supervised tuning)."""
+def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Cross-entropy in nats of each token of [B, T] after the first."""
     logits = model(tokens[:, :-1])
-    losses = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
-    if mask is None:
-        return losses.mean()
-    weights = mask[:, 1:].flatten().float()
-    return (losses * weights).sum() / weights.sum().clamp(min=1)
+    return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 
 @torch.no_grad()
 def generate(
-    model: Decoder, prompt: Tensor, length: int, key: torch.Generator, temperature: float = 1.0, top: int = 0
+    model: Decoder, prompt: Tensor, length: int, key: torch.Generator, temperature: float = 1.0
 ) -> Tensor:
-    """Continue a prompt [B, T] by ``length`` tokens: [B, length]. ``top`` keeps only the likeliest tokens."""
+    """Continue a prompt [B, T] by ``length`` tokens: [B, length]. A temperature of 0 takes the likeliest."""
     cache: Cache = []
     made: list[Tensor] = []
     tokens = prompt
     for _ in range(length):
         logits = model(tokens, cache)[:, -1].float()
-        if top:
-            logits[logits < logits.topk(min(top, logits.shape[1])).values[:, -1:]] = -torch.inf
         if temperature > 0:
             chances = F.softmax(logits / temperature, dim=-1).cpu()
             tokens = torch.multinomial(chances, 1, generator=key).to(prompt.device)
@@ -94,30 +88,3 @@ def generate(
             tokens = logits.argmax(-1, keepdim=True)
         made.append(tokens)
     return torch.cat(made, dim=1)
-
-
-def log_chance(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Log-probability of the tokens that ``mask`` [B, T] marks, summed: [B]."""
-    logits = model(tokens[:, :-1]).float().log_softmax(-1)
-    each = logits.gather(-1, tokens[:, 1:, None])[..., 0]
-    return (each * mask[:, 1:]).sum(1)
-
-
-def dpo_loss(
-    chosen: Tensor, rejected: Tensor, chosen_ref: Tensor, rejected_ref: Tensor, beta: float = 0.1
-) -> Tensor:
-    """Direct preference optimisation (Rafailov 2023, eq. 7) from summed log-probabilities, each [B]."""
-    return -F.logsigmoid(beta * ((chosen - chosen_ref) - (rejected - rejected_ref))).mean()
-
-
-def grpo_loss(new: Tensor, old: Tensor, reward: Tensor, mask: Tensor, clip: float = 0.2) -> Tensor:
-    """Group-relative policy optimisation (Shao 2024) without a KL term.
-
-    ``new`` and ``old`` are log-probabilities a token [groups, members, T], ``mask`` says which count, ``reward`` is
-    [groups, members]; the advantage is the reward less its group's mean, over its deviation.
-    """
-    advantage = (reward - reward.mean(1, keepdim=True)) / (reward.std(1, keepdim=True) + 1e-4)
-    ratio = (new - old).exp()
-    a = advantage[:, :, None]
-    gain = torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a)
-    return -((gain * mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()

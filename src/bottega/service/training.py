@@ -130,6 +130,34 @@ class Training:
 
         return compress(run, self.home, seeds, says)
 
+    def publish(self, run: Path, name: str) -> Path:
+        """Write ``models.d/NAME.toml`` and copy the weights to where the engine ``trained`` finds them; gives the entry.
+
+        Raises:
+            NotFound: no trained run.
+            InvalidValue: no fit name, or one that the catalog has for other weights.
+        """
+        _needs_extra()
+        from bottega.catalog.catalog import Catalog
+        from bottega.catalog.pull import pull
+        from bottega.storage.disk import appearing, disk
+        from bottega.training.entry import entry_of
+
+        model, text = entry_of(run, name)
+        entry = self.home / "models.d" / f"{name}.toml"
+        known = {each.id: each for each in Catalog(self.home).models()}
+        if name in known and known[name].digest != model.digest:
+            raise InvalidValue(
+                "the catalog has other weights of that name",
+                where=name,
+                remedy=f"choose another --name, or remove {entry}",
+            )
+        with disk(entry.parent), appearing(entry) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        catalog = Catalog(self.home)
+        pull(catalog, catalog.get(name))
+        return entry
+
     def export(self, run: Path, says: Callable[[str], None] = lambda text: None) -> list[Path]:
         """Write ``export/NAME.onnx`` and ``NAME.int8.onnx`` into the run folder, each compared with the network.
 

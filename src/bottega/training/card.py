@@ -25,7 +25,6 @@ LIMITS = {
     "flow-student": "What its teacher cannot make it cannot either; it goes in the steps that it was distilled to, and no others.",
     "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",
     "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
-    "vq": "The prior over codes is small; reconstructions are better than samples.",
     "lm": "It continues text in the manner of its training text. What it says is not true or false.",
 }
 
