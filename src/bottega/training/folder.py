@@ -89,6 +89,16 @@ class RunFolder:
                 remedy="train again with this version of Bottega",
             ) from error
 
+    @property
+    def spent(self) -> float:
+        """CPU seconds of training up to the last checkpoint, over all resumptions."""
+        file = self.path / "spent.json"
+        return float(json.loads(file.read_bytes())["cpu_seconds"]) if file.is_file() else 0.0
+
+    def spend(self, cpu_seconds: float) -> None:
+        """Write down what was spent; apart from the checkpoint, whose bytes depend on no clock."""
+        self._write("spent.json", json.dumps({"cpu_seconds": round(cpu_seconds, 3)}).encode() + b"\n")
+
     def cut_metrics(self, step: int) -> None:
         """Forget the lines after a checkpoint: they will be written again."""
         if not self.metrics_file.is_file():

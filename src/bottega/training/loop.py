@@ -72,7 +72,7 @@ def fit(
     optimisers = {phase.name: _optimisers(nets[phase.net], how) for phase in family.phases()}
     step, best, waited = _restore(family, nets, average, optimisers, folder)
     folder.cut_metrics(step)
-    begun, first, spent = time.monotonic(), step, time.process_time()
+    begun, first, spent = time.monotonic(), step, folder.spent - time.process_time()
     ended = "all steps done"
     while step < how.steps:
         rate = _rate(how, step)
@@ -95,6 +95,7 @@ def fit(
         over = bool(how.patience) and waited >= how.patience
         if step % how.save_every == 0 or step == how.steps or over:
             _save(nets, average, optimisers, folder, step, best, waited)
+            folder.spend(spent + time.process_time())
         if step % SILENT_STEPS == 0 or step == how.steps or validation is not None:
             left = (time.monotonic() - begun) / (step - first) * (how.steps - step)
             told = Progress(step, how.steps, losses, left, validation)
@@ -107,7 +108,7 @@ def fit(
             break
     for net in average.values():
         net.eval()
-    return Fitted(average, step, ended, time.process_time() - spent)
+    return Fitted(average, step, ended, folder.spent)
 
 
 def _optimisers(net: torch.nn.Module, how: Fit) -> tuple[torch.optim.Optimizer, ...]:

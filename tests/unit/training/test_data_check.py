@@ -31,6 +31,7 @@ def clean(tmp_path: Path) -> Path:
         small = Image.fromarray(draw.integers(0, 255, (5, 5), np.uint8))
         small.resize((32, 32), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
     (top / "LICENSE").write_text("MIT License\n\nCopyright somebody\n")
+    (top / "README.md").write_text("Clouds.\n")
     return top
 
 
@@ -110,7 +111,7 @@ def test_rules_of_licences(words: str, answer: str, rule: str) -> None:
 
 def test_a_licence_is_read_to_its_end_and_holds_below_its_folder(tmp_path: Path) -> None:
     terms = "Copyright 2020 Somebody. All rights reserved.\n\nRedistribution and use in source and binary forms ..."
-    (tmp_path / "COPYING").write_text(terms)
+    (tmp_path / "copying.txt").write_text(terms)
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "LICENSE.md").write_text("SPDX-License-Identifier: CC-BY-NC-4.0")
     assert ruling(licence_of(tmp_path, tmp_path)).rule == "permissive"

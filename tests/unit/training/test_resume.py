@@ -9,12 +9,14 @@ import pytest
 
 from bottega.core.errors import InvalidValue
 from bottega.training.family import FAMILIES
+from bottega.training.folder import RunFolder
 from bottega.training.recipe import Recipe
 from bottega.training.runs import train
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from bottega.training.folder import RunFolder
 from bottega.training.recipe import Recipe
 from bottega.training.runs import Watch, train
 
@@ -38,7 +40,9 @@ def test_kill_and_resume_is_byte_identical(
     assert not (broken / "model.safetensors").exists()
     with pytest.raises(InvalidValue, match="not empty"):
         train(wanted, broken, tmp_path)
-    train(wanted, broken, tmp_path, resume=True, evaluates=False)
+    before = RunFolder(broken).spent
+    report = train(wanted, broken, tmp_path, resume=True, evaluates=False)
+    assert report.cpu_seconds > before > 0
     for name in ("train.safetensors", "model.safetensors", "metrics.jsonl"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     other = tmp_path / "other"

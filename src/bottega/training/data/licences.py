@@ -20,7 +20,7 @@ class Ruling(NamedTuple):
 # that are words of some language are taken in capitals only.
 RULES: tuple[tuple[str, Ruling], ...] = (
     (
-        r"no[- ]?ai\b|not? (?:be )?used? (?:for|to) (?:train|ai|machine learning)|text and data mining .*reserved",
+        r"\bno[- ]?ai\b|not? (?:be )?used? (?:for|to) (?:train|ai|machine learning)|text and data mining .*reserved",
         Ruling("refused", "reserved", "its owner has reserved it against training"),
     ),
     (
@@ -59,6 +59,11 @@ class Licence(NamedTuple):
     text: str = ""
 
 
+def is_licence(path: Path) -> bool:
+    """Whether a file is called like a licence: ``LICENSE``, ``licence.txt``, ``COPYING.md``."""
+    return path.name.split(".")[0].upper() in FILES and path.suffix in ("", ".txt", ".md") and path.is_file()
+
+
 def ruling(licence: Licence) -> Ruling:
     """What a licence says about training: its name decides, and where that says nothing known, its text."""
     for words in licence:
@@ -71,12 +76,11 @@ def ruling(licence: Licence) -> Ruling:
 def licence_of(folder: Path, top: Path | None = None) -> Licence:
     """That of the licence file in the folder, or in the nearest one above it up to ``top``; else ``unknown``."""
     for each in (folder, *folder.parents):
-        for name in FILES:
-            for file in sorted(path for path in each.glob(f"{name}*") if path.is_file()):
-                text = file.read_text("utf-8", "replace").strip()
-                if text:
-                    first = " ".join(text.split("\n\n")[0].split())
-                    return Licence(first.removeprefix("SPDX-License-Identifier:").strip()[:200], text)
+        for file in sorted(path for path in each.iterdir() if is_licence(path)):
+            text = file.read_text("utf-8", "replace").strip()
+            if text:
+                first = " ".join(text.split("\n\n")[0].split())
+                return Licence(first.removeprefix("SPDX-License-Identifier:").strip()[:200], text)
         if each == (top or folder):
             break
     return Licence(UNKNOWN)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from PIL import Image
 
-from bottega.training.data.licences import FILES
+from bottega.training.data.licences import is_licence
 from bottega.training.data.likeness import shingles, thumbnail
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -39,14 +39,14 @@ class Example:
 
 
 def examples(top: Path) -> Iterator[Example]:
-    """Every example below ``top``, in the order of the paths; files of no known kind are left out.
+    """Every example below ``top``, in the order of the paths; files of no known kind, licences and README are left out.
 
     ``train``, ``test`` and ``validation`` are splits wherever they stand in a path; the folder that holds a file is
     its class, unless that is a split or ``top``.
     """
     for path in sorted(each for each in top.rglob("*") if each.is_file()):
         parts = path.relative_to(top).parts
-        if any(part.startswith(".") for part in parts) or path.name.split(".")[0] in FILES:
+        if any(part.startswith(".") for part in parts) or path.stem.upper() == "README" or is_licence(path):
             continue
         folders = [part for part in parts[:-1] if part.casefold() not in SPLITS]
         split = next((SPLITS[part.casefold()] for part in parts[:-1] if part.casefold() in SPLITS), "")
