@@ -23,7 +23,7 @@ class Training:
     def train(
         self,
         recipe: str,
-        out: Path,
+        out: str | Path,
         *,
         seed: int | None = None,
         steps: int | None = None,
@@ -50,13 +50,13 @@ class Training:
         if data:
             command += f" --data {data}"
         return train(
-            wanted, out, self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
+            wanted, Path(out), self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
         )
 
     def distil(
         self,
-        run: Path,
-        out: Path,
+        run: str | Path,
+        out: str | Path,
         *,
         steps: int = 4,
         train_steps: int = 400,
@@ -73,13 +73,13 @@ class Training:
         from bottega.training.distil import student_of
         from bottega.training.runs import Watch, train
 
-        wanted = student_of(run, steps, train_steps, seed)
+        wanted = student_of(Path(run), steps, train_steps, seed)
         command = f"distil {run} --steps {steps} --train-steps {train_steps} --seed {seed}"
         return train(
-            wanted, out, self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
+            wanted, Path(out), self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
         )
 
-    def sample(self, run: Path, out: Path, weights: str = "", **wish: Any) -> list[Path]:
+    def sample(self, run: str | Path, out: str | Path, weights: str = "", **wish: Any) -> list[Path]:
         """Write what a run makes into the new folder ``out``; ``wish`` are fields of ``Wish``.
 
         ``weights`` names a way of ``compress``; the originals are taken without it.
@@ -95,6 +95,7 @@ class Training:
         from bottega.training.recipe import checked
         from bottega.training.runs import open_run, sample
 
+        run, out = Path(run), Path(out)
         if out.exists() and any(out.iterdir()):
             raise InvalidValue("the folder is not empty", where=str(out), remedy="choose another --out")
         written: list[Path] = []
@@ -106,7 +107,7 @@ class Training:
             written.append(out / made.name)
         return written
 
-    def evaluate(self, run: Path) -> "Report":
+    def evaluate(self, run: str | Path) -> "Report":
         """Measure a run again and write its card anew.
 
         Raises:
@@ -115,10 +116,10 @@ class Training:
         _needs_extra()
         from bottega.training.runs import evaluate
 
-        return evaluate(run, self.home)
+        return evaluate(Path(run), self.home)
 
     def compress(
-        self, run: Path, *, seeds: int = 3, says: Callable[[str], None] = lambda text: None
+        self, run: str | Path, *, seeds: int = 3, says: Callable[[str], None] = lambda text: None
     ) -> "Table":
         """Write the weights in 8, 4 and 2 bits and pruned to 2 of 4, and measure each as often as there are seeds.
 
@@ -128,9 +129,9 @@ class Training:
         _needs_extra()
         from bottega.training.compress import compress
 
-        return compress(run, self.home, seeds, says)
+        return compress(Path(run), self.home, seeds, says)
 
-    def publish(self, run: Path, name: str) -> Path:
+    def publish(self, run: str | Path, name: str) -> Path:
         """Write ``models.d/NAME.toml`` and copy the weights to where the engine ``trained`` finds them; gives the entry.
 
         Raises:
@@ -143,7 +144,7 @@ class Training:
         from bottega.storage.disk import appearing, disk
         from bottega.training.entry import entry_of
 
-        model, text = entry_of(run, name)
+        model, text = entry_of(Path(run), name)
         entry = self.home / "models.d" / f"{name}.toml"
         known = {each.id: each for each in Catalog(self.home).models()}
         if name in known and known[name].digest != model.digest:
@@ -158,7 +159,7 @@ class Training:
         pull(catalog, catalog.get(name))
         return entry
 
-    def export(self, run: Path, says: Callable[[str], None] = lambda text: None) -> list[Path]:
+    def export(self, run: str | Path, says: Callable[[str], None] = lambda text: None) -> list[Path]:
         """Write ``export/NAME.onnx`` and ``NAME.int8.onnx`` into the run folder, each compared with the network.
 
         Raises:
@@ -167,7 +168,7 @@ class Training:
         _needs_extra()
         from bottega.training.export import export
 
-        return export(run, says)
+        return export(Path(run), says)
 
 
 def check_data(folder: Path) -> "Inspection":
