@@ -73,8 +73,8 @@ def fit(
     step, best, waited = _restore(family, nets, average, optimisers, folder)
     folder.cut_metrics(step)
     begun, first, spent = time.monotonic(), step, folder.spent - time.process_time()
-    ended = "all steps done"
-    while step < how.steps:
+    over = bool(how.patience) and waited >= how.patience
+    while step < how.steps and not over:
         rate = _rate(how, step)
         batch = tuple(part.to(device) for part in family.batch(data, how.batch, key(seed, step, "batch")))
         losses: dict[str, float] = {}
@@ -103,9 +103,7 @@ def fit(
                 told.step, {**losses, **({} if validation is None else {"validation": validation})}
             )
             watch(told)
-        if over:
-            ended = f"no better validation in {waited} tries"
-            break
+    ended = f"no better validation in {waited} tries" if over else "all steps done"
     for net in average.values():
         net.eval()
     return Fitted(average, step, ended, folder.spent)

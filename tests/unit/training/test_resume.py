@@ -48,3 +48,14 @@ def test_kill_and_resume_is_byte_identical(
     other = tmp_path / "other"
     train(recipe(family, seed=1), other, tmp_path, evaluates=False)
     assert (other / "model.safetensors").read_bytes() != (whole / "model.safetensors").read_bytes()
+
+
+def test_it_stops_early_and_a_resumption_does_not_go_on(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    wild = recipe("lm", steps=200, fit__rate=0.5, fit__validate_every=2, fit__patience=2)
+    report = train(wild, tmp_path / "run", tmp_path, evaluates=False)
+    assert report.step < 200 and report.ended == "no better validation in 2 tries"
+    before = (tmp_path / "run" / "train.safetensors").read_bytes()
+    again = train(wild, tmp_path / "run", tmp_path, resume=True, evaluates=False)
+    assert again.ended == report.ended and (tmp_path / "run" / "train.safetensors").read_bytes() == before
