@@ -11,7 +11,7 @@ import click
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
 )
 @click.option("--steps", type=click.IntRange(1, 100), default=4, show_default=True, help="Of the sampler.")
-@click.option("--train-steps", type=click.IntRange(1), default=400, show_default=True, help="Of training.")
+@click.option("--train-steps", type=click.IntRange(1), default=150, show_default=True, help="Of training.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.option("--json", "machine", is_flag=True, help="Print the report as JSON.")

@@ -59,7 +59,7 @@ class Training:
         out: str | Path,
         *,
         steps: int = 4,
-        train_steps: int = 400,
+        train_steps: int = 150,
         seed: int = 0,
         resume: bool = False,
         watch: "Watch | None" = None,
