@@ -4,7 +4,8 @@
 
 Needs ``onnx`` and ``onnxscript`` besides torch. Activations stay exact to the row: each row of a matrix product has its own
 scale (``MatMulNBits`` with 8 bits in blocks), so a pair's result does not depend on the pairs beside it, as it would
-under per-tensor dynamic quantisation. The embedding table is stored in 8 bits with one scale a word.
+under per-tensor dynamic quantisation. The embedding table is stored in 8 bits with one scale a word. Weights go into
+``weights-1.bin`` and so on beside the graph, so that no file of the repository is above 16 MiB.
 """
 
 import argparse
@@ -25,6 +26,8 @@ nbits: Any = import_module("onnxruntime.quantization.matmul_nbits_quantizer")
 
 OPSET = 20
 BLOCK = 128  # weights that share a scale
+LARGEST = 15 << 20  # bytes of a file of weights
+SMALLEST = 4096  # bytes of a tensor that leaves the graph
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -74,7 +77,23 @@ def eight_bits(source: Path, target: Path) -> None:
         node.doc_string = ""
         del node.metadata_props[:]
     del made.metadata_props[:], made.graph.metadata_props[:]
+    _outside(made.graph)
+    for path in target.parent.glob("weights-*.bin"):
+        path.unlink()  # the library appends
     onnx.save(made, target)
+
+
+def _outside(graph: Any) -> None:
+    """Give every large tensor its place in a file of weights."""
+    number, used = 1, 0
+    for tensor in graph.initializer:
+        size = len(tensor.raw_data)
+        if size < SMALLEST:
+            continue
+        if used + size > LARGEST:
+            number, used = number + 1, 0
+        used += size
+        onnx.external_data_helper.set_external_data(tensor, f"weights-{number}.bin")
 
 
 def _rows(graph: Any) -> None:

@@ -18,8 +18,9 @@ from benchmarks.nli.pairs import LABELS, Pair
 
 FOLDER = Path(__file__).parent / "written"
 HELD = Path(__file__).parents[2] / "tests" / "data" / "entailment.toml"
-TIMES = 4  # each training pair in the last stage
-OTHERS = 6000  # pairs of the machine-made sources beside them, against forgetting
+TIMES = 4  # how often a stage has the pairs that are new to it
+OTHERS = 6000  # pairs of the machine-made sources beside them in the third stage, against forgetting
+FEWER = 1500  # and in the fourth
 SHARED = 5  # words in a row
 
 Item = dict[str, str]
@@ -27,11 +28,12 @@ Item = dict[str, str]
 
 def items() -> list[Item]:
     """All items, in the order of files and lines."""
-    return [
-        json.loads(line)
-        for path in sorted(FOLDER.glob("*.jsonl"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
+    return [item for path in sorted(FOLDER.glob("*.jsonl")) for item in read(path)]
+
+
+def read(path: Path) -> list[Item]:
+    """The items of one file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def develops(item: Item) -> bool:
@@ -44,17 +46,26 @@ def pairs(chosen: Sequence[Item]) -> list[Pair]:
     return [Pair(item["premise"], item[label], label, "written") for item in chosen for label in LABELS]
 
 
-def last_stage(more: Sequence[Pair]) -> list[Pair]:
-    """The written training pairs several times over, among machine-made ones; a pure function of both."""
-    rng = random.Random(7)
+def last_stages(more: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """The third and the fourth stage of training, pure functions of the items and the machine-made pairs.
+
+    Third: the items of all files but the last, four times over. Fourth: these once, those of the last file, which
+    were written after a look at what the third gets wrong in development, four times.
+    """
+    training = [item for item in items() if not develops(item)]
+    added = [item for item in read(sorted(FOLDER.glob("*.jsonl"))[-1]) if not develops(item)]
+    before = training[: -len(added)]
     others = list(more)
-    rng.shuffle(others)
-    mixed = [
-        *(TIMES * pairs([item for item in items() if not develops(item)])),
-        *others[:OTHERS],
-    ]
-    rng.shuffle(mixed)
-    return mixed
+    random.Random(7).shuffle(others)
+    third = [*(TIMES * pairs(before)), *others[:OTHERS]]
+    fourth = [*pairs(before), *(TIMES * pairs(added)), *others[OTHERS : OTHERS + FEWER]]
+    for stage in (third, fourth):
+        rng = random.Random(7)
+        rng.shuffle(
+            list(more)
+        )  # the order that the shipped weights were trained in came from a generator used before
+        rng.shuffle(stage)
+    return third, fourth
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
