@@ -53,7 +53,7 @@ def last_stages(more: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     were written after a look at what the third gets wrong in development, four times.
     """
     training = [item for item in items() if not develops(item)]
-    added = [item for item in read(sorted(FOLDER.glob("*.jsonl"))[-1]) if not develops(item)]
+    added = [item for item in read(max(FOLDER.glob("*.jsonl"))) if not develops(item)]
     before = training[: -len(added)]
     others = list(more)
     random.Random(7).shuffle(others)
