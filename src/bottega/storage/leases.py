@@ -13,7 +13,7 @@ from bottega.core.run import Made, StepResult, StepState
 from bottega.core.value import JsonObject
 from bottega.storage.budgets import Budgets, Charge, Refusal
 from bottega.storage.contents import Contents
-from bottega.storage.database import Transaction, ended
+from bottega.storage.database import Transaction, Work, ended
 from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers
@@ -191,7 +191,7 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await ended(self._database.offer(work, durable=lease.charged or bool(result.approved_by)))
+        await self._to_its_end(lease, work, durable=lease.charged or bool(result.approved_by))
 
     async def died(
         self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
@@ -211,7 +211,7 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await ended(self._database.offer(work, durable=lease.charged))
+        await self._to_its_end(lease, work, durable=lease.charged)
 
     async def let_go(
         self,
@@ -238,11 +238,16 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
+        await self._to_its_end(lease, work, durable=lease.charged)
+
+    async def _to_its_end(self, lease: Lease, work: Work[None], *, durable: bool) -> None:
+        """Write how a lease ended. If that fails it is given up: it ended all the same, also when this task is cancelled."""
+        change = self._database.offer(work, durable=durable)
         try:
-            await ended(self._database.offer(work, durable=lease.charged))
-        except StorageFailed:
-            self._given_up[lease.token] = why
-            raise
+            await ended(change)
+        finally:
+            if isinstance(failure := change.exception(), StorageFailed):
+                self._given_up[lease.token] = failure.message
 
     def _fence(self, transaction: Transaction, lease: Lease, worker: str) -> None:
         """The worker too: a database restored to an earlier moment may give the same token to another."""
