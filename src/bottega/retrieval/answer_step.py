@@ -34,7 +34,7 @@ class AnswerParams(Params, frozen=True):
         default="remove", description="sentences that nothing bears out after one repair"
     )
     judge: Literal["language", "entailment-minilm"] = Field(
-        default="entailment-minilm", description="who judges whether a quote supports a sentence"
+        default="language", description="who judges whether a quote supports a sentence"
     )
     must_answer: bool = Field(
         default=False, description="fail instead of giving a file that says why there is no answer"
@@ -55,7 +55,7 @@ class AnswerStep(Engine):
 
     card: ClassVar[Card] = Card(
         id="answer",
-        version="2",
+        version="1",
         summary="Answers a question from passages, every sentence with its quote, or says why not",
         modality="text",
         inputs=(Port(name="passages", media_types=(PASSAGES_MEDIA_TYPE,), many=True, note="best first"),),
@@ -66,7 +66,7 @@ class AnswerStep(Engine):
         models=Language.card.models,
         source_type=GENERATED,
         not_covered="A sentence may be borne out word for word and still miss the question; the judge of meaning is right on about "
-        "four of five hard pairs, and lets one false sentence in nine of such through.",
+        "four of five hard pairs.",
     )
     params: ClassVar[type[Params]] = AnswerParams
 
