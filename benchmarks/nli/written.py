@@ -61,9 +61,7 @@ def last_stages(more: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     fourth = [*pairs(before), *(TIMES * pairs(added)), *others[OTHERS : OTHERS + FEWER]]
     for stage in (third, fourth):
         rng = random.Random(7)
-        rng.shuffle(
-            list(more)
-        )  # the order that the shipped weights were trained in came from a generator used before
+        rng.shuffle(list(more))  # the shipped weights saw the order of a generator that had been used before
         rng.shuffle(stage)
     return third, fourth
 
