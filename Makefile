@@ -21,7 +21,7 @@ $(VENV)/.base: $(SOURCES)
 $(VENV)/.dev: $(VENV)/.base
 	@echo "== adding what the tests need"
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet -e ".[all,image,dev]"
+	$(BIN)/python -m pip install --quiet -e ".[all,image,train,dev]"
 	touch $@
 
 setup: $(VENV)/.dev  ## set up .venv for the demo and the tests

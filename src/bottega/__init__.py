@@ -10,6 +10,7 @@ bottega.replay("run-1f0c...").finding           # "identical", or which step dif
 bottega.index("handbook", "docs/")               # documents to search and cite
 bottega.search("handbook", "leave in March")[0].passage.text
 bottega.ask("How many days of leave?", "handbook").text   # every sentence with its quote, or a reason why not
+bottega.trainer().train("fashion-flow", "runs/flow")   # a generative model of your own
 bottega.verify("kit/hero.png").state            # "valid", "untrusted", "tampered" or "unsigned"
 """
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         resume_async,
         search,
         search_async,
+        trainer,
         verify,
     )
 
@@ -53,6 +55,7 @@ __all__ = [
     "resume_async",
     "search",
     "search_async",
+    "trainer",
     "verify",
 ]
 

@@ -18,6 +18,8 @@ from bottega.retrieval.collections.collection import Hit, Method
 from bottega.retrieval.collections.report import Report
 from bottega.retrieval.tables.answer import TableAnswer
 from bottega.service import Made
+from bottega.service.training import Training
+from bottega.settings import Settings
 
 T = TypeVar("T")
 Wish = str | Brief | Plan
@@ -270,6 +272,12 @@ def ask_tables(question: str, paths: str | Path | Sequence[str | Path], **how: A
 def verify(path: str | Path) -> Verification:
     """Whether a delivered file is as it left, who made it and how. Needs nothing but the file."""
     return build().verify(Path(path))
+
+
+def trainer() -> Training:
+    """Training and what comes after it: train, distil, sample, evaluate, compress, export, publish. Needs ``bottega[train]``."""
+    settings = Settings()
+    return Training(settings.home, settings.threads)
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:

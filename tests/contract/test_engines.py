@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.unit.training.conftest import squares
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import canonical_json, digest_bytes
@@ -115,6 +116,7 @@ SAMPLES: dict[str, Sample] = {
     "entail": lambda given: (
         [given.part("cited", CITED), given.part("passages", PASSAGES, PASSAGES_TYPE)], {"unsupported": "flag"}
     ),
+    "embed": lambda given: ([given.part("text", "A lamp.", "text/plain")], {"texts": ["A kettle."]}),
     "extract": lambda given: (
         [given.part("text", "A lamp of 5 W.", "text/plain")],
         {"json_schema": {"type": "object", "properties": {"watts": {"enum": [5, 6]}}}},
@@ -141,6 +143,7 @@ SAMPLES: dict[str, Sample] = {
         [given.part("text", "This lamp gives warm light. It costs little.", "text/plain")], {"sentences": 1}
     ),
     "table": lambda given: ([given.part("tables", CSV, "text/csv")], {}),
+    "trained": lambda given: ([], {}),
     "transcribe": lambda given: ([given.part("audio", tone(1.0), "audio/wav")], {"language": "en"}),
     "translate": lambda given: ([given.part("text", "# A lamp\n", "text/markdown")], {}),
     "video": lambda given: (
@@ -164,6 +167,7 @@ MODELS = {
     "openai_chat": "any",
     "rewrite": "qwen2.5-coder-1.5b-instruct",
     "summarise": "potion-base-8m",
+    "trained": "a-run",
 }
 
 
@@ -210,6 +214,26 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 @pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A flow that was trained for two steps on squares."""
+    folder = tmp_path_factory.mktemp("trained")
+
+    def build() -> Path:
+        from bottega.training.recipe import Fit, Recipe
+        from bottega.training.runs import train
+
+        if not (folder / "run").exists():
+            data = str(squares(folder / "squares"))
+            recipe = Recipe(
+                id="tiny", family="flow", data=data, fit=Fit(steps=2), model={"width": 8, "steps": 2}
+            )
+            train(recipe, folder / "run", folder, evaluates=False)
+        return folder / "run"
+
+    return build
+
+
+@pytest.fixture(scope="module")
 def engines() -> Iterator[dict[str, Engine]]:
     """Engines that already ran, so that weights are loaded once."""
     made: dict[str, Engine] = {}
@@ -230,9 +254,10 @@ def request_for(
 
 
 @pytest.fixture
-def place(bench: Bench, tiny: Callable[[], Path]) -> Bench:
+def place(bench: Bench, tiny: Callable[[], Path], a_run: Callable[[], Path]) -> Bench:
     def folder(model: str) -> Path:
-        return tiny() if model == "tiny" else bench.weights(model)
+        built = {"tiny": tiny, "a-run": a_run}
+        return built[model]() if model in built else bench.weights(model)
 
     return replace(bench, weights=folder)
 

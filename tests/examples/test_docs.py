@@ -21,6 +21,7 @@ from bottega.cli import root
 from bottega.core.brief import Brief
 from bottega.governance.policy import Policy
 from bottega.pipelines.blueprints import Blueprint, blueprints
+from bottega.training.recipe import Recipe
 
 TOP = Path(__file__).parents[2]
 DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("examples/**/README.md")])
@@ -103,9 +104,9 @@ def test_examples_compile(path: Path) -> None:
 
 
 @pytest.mark.parametrize("fence", fences("toml"), ids=lambda fence: fence.where)
-def test_toml_is_a_brief_a_blueprint_a_model_or_a_policy(fence: Fence) -> None:
+def test_toml_is_a_brief_a_blueprint_a_model_a_policy_or_a_recipe(fence: Fence) -> None:
     value = tomllib.loads(fence.text)
-    kinds = {"goal": Brief, "steps": Blueprint, "files": Model, "rules": Policy}
+    kinds = {"goal": Brief, "steps": Blueprint, "files": Model, "rules": Policy, "fit": Recipe}
     kind = next(kind for key, kind in kinds.items() if key in value)
     kind.model_validate(value)
 

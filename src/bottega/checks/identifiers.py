@@ -92,3 +92,23 @@ KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ),
     ("phone", re.compile(r"(?<![\w.-])\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])"), _phone),
 )
+
+
+def found_in(text: str) -> list[tuple[str, str, int]]:
+    """Kind, value and place; a stretch of text counts once, under the first kind that fits."""
+    found: list[tuple[str, str, int]] = []
+    taken: list[tuple[int, int]] = []
+    for kind, pattern, holds in KINDS:
+        for match in pattern.finditer(text):
+            free = all(match.end() <= start or match.start() >= end for start, end in taken)
+            if free and holds(re.sub(r"[^\w@.:+%-]", "", match[0])):
+                taken.append(match.span())
+                found.append((kind, match[0].strip(), match.start()))
+    return sorted(found, key=lambda one: one[2])
+
+
+def masked(kind: str, value: str) -> str:
+    """Enough to find it again, too little to use it."""
+    if kind == "e-mail":
+        return f"{value[0]}***@***.{value.rpartition('.')[2]}"
+    return f"{value[:2]}{'*' * max(4, len(value) - 4)}{value[-2:]}" if len(value) > 8 else f"{value[:1]}****"

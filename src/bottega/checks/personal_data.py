@@ -7,8 +7,8 @@ from typing import Any, Literal, cast
 from pydantic import Field
 
 from bottega.checks.base import Options, Subject
-from bottega.checks.identifiers import KINDS
-from bottega.checks.reading import TEXTS, Piece, pieces
+from bottega.checks.identifiers import found_in, masked
+from bottega.checks.reading import TEXTS, pieces
 from bottega.core.value import JsonObject
 from bottega.core.verdict import Verdict
 
@@ -50,13 +50,13 @@ class PersonalData:
         found: list[JsonObject] = []
         levels: set[str] = set()
         for piece in pieces(subject):
-            for kind, value, start in _found(piece):
+            for kind, value, start in found_in(piece.text):
                 if any(fnmatchcase(value.casefold(), pattern.casefold()) for pattern in chosen.allow):
                     continue
                 level: str = _level(kind, _squeezed(value) in sources, chosen)
                 if level != "pass":
                     levels.add(level)
-                    found.append({"kind": kind, "value": _masked(kind, value), "place": piece.at(start)})
+                    found.append({"kind": kind, "value": masked(kind, value), "place": piece.at(start)})
         outcome: Any = next((level for level in ("block", "flag") if level in levels), "pass")
         kinds = ", ".join(sorted({str(one["kind"]) for one in found}))
         return Verdict(
@@ -77,26 +77,6 @@ def _level(kind: str, in_sources: bool, options: PersonalDataOptions) -> Level:
             return options.address
         case _:
             return options.account
-
-
-def _found(piece: Piece) -> list[tuple[str, str, int]]:
-    """Kind, value and place; a stretch of text counts once, under the first kind that fits."""
-    found: list[tuple[str, str, int]] = []
-    taken: list[tuple[int, int]] = []
-    for kind, pattern, holds in KINDS:
-        for match in pattern.finditer(piece.text):
-            free = all(match.end() <= start or match.start() >= end for start, end in taken)
-            if free and holds(re.sub(r"[^\w@.:+%-]", "", match[0])):
-                taken.append(match.span())
-                found.append((kind, match[0].strip(), match.start()))
-    return sorted(found, key=lambda one: one[2])
-
-
-def _masked(kind: str, value: str) -> str:
-    """Enough to find it again, too little to use it."""
-    if kind == "e-mail":
-        return f"{value[0]}***@***.{value.rpartition('.')[2]}"
-    return f"{value[:2]}{'*' * max(4, len(value) - 4)}{value[-2:]}" if len(value) > 8 else f"{value[:1]}****"
 
 
 def _squeezed(text: str) -> str:

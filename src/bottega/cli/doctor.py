@@ -18,6 +18,7 @@ PACKAGES = {
     "imageio_ffmpeg": ("video", "video"),
     "httpx": ("remote engines", "remote"),
     "diffusers": ("text to image", "image"),
+    "onnxscript": ("training", "train"),
 }
 
 
@@ -47,7 +48,7 @@ def _packages() -> list[Row]:
     for module, (purpose, extra) in PACKAGES.items():
         there = find_spec(module) is not None
         remedy = f"pip install 'bottega[{extra}]'" if extra else "pip install bottega"
-        if extra in ("image", "remote"):
+        if extra in ("image", "remote", "train"):
             remedy = f"optional: {remedy}"
         rows.append((purpose, there, module if there else f"{module} is not installed", remedy))
     return rows

@@ -50,6 +50,8 @@ class Act(StrEnum):
     COLLECTION_REMOVED = "retrieval:collection:removed"  # documents, or all of it, were taken out
     ANSWER_GIVEN = "retrieval:answer:given"  # or why there is none
     CALL_ACCEPTED = "service:call:accepted"  # an idempotency key is bound to its request
+    KEY_CREATED = "service:key:created"  # an API key may be used from now on
+    KEY_REVOKED = "service:key:revoked"
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
     FILES_COLLECTED = "storage:files:collected"
     STATE_MIGRATED = "storage:state:migrated"
@@ -68,7 +70,7 @@ class Entry(Value, frozen=True):
     at: str = Field(description="RFC 3339, UTC; never before the entry above it")
     act: Act
     actor: str = Field(description="who: `user:ada`, `worker:host-81f2`")
-    subject: str = Field(description="about what: `run/ID`, `run/ID/step/ID`, `ticket/ID`")
+    subject: str = Field(description="about what: `run/ID`, `run/ID/step/ID`, `ticket/ID`, `key/ID`")
     behalf: str = Field(default="", description="for whom, when not for the actor")
     why: str = ""
     detail: JsonObject = Field(default_factory=dict)

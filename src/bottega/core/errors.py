@@ -3,11 +3,16 @@
 BottegaError                     exit 1   HTTP 500
 ├── InputError                   exit 2   HTTP 400   what the caller sent is wrong
 │   ├── InvalidValue             exit 2   HTTP 400   a value that cannot be stored or hashed
+│   │   └── KeyReused            exit 2   HTTP 409   an idempotency key was used for another request
 │   ├── InvalidBrief             exit 2   HTTP 422   a brief that cannot be planned
 │   ├── InvalidPlan              exit 2   HTTP 422   a plan that cannot run: names the step and the field
 │   ├── UnreadableSource         exit 2   HTTP 422   a source file that cannot be read
+│   ├── TooLarge                 exit 2   HTTP 413   more bytes, pixels or seconds than are allowed
+│   ├── WrongMethod              exit 2   HTTP 405   the path knows other methods
 │   └── NotFound                 exit 2   HTTP 404   an unknown engine, model, run or artifact
 ├── PolicyDenied                 exit 3   HTTP 403   the constraints or the policy say no
+│   ├── Unauthenticated          exit 3   HTTP 401   no key, or one that is unknown, expired or revoked
+│   ├── RateLimited              exit 3   HTTP 429   too many requests in too short a time (retryable)
 │   └── BudgetExceeded           exit 3   HTTP 402   the time or cost limit is reached
 ├── ReviewNeeded                 exit 4   HTTP 409   a person has to decide first
 ├── SetupError                   exit 5   HTTP 503   something is not installed or not fetched
@@ -96,11 +101,54 @@ class NotFound(InputError):
     http_status = 404
 
 
+class KeyReused(InvalidValue):
+    """An idempotency key that was used for another request."""
+
+    http_status = 409
+
+
+class TooLarge(InputError):
+    """More bytes, pixels or seconds than are allowed; ``where`` names what."""
+
+    http_status = 413
+
+
+class WrongMethod(InputError):
+    """The path exists and knows other methods."""
+
+    http_status = 405
+
+
 class PolicyDenied(BottegaError):
     """The constraints or the policy say no, with the reason."""
 
     exit_code = 3
     http_status = 403
+
+
+class Unauthenticated(PolicyDenied):
+    """No key, or one that is unknown, expired or revoked."""
+
+    http_status = 401
+
+
+class RateLimited(PolicyDenied):
+    """Too many requests in too short a time, or too many that wait."""
+
+    http_status = 429
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        where: str = "",
+        used: Mapping[str, Any] | None = None,
+        retry_after: float = 1.0,
+    ) -> None:
+        super().__init__(message, remedy=remedy, where=where, used=used)
+        self.retry_after = retry_after  # seconds
 
 
 class BudgetExceeded(PolicyDenied):

@@ -126,8 +126,9 @@ def parts_at(request: Request, port: str) -> Sequence[Part]:
 
 
 class Engine(ABC):
-    """Turns a request into a stream of outputs. One instance serves many requests, one after the other.
+    """Turns a request into a stream of outputs.
 
+    One instance serves many requests: of a local engine one after the other, of a remote one several at a time.
     The constructor takes nothing and loads nothing; weights and libraries are loaded on the first request.
     """
 

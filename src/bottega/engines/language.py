@@ -20,6 +20,7 @@ from bottega.engines.chat import (
     logprobs,
     messages,
     most_tokens,
+    said_before,
 )
 from bottega.engines.llama import CONTEXT, LlamaServer
 
@@ -100,7 +101,7 @@ class Language(Engine):
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Loading, reading the prompt, and two thirds of the tokens that the answer may have."""
         assert isinstance(params, ChatParams)
-        read = (input_bytes + len(params.prompt) + len(params.system)) / BYTES_PER_TOKEN
+        read = (input_bytes + len(params.prompt) + len(params.system) + said_before(params)) / BYTES_PER_TOKEN
         return Estimate(
             seconds=LOADING + min(read, CONTEXT) / PROMPT_SPEED + params.max_tokens * 0.66 / ANSWER_SPEED,
             units={"token": min(most_tokens(params, input_bytes) + params.max_tokens, CONTEXT)},

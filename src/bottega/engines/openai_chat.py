@@ -24,6 +24,7 @@ from bottega.engines.chat import (
     logprobs,
     messages,
     most_tokens,
+    said_before,
 )
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
@@ -119,7 +120,9 @@ class OpenAIChat(Engine):
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Fifty tokens a second, and the price of the whole answer."""
         assert isinstance(params, OpenAIChatParams)
-        read = (input_bytes + len(params.prompt) + len(params.system)) / 3.5  # bytes a token
+        read = (
+            input_bytes + len(params.prompt) + len(params.system) + said_before(params)
+        ) / 3.5  # bytes a token
         cost = (read * params.price_in + params.max_tokens * params.price_out) / 1e6
         most = most_tokens(params, input_bytes)
         highest = (most * params.price_in + params.max_tokens * params.price_out) / 1e6

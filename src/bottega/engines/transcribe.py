@@ -22,6 +22,9 @@ class TranscribeParams(Params, frozen=True):
     language: Literal["", "en", "fr", "de", "es", "it", "pt", "nl"] = Field(
         default="", description="language spoken; empty: detect it"
     )
+    task: Literal["transcribe", "translate"] = Field(
+        default="transcribe", description="as it is spoken, or translated into English"
+    )
 
 
 class Transcribe(Engine):
@@ -58,7 +61,7 @@ class Transcribe(Engine):
             raise EngineFailed("there is no sound to write down", remedy="give one file at the port 'audio'")
         samples = await asyncio.to_thread(_decode, bench.read(parts[0]), parts[0].name)
         duration = len(samples) / _RATE
-        segments, info = await asyncio.to_thread(self._start, samples, params.language, bench)
+        segments, info = await asyncio.to_thread(self._start, samples, params, bench)
         words: list[dict[str, object]] = []
         text: list[str] = []
         while (segment := await asyncio.to_thread(next, segments, None)) is not None:
@@ -89,7 +92,7 @@ class Transcribe(Engine):
             details={"language": info.language, "words": len(words)},
         )
 
-    def _start(self, samples: Any, language: str, bench: Bench) -> tuple[Any, Any]:
+    def _start(self, samples: Any, params: TranscribeParams, bench: Bench) -> tuple[Any, Any]:
         if self._model is None:
             whisper: Any = require("faster_whisper", extra="transcribe")
             self._model = whisper.WhisperModel(
@@ -101,7 +104,8 @@ class Transcribe(Engine):
             )
         return self._model.transcribe(
             samples,
-            language=language or None,
+            language=params.language or None,
+            task=params.task,
             beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,

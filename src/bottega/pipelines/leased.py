@@ -166,7 +166,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     """Make and settle a leased step; None when somebody must try again."""
     worker, meter = shop.workers.id, Meter()
     until = ""
-    ended: BaseException | None = None
+    ended: BottegaError | None = None
     try:
         result = _as_new(lease.before) if lease.before else await make(order, shop, meter)
         result = await settle(result)
@@ -192,17 +192,19 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         result = _ended(order, "stopped", stop.message).model_copy(update={"usage": dict(stop.used)})
     except EngineBusy as busy:
         ended = busy
-        patient = lease.delays < DELAYS
+        patient = order.patient and lease.delays < DELAYS
         result = _ended(order, "delayed" if patient else "failed", str(busy))
         until = _after(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
     except BottegaError as error:
         ended = error
         result = _ended(order, "failed", str(error))
     except Exception as error:  # noqa: BLE001 - a failure of one step must not take the run with it
-        failure = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
-        result = _ended(order, "failed", str(failure))
+        ended = EngineFailed(f"{type(error).__name__}: {error}", where=f"step '{order.step.id}'")
+        result = _ended(order, "failed", str(ended))
     if ended is not None:
         result = result.model_copy(update={"cost": meter.cost})
+        if order.failed is not None and result.state == "failed":
+            order.failed(ended)
     if result.error:
         said = told(result.error, order.step.params, shop.policy.record)
         result = result.model_copy(update={"error": said})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bottega.checks.base import InputFile, Subject
 from bottega.core.artifact import Artifact
-from bottega.core.errors import BudgetExceeded, Cancelled, EngineFailed
+from bottega.core.errors import BottegaError, BudgetExceeded, Cancelled, EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Step
 from bottega.core.request import Finished, Output, Part, Request, Usage
@@ -52,6 +52,8 @@ class Order:
     charge: Sequence[str] = ()  # budget accounts that pay
     cancelled: threading.Event = field(default_factory=threading.Event)
     listen: Callable[[Output], None] | None = None
+    patient: bool = True  # wait and ask again when an engine is busy
+    failed: Callable[[BottegaError], None] | None = None  # is told the error that the result has as text
 
     @cached_property
     def key(self) -> str:

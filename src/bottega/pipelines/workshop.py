@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,7 +144,8 @@ class Workshop:
             engine = self._processes.setdefault(request.engine, EngineProcess(request.engine))
         files: list[Finished] = []
         used = Usage()
-        async with self._locks.setdefault(request.engine, asyncio.Lock()):
+        alone = engine.card.locality == "local" if isinstance(engine, Engine) else True
+        async with self._locks.setdefault(request.engine, asyncio.Lock()) if alone else nullcontext():
             bench.check_cancelled()
             try:
                 async for output in engine.generate(request, bench):

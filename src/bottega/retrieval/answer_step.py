@@ -66,7 +66,7 @@ class AnswerStep(Engine):
         models=Language.card.models,
         source_type=GENERATED,
         not_covered="A sentence may be borne out word for word and still miss the question; the judge of meaning is right on about "
-        "four of five pairs when the language model has to be it.",
+        "four of five hard pairs.",
     )
     params: ClassVar[type[Params]] = AnswerParams
 
@@ -107,13 +107,14 @@ class AnswerStep(Engine):
         yield Finished(port="answer", media_type=MEDIA_TYPE, data=told.canonical(), details=details)
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
-        """Two drafts and the judging of their sentences."""
+        """Two drafts, and the judging of their sentences where the language model has to do it."""
         assert isinstance(params, AnswerParams)
         most = MOST_TOKENS_TYPED if params.json_schema else MOST_TOKENS
-        read, written = 2 * PROMPT_TOKENS + JUDGED * 200, 2 * most + JUDGED
+        judged = JUDGED if params.judge == "language" else 0
+        read, written = 2 * PROMPT_TOKENS + judged * 200, 2 * most + judged
         return Estimate(
             seconds=LOADING + 0.6 * (read / PROMPT_SPEED + written / ANSWER_SPEED),
-            units={"token": float(2 * (input_bytes + 2000) + JUDGED * 2000 + written)},
+            units={"token": float(2 * (input_bytes + 2000) + judged * 2000 + written)},
         )
 
     def close(self) -> None:

@@ -1,17 +1,18 @@
 """One call to one engine without a plan: leased, keyed and journaled as a step of a plan is."""
 
 import asyncio
+import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest
-from bottega.core.errors import BudgetExceeded, InvalidValue
+from bottega.core.errors import BottegaError, BudgetExceeded, InvalidValue
 from bottega.core.plan import Step
-from bottega.core.request import Part, Request
+from bottega.core.request import Output, Part, Request
 from bottega.core.run import StepResult
 from bottega.pipelines.leased import settled
 from bottega.pipelines.step import Arrived, Order
@@ -30,12 +31,35 @@ class Calls:
     actor: str
 
     async def call(
-        self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
+        self,
+        request: Request,
+        *,
+        idempotency_key: str = "",
+        charge: Sequence[str] = (),
+        call_id: str = "",
+        reuse: bool = True,
+        listen: Callable[[Output], None] | None = None,
+        cancelled: threading.Event | None = None,
+        place: asyncio.Semaphore | None = None,
+        patient: bool = True,
+        failed: Callable[[BottegaError], None] | None = None,
     ) -> StepResult:
         """Make what one request asks for; an equal request that was answered before is not made again.
 
         The same ``idempotency_key`` gives the result of the first call, also where the engine leaves things to chance;
         a call that was killed or failed is made then. No check judges what comes out: that is the caller's part.
+
+        Args:
+            request: what is asked of which engine.
+            idempotency_key: names the call; whoever asks under one name shares its keys.
+            charge: budget accounts that pay.
+            call_id: what the record calls it; a new one when empty.
+            reuse: take an equal result of another call over.
+            listen: is told of every output as it comes.
+            cancelled: set it to stop the engine; what was used until then is charged.
+            place: taken while the engine works.
+            patient: wait and ask again when an engine is busy.
+            failed: is told the error of a result that has failed.
 
         Raises:
             NotFound: unknown engine or model.
@@ -46,7 +70,7 @@ class Calls:
         accounts = tuple(named(account) for account in charge)
         step, arrived = await asyncio.to_thread(self._step, request)
         ready([step], self.shop)
-        run_id = f"call-{uuid.uuid4().hex[:12]}"
+        run_id = call_id or f"call-{uuid.uuid4().hex[:12]}"
         if idempotency_key:
             asked = digest({"call": request.document(), "charge": [*charge]})
             run_id = await asyncio.to_thread(
@@ -54,9 +78,10 @@ class Calls:
             )
         order = Order(
             step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts,
-            holder=self.shop.holder,
+            holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
+            patient=patient, failed=failed,
         )  # fmt: skip
-        result = await settled(order, self.shop)
+        result = await settled(order, self.shop, place=place)
         if result.state == "awaiting_review" and not result.outputs:
             raise BudgetExceeded(
                 result.error,

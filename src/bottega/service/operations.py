@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from mimetypes import guess_type
@@ -20,6 +21,7 @@ from bottega.core.entry import Act
 from bottega.core.errors import EngineFailed, InvalidPlan, NotFound
 from bottega.core.plan import Plan
 from bottega.core.request import Finished, Request
+from bottega.core.run import Made as Made_
 from bottega.core.run import Run, StepResult
 from bottega.delivery.folder import Delivery, deliver, delivered
 from bottega.governance.authority import Authority
@@ -45,8 +47,11 @@ from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
 from bottega.service.collections import Collections
+from bottega.service.files import Files
+from bottega.service.keys import Keys
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
+from bottega.service.signed import signed
 from bottega.service.store import Store
 from bottega.service.tables import Tables
 from bottega.storage.budgets import named
@@ -87,12 +92,24 @@ class Bottega:
         self.shop = shop
         self.state = state
         self.actor = actor
+        self.folder = folder
         self.audit = audit
         self.privacy = Privacy(state, ring, shop.artifacts, audit, actor, shop.collections)
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None
         self._answers: Answers | None = None
+
+    def acting(self, actor: str) -> "Bottega":
+        """The same service on behalf of somebody else, for the record."""
+        other = copy(self)
+        other.actor = actor
+        return other
+
+    @property
+    def files(self) -> Files:
+        """Files that callers of the API have sent."""
+        return Files(self.folder / "files", self.shop.now)
 
     def shop_of(self, holder: str) -> Workshop:
         """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.
@@ -159,13 +176,13 @@ class Bottega:
         media_type = BY_SUFFIX.get(path.suffix.lower()) or guess_type(path.name)[0] or sniff(data)
         return self.shop.artifacts.put(data, media_type)
 
-    async def call(
-        self, request: Request, *, idempotency_key: str = "", charge: Sequence[str] = ()
-    ) -> StepResult:
-        """One request to one engine, as `Calls.call` says."""
-        return await Calls(self.shop, self.actor).call(
-            request, idempotency_key=idempotency_key, charge=charge
-        )
+    async def call(self, request: Request, *, actor: str = "", **how: Any) -> StepResult:
+        """One request to one engine, for this service's actor or another; ``how`` is as `Calls.call` says."""
+        return await Calls(self.shop, actor or self.actor).call(request, **how)
+
+    def signed(self, call_id: str, request: Request, result: StepResult, made: Made_) -> bytes:
+        """An output of a call with its credentials inside, as `bottega.service.signed` says."""
+        return signed(self.shop, self._authority(), call_id, request, result, made)
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.
@@ -421,6 +438,10 @@ class Bottega:
     def budgets(self) -> Ledger:
         """Accounts that pay: limits, and what was spent."""
         return Ledger(self.state, self.actor)
+
+    def keys(self, actor: str = "") -> Keys:
+        """Who may call over HTTP."""
+        return Keys(self.state, actor or self.actor)
 
     @property
     def tables(self) -> Tables:

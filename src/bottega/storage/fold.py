@@ -220,6 +220,23 @@ def _called(transaction: Transaction, line: Line) -> None:
     )
 
 
+def _key_created(transaction: Transaction, line: Line) -> None:
+    key, detail = line.subject.split("/")[1], line.detail
+    transaction.execute(
+        "INSERT INTO api_keys (id, secret, name, role, charge, created_at, expires_at, revoked_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+        (
+            key, detail["secret"], detail["name"], detail["role"], json.dumps(detail.get("charge", [])), line.at,
+            detail.get("expires_at", ""),
+        ),
+    )  # fmt: skip
+
+
+def _key_revoked(transaction: Transaction, line: Line) -> None:
+    key = line.subject.split("/")[1]
+    transaction.execute("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = ''", (line.at, key))
+
+
 RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.RUN_SUBMITTED: _submitted,
     Act.RUN_BEGUN: _begun,
@@ -230,6 +247,8 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.STEP_LOST: _lost,
     Act.STEP_DIED: _lost,
     Act.CALL_ACCEPTED: _called,
+    Act.KEY_CREATED: _key_created,
+    Act.KEY_REVOKED: _key_revoked,
     **ticket_rules.RULES,
     Act.TICKET_APPROVED: _decided,
     Act.TICKET_REJECTED: _decided,

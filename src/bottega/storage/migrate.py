@@ -41,7 +41,8 @@ def migrate(database: Database, journal: Journal, contents: Contents) -> None:
         if version == 1:
             for table in FIRST:
                 transaction.execute(f"ALTER TABLE {table} RENAME TO first_{table}")
-        for statement in database.statements(schema.TRUTH + schema.FOLDED + schema.PASSING):
+        tables = schema.KEYS if version == 2 else schema.TRUTH + schema.FOLDED + schema.PASSING
+        for statement in database.statements(tables):
             transaction.execute(statement)
         if version == 1:
             _from_first(transaction, journal, contents)

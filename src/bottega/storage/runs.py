@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bottega.core.entry import Act
-from bottega.core.errors import InvalidBrief, InvalidValue, NotFound
+from bottega.core.errors import InvalidBrief, KeyReused, NotFound
 from bottega.core.plan import Plan
 from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
@@ -199,7 +199,7 @@ class RunStore(Leases):
         """Bind an idempotency key to a request; give the run that answers it, an earlier one if the key is known.
 
         Raises:
-            InvalidValue: the key was used for another request.
+            KeyReused: the key was used for another request.
         """
 
         def work(transaction: Transaction) -> str:
@@ -211,7 +211,7 @@ class RunStore(Leases):
                 )  # fmt: skip
                 return run_id
             if known[0] != request:
-                raise InvalidValue(
+                raise KeyReused(
                     "this key was used for another request", where="idempotency-key", remedy="use a new key"
                 )
             return known[1]

@@ -1,6 +1,6 @@
 """The tables. The journal is the truth; what stands under "folded" can be made from it again at any time."""
 
-VERSION = 2  # of the tables; the first release had 1
+VERSION = 3  # of the tables; the first release had 1
 
 # {integer}, {bytes}, {strict} and {keyed} (kept in the order of the key) are the database's own words for them.
 TRUTH = """
@@ -63,6 +63,15 @@ CREATE TABLE waits (
 CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT NULL) {strict};
 """
 
+KEYS = """
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY, secret TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, charge TEXT NOT NULL,
+    created_at TEXT NOT NULL, expires_at TEXT NOT NULL, revoked_at TEXT NOT NULL
+) {strict};
+CREATE INDEX api_keys_secret ON api_keys (secret);
+"""  # since version 3
+FOLDED += KEYS
+
 # Neither truth nor folded: what is only true now, and what is only remembered to save work.
 PASSING = """
 CREATE TABLE small (name TEXT PRIMARY KEY, kept_at {integer} NOT NULL, body {bytes} NOT NULL) {strict};
@@ -75,7 +84,7 @@ CREATE TABLE documents (
 
 FOLDED_TABLES = (
     "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "waits",
-    "calls",
+    "calls", "api_keys",
 )  # fmt: skip
 
 

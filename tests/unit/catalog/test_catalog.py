@@ -177,3 +177,10 @@ def test_weights_that_ship_with_the_package_need_no_registry_and_are_hashed_all_
     folder = pull(catalog, catalog.get("mine"), sources=sources)
     assert (folder / "model.gguf").read_bytes() == b"abc"
     catalog.verify(catalog.get("mine"))
+
+
+def test_what_ships_in_the_package_is_pulled_without_a_network(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    model = catalog.get("entailment-minilm")
+    pull(catalog, model, sources=Sources(registries={}))
+    catalog.verify(model)

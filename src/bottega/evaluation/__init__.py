@@ -1,0 +1,1 @@
+"""Evaluation of generative models: measures, the judge network, baselines, and the table that a card prints."""

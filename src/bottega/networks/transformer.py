@@ -1,0 +1,90 @@
+"""A decoder-only transformer: RMS norm, rotary positions, query-key norm, squared ReLU, tied embedding.
+
+Vaswani 2017; Su 2021 (rotary); Henry 2020 (QK norm); So 2021 (squared ReLU). The cache makes sampling linear.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values of each layer, [B, heads, T, size]."""
+
+
+def rotate(x: Tensor, start: int) -> Tensor:
+    """Turn pairs of [B, heads, T, size] by angles that grow with the position, the first being ``start``."""
+    size = x.shape[-1]
+    rates = 10000.0 ** (-torch.arange(0, size, 2, device=x.device) / size)
+    angles = torch.arange(start, start + x.shape[2], device=x.device)[:, None] * rates[None]  # [T, size/2]
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()), dim=-1)
+
+
+class Layer(nn.Module):
+    """Attention and a feed-forward network, both residual and starting at zero."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.mix = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """[B, T, width] after ``past`` tokens -> the same shape, and the longer past."""
+        batch, length, width = x.shape
+        qkv = self.qkv(F.rms_norm(x, (width,))).view(batch, length, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, size]
+        start = past[0].shape[2] if past else 0
+        q, k = (rotate(F.rms_norm(part, (part.shape[-1],)), start) for part in (q, k))
+        if past:
+            k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
+        h = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1)
+        x = x + self.mix(h.transpose(1, 2).reshape(batch, length, width))
+        return x + self.down(F.relu(self.up(F.rms_norm(x, (width,)))).square()), (k, v)
+
+
+class Decoder(nn.Module):
+    """Tokens [B, T] -> logits [B, T, vocabulary]."""
+
+    def __init__(self, vocabulary: int, width: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.width = width
+        self.word = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.word.weight, std=width**-0.5)
+        self.layers = nn.ModuleList([Layer(width, heads) for _ in range(layers)])
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """[B, T] -> [B, T, vocabulary]. A prompt of several tokens needs an empty ``cache``; then one by one."""
+        x = F.rms_norm(self.word(tokens), (self.width,))
+        for i, layer in enumerate(self.layers):
+            x, now = layer(x, cache[i] if cache and i < len(cache) else None)
+            if cache is not None:
+                cache[i : i + 1] = [now]
+        return F.linear(F.rms_norm(x, (self.width,)), self.word.weight) * (self.width**-0.5 * 4)
+
+
+def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Cross-entropy in nats of each token of [B, T] after the first."""
+    logits = model(tokens[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+
+@torch.no_grad()
+def generate(
+    model: Decoder, prompt: Tensor, length: int, key: torch.Generator, temperature: float = 1.0
+) -> Tensor:
+    """Continue a prompt [B, T] by ``length`` tokens: [B, length]. A temperature of 0 takes the likeliest."""
+    cache: Cache = []
+    made: list[Tensor] = []
+    tokens = prompt
+    for _ in range(length):
+        logits = model(tokens, cache)[:, -1].float()
+        if temperature > 0:
+            chances = F.softmax(logits / temperature, dim=-1).cpu()
+            tokens = torch.multinomial(chances, 1, generator=key).to(prompt.device)
+        else:
+            tokens = logits.argmax(-1, keepdim=True)
+        made.append(tokens)
+    return torch.cat(made, dim=1)

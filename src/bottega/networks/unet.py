@@ -1,0 +1,73 @@
+"""A small conditional U-Net (Ronneberger 2015; time and class enter as in Ho 2020) for images whose side divides by 4."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def waves(t: Tensor, width: int) -> Tensor:
+    """Sinusoidal features of time: [B] in 0..1 -> [B, width]."""
+    rates = torch.exp(torch.arange(width // 2, device=t.device) * (-math.log(1000.0) / (width // 2)))
+    angles = 1000.0 * t[:, None] * rates[None]
+    return torch.cat((angles.sin(), angles.cos()), dim=1)
+
+
+class Block(nn.Module):
+    """Residual block: norm, SiLU, conv, twice; the condition shifts and scales in between."""
+
+    def __init__(self, inside: int, outside: int, condition: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(8, inside), nn.GroupNorm(8, outside)
+        self.conv1 = nn.Conv2d(inside, outside, 3, padding=1)
+        self.conv2 = nn.Conv2d(outside, outside, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * outside)
+        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """[B, inside, H, W], [B, condition] -> [B, outside, H, W]."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.film(c)[:, :, None, None].chunk(2, dim=1)
+        return self.skip(x) + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+
+
+class UNet(nn.Module):
+    """Predicts one image from a noisy one, its time, and a condition vector's indices.
+
+    ``words`` conditions are mixed as a bag: a row of indices, 0 meaning "nothing", so that one network serves a class
+    label (a bag of one), a text (a bag of words) and no condition at all.
+    """
+
+    def __init__(self, channels: int, width: int, words: int) -> None:
+        super().__init__()
+        w, c = width, 4 * width
+        self.width = width
+        self.word = nn.Embedding(words + 1, c, padding_idx=0)
+        self.time = nn.Sequential(nn.Linear(c, c), nn.SiLU(), nn.Linear(c, c))
+        self.into = nn.Conv2d(channels, w, 3, padding=1)
+        self.down = nn.ModuleList([Block(w, w, c), Block(2 * w, 2 * w, c)])
+        self.shrink = nn.ModuleList([nn.Conv2d(w, 2 * w, 3, 2, 1), nn.Conv2d(2 * w, 4 * w, 3, 2, 1)])
+        self.middle = nn.ModuleList([Block(4 * w, 4 * w, c), Block(4 * w, 4 * w, c)])
+        self.grow = nn.ModuleList([nn.Conv2d(4 * w, 2 * w, 1), nn.Conv2d(2 * w, w, 1)])
+        self.up = nn.ModuleList([Block(4 * w, 2 * w, c), Block(2 * w, w, c)])
+        self.norm, self.out = nn.GroupNorm(8, w), nn.Conv2d(w, channels, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor, t: Tensor, bag: Tensor) -> Tensor:
+        """[B, C, H, W], [B], [B, words in the bag] of indices -> [B, C, H, W]."""
+        there = (bag > 0).sum(1, keepdim=True).clamp(min=1).sqrt()
+        c = F.silu(self.time(waves(t, 4 * self.width)) + self.word(bag).sum(1) / there)  # [B, 4w]
+        h = self.into(x)
+        kept: list[Tensor] = []
+        for block, shrink in zip(self.down, self.shrink, strict=True):
+            h = block(h, c)
+            kept.append(h)
+            h = shrink(h)
+        for block in self.middle:
+            h = block(h, c)
+        for grow, block in zip(self.grow, self.up, strict=True):
+            h = F.interpolate(grow(h), scale_factor=2.0, mode="nearest")
+            h = block(torch.cat((h, kept.pop()), dim=1), c)
+        return self.out(F.silu(self.norm(h)))

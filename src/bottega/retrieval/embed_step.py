@@ -1,0 +1,110 @@
+"""Vectors of texts, by an embedding model, as a step of a plan or one call."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from bottega.core.errors import InvalidPlan
+from bottega.core.request import Finished, Output, Request, Usage
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
+
+if TYPE_CHECKING:
+    from bottega.retrieval.embed import Embedder, Vectors
+
+MODELS = (
+    "arctic-embed-s",
+    "potion-base-8m",
+    "use-multilingual",
+)  # those that `retrieval.embed` knows; the first is the default
+MOST = 2048  # texts of one request
+LONGEST = 32_768  # characters of one text
+BYTES_PER_TOKEN = 3.5  # European languages: the models cut by their own rules and tell no count
+
+
+class EmbedParams(Params, frozen=True):
+    """What is embedded, and for which side of a search."""
+
+    texts: tuple[str, ...] = Field(
+        default=(), max_length=MOST, description="besides those that come as parts"
+    )
+    side: Literal["passage", "query"] = Field(
+        default="passage", description="models that were trained for search treat a question otherwise"
+    )
+
+
+class Embed(Engine):
+    """Texts as float32 vectors of length 1, so that a dot product is the cosine; a text without a word is all zero."""
+
+    card: ClassVar[Card] = Card(
+        id="embed",
+        version="1",
+        summary="Vectors of texts, for search and comparison",
+        modality="data",
+        inputs=(Port(name="text", media_types=("text/*",), required=False, many=True),),
+        outputs=(
+            Port(
+                name="vectors",
+                media_types=("application/octet-stream",),
+                note="little-endian float32, row by row",
+            ),
+            Port(name="shape", media_types=("application/json",)),
+        ),
+        licence="Apache-2.0",
+        extra="retrieve",
+        isolation="process",
+        models=MODELS,
+        source_type=GENERATED,
+        not_covered="Beyond a model's window (about 512 tokens) a text is cut by some models.",
+    )
+    params: ClassVar[type[Params]] = EmbedParams
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Embedder] = {}
+
+    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
+        """Yield the usage in tokens (estimated from bytes), the vectors, and their shape."""
+        params = EmbedParams.model_validate(request.params)
+        texts = [*(bench.text(part) for part in parts_at(request, "text")), *params.texts]
+        if not texts:
+            raise InvalidPlan("there is no text", where="texts", remedy="give at least one")
+        if (long := max(map(len, texts))) > LONGEST:
+            raise InvalidPlan(f"a text has {long} characters, {LONGEST} are allowed", where="texts")
+        bench.check_cancelled()
+        vectors = await asyncio.to_thread(
+            self._vectors, request.model or MODELS[0], texts, params.side, bench
+        )
+        tokens = sum(max(1, round(len(text.encode()) / BYTES_PER_TOKEN)) for text in texts)
+        yield Usage(input_units=tokens, unit="token")
+        shape = {"rows": len(vectors), "dimensions": int(vectors.shape[1])}
+        yield Finished(
+            port="vectors",
+            media_type="application/octet-stream",
+            data=vectors.astype("<f4").tobytes(),
+            details=shape,
+        )
+        yield Finished(port="shape", media_type="application/json", data=json.dumps(shape).encode())
+
+    def _vectors(self, model: str, texts: list[str], side: str, bench: Bench) -> "Vectors":
+        from bottega.retrieval import embed
+
+        if model not in self._loaded:
+            self._loaded[model] = embed.load_from(model, bench.weights(model), bench.threads)
+        embedder = self._loaded[model]
+        if side == "passage":
+            return embedder.passages(texts)
+        import numpy as np
+
+        return np.stack([embedder.query(text) for text in texts])
+
+    def estimate(self, params: Params, input_bytes: int) -> Estimate:
+        """A millisecond for a hundred bytes at most; a token is at least one byte."""
+        assert isinstance(params, EmbedParams)
+        size = input_bytes + sum(len(text.encode()) for text in params.texts)
+        return Estimate(seconds=1 + size / 1e5, units={"token": float(size + MOST)})
+
+    def close(self) -> None:
+        """Forget the models."""
+        self._loaded.clear()

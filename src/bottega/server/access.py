@@ -1,0 +1,113 @@
+"""Who may call what: keys, roles, and how often. Whatever is not granted is refused, with the reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Literal
+
+from bottega.core.errors import PolicyDenied, RateLimited, Unauthenticated
+from bottega.server.message import Call
+from bottega.service.keys import ApiKey, Keys, Role, hashed
+
+Grant = Literal[
+    "models:read", "engines:call", "files:own", "runs:make", "runs:read", "reviews:read", "reviews:decide",
+    "audit:read", "budgets:read", "budgets:write", "collections:read", "collections:write", "keys:write", "metrics:read",
+]  # fmt: skip
+
+ROLES: Mapping[Role, frozenset[Grant]] = {
+    "admin": frozenset(Grant.__args__),  # type: ignore[attr-defined]
+    "developer": frozenset(
+        {
+            "models:read",
+            "engines:call",
+            "files:own",
+            "runs:make",
+            "runs:read",
+            "collections:read",
+            "budgets:read",
+        }
+    ),
+    "reviewer": frozenset({"models:read", "runs:read", "reviews:read", "reviews:decide", "collections:read"}),
+    "auditor": frozenset(
+        {"models:read", "runs:read", "reviews:read", "audit:read", "budgets:read", "metrics:read"}
+    ),
+    "viewer": frozenset({"models:read", "runs:read"}),
+}
+SEES_ALL: frozenset[Role] = frozenset({"admin", "reviewer", "auditor"})  # what others asked for, too
+
+FRESH = 1.0  # seconds that a looked-up key is trusted: a revocation counts within them
+MOST_KEYS = 10_000  # remembered
+
+
+@dataclass
+class Access:
+    """Looks keys up and counts their requests. One process counts for itself."""
+
+    keys: Keys
+    per_minute: int = 0  # requests of one key; 0: no limit
+    _known: dict[str, tuple[float, ApiKey]] = field(default_factory=dict[str, tuple[float, ApiKey]])
+    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+
+    def admit(self, call: Call, grant: Grant | None) -> ApiKey | None:
+        """The key of a call that may have what it asks for; ``None`` as grant is for anybody.
+
+        Raises:
+            Unauthenticated: there is no key, or none that may be used.
+            PolicyDenied: its role does not grant this.
+            RateLimited: it asks too often.
+        """
+        if grant is None:
+            return None
+        key = self._key(call)
+        if grant not in ROLES[key.role]:
+            raise PolicyDenied(
+                f"the role '{key.role}' of key '{key.name}' does not grant '{grant}'",
+                remedy="ask with a key whose role grants it",
+            )
+        if self.per_minute:
+            self._count(key)
+        return key
+
+    def _key(self, call: Call) -> ApiKey:
+        scheme, _, secret = call.header(b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            secret = call.header(b"x-api-key")  # as Anthropic's clients send it
+        if not secret:
+            raise Unauthenticated(
+                "there is no API key", where="authorization", remedy="send 'Authorization: Bearer KEY'"
+            )
+        name, now = hashed(secret.strip()), monotonic()
+        at, key = self._known.get(name, (0.0, None))
+        if key is None or now - at > FRESH:
+            key = self.keys.find(secret.strip())
+            if key is None:
+                raise Unauthenticated(
+                    "this API key is unknown",
+                    where="authorization",
+                    remedy="make one: bottega keys create --name NAME",
+                )
+            if len(self._known) >= MOST_KEYS:
+                self._known.clear()
+            self._known[name] = (now, key)
+        if (state := key.state(self.keys.now())) != "active":
+            raise Unauthenticated(
+                f"this API key is {state}",
+                where="authorization",
+                remedy="make another: bottega keys create --name NAME",
+            )
+        return key
+
+    def _count(self, key: ApiKey) -> None:
+        """A bucket of one minute's requests, which fills evenly."""
+        now = monotonic()
+        left, at = self._buckets.get(key.name, (float(self.per_minute), now))
+        left = min(left + (now - at) * self.per_minute / 60, float(self.per_minute))
+        if left < 1:
+            wait = (1 - left) * 60 / self.per_minute
+            self._buckets[key.name] = (left, now)
+            raise RateLimited(
+                f"key '{key.name}' may ask {self.per_minute} times a minute",
+                remedy=f"wait {wait:.0f} s",
+                retry_after=wait,
+            )
+        self._buckets[key.name] = (left - 1, now)

@@ -1,0 +1,216 @@
+"""`/v1/audio/speech`, `/v1/audio/transcriptions` and `/v1/audio/translations`."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from bottega.core.errors import BottegaError, InvalidValue, TooLarge
+from bottega.core.request import AudioChunk, Output, Part, Request
+from bottega.server.config import Target
+from bottega.server.desk import Desk
+from bottega.server.form import Upload, read_form
+from bottega.server.message import Call, Flow, Reply, event, reply
+from bottega.server.problem import body_of
+from bottega.service.keys import ApiKey
+
+VOICES = {"af_heart", "am_michael", "bf_emma", "ff_siwis"}
+FORMATS = {
+    "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "pcm": "audio/pcm",
+}  # fmt: skip
+LONGEST = 20_000  # characters of a script
+TRANSCRIPTS = ("json", "text", "srt", "verbose_json", "vtt")
+LINE = 8  # words of a caption
+
+
+class SpeechBody(msgspec.Struct, kw_only=True):
+    """What is read aloud. A voice that the engine does not have stands for the first of the language."""
+
+    model: str
+    input: str
+    voice: str | dict[str, Any] = ""
+    response_format: str = "mp3"
+    speed: float = 1.0
+    stream_format: str = "audio"
+    language: str = "en"
+
+
+async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
+    """Read a text aloud."""
+    asked = await call.read(SpeechBody)
+    named = desk.names.get(asked.model, ("speech",))
+    if not asked.input.strip():
+        raise InvalidValue("there is nothing to read", where="input")
+    if len(asked.input) > LONGEST:
+        raise TooLarge(f"the text has {len(asked.input)} characters, {LONGEST} are allowed", where="input")
+    if asked.response_format not in FORMATS:
+        raise InvalidValue(
+            f"'{asked.response_format}' is not known",
+            where="response_format",
+            remedy=f"one of: {', '.join(FORMATS)}",
+        )
+    if not 0.7 <= asked.speed <= 1.4:
+        raise InvalidValue(f"{asked.speed} is not between 0.7 and 1.4", where="speed")
+    if desk.guards.on_input:
+        await desk.guards.let_in(asked.input.encode(), "text/plain")
+    voice = asked.voice if asked.voice in VOICES else ""
+
+    def asking(target: Target) -> Request:
+        params = {"voice": voice, "speed": asked.speed, "language": asked.language, **target.params}
+        part = Part(port="script", name="input", text=asked.input)
+        return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
+
+    if asked.stream_format == "sse" and not desk.guards.on_output:
+        answer, outputs = await desk.stream(call, key, named, asking)
+        flow = Flow(_events(outputs, answer))
+        flow.headers = (*flow.headers, *answer.headers)
+        return flow
+    if asked.response_format == "pcm" and not desk.guards.on_output:
+        answer, outputs = await desk.stream(call, key, named, asking)
+        return Flow(_sound(outputs), ((b"content-type", b"audio/pcm"), *answer.headers))
+    answer = await desk.ask(call, key, named, asking)
+    assert answer.result is not None and answer.target is not None
+    made = answer.output("audio")
+    if desk.guards.on_output:
+        await desk.guards.let_out(desk.service.shop.artifacts.read(made.artifact), made.artifact.media_type)
+    kind = asked.response_format
+    if kind == "wav":
+        data = await asyncio.to_thread(
+            desk.service.signed, answer.id, asking(answer.target), answer.result, made
+        )
+    else:
+        data = await asyncio.to_thread(_coded, desk.service.shop.artifacts.read(made.artifact), kind)
+    return Reply(data, 200, ((b"content-type", FORMATS[kind].encode()), *answer.headers))
+
+
+async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Write down what a recording says."""
+    return await _written(desk, call, key, "transcribe")
+
+
+async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
+    with await read_form(call, desk.config.file_bytes) as form:
+        upload, fields = form.file("file"), form.fields
+        kind = fields.get("response_format", "json")
+        if kind not in TRANSCRIPTS:
+            raise InvalidValue(
+                f"'{kind}' is not known", where="response_format", remedy=f"one of: {', '.join(TRANSCRIPTS)}"
+            )
+        named = desk.names.get(fields.get("model", "transcribe"), ("transcribe",))
+        part = await asyncio.to_thread(_recording, desk, upload)
+        language = fields.get("language", "")
+        if desk.guards.on_input:
+            await desk.guards.let_in(
+                upload.path.read_bytes(), part.artifact.media_type if part.artifact else ""
+            )
+
+        def asking(target: Target) -> Request:
+            params = {"language": language, "task": task, **target.params}
+            return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
+
+        answer = await desk.ask(call, key, named, asking)
+    data = desk.service.shop.artifacts.read(answer.output("transcript").artifact)
+    found = json.loads(data)
+    if desk.guards.on_output:
+        await desk.guards.let_out(found["text"].encode(), "text/plain")
+    if kind == "json":
+        return reply(
+            {"text": found["text"], "usage": {"type": "duration", "seconds": found["duration"]}},
+            *answer.headers,
+        )
+    if kind == "verbose_json":
+        body = {
+            "task": task, "language": found["language"], "duration": found["duration"], "text": found["text"],
+            "words": [{"word": each["word"], "start": each["start"], "end": each["end"]} for each in found["words"]],
+            "segments": [],
+            "usage": {"type": "duration", "seconds": found["duration"]},
+        }  # fmt: skip
+        return reply(body, *answer.headers)
+    text = found["text"] + "\n" if kind == "text" else captions(found["words"], kind)
+    return Reply(text.encode(), 200, ((b"content-type", b"text/plain; charset=utf-8"), *answer.headers))
+
+
+async def translations(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Write down in English what a recording says in another language."""
+    return await _written(desk, call, key, "translate")
+
+
+def captions(words: list[dict[str, Any]], kind: str) -> str:
+    """Words with times (seconds) as SubRip or WebVTT."""
+    mark = "," if kind == "srt" else "."
+    blocks = ["WEBVTT"] if kind == "vtt" else []
+    for number, start in enumerate(range(0, len(words), LINE), 1):
+        line = words[start : start + LINE]
+        times = f"{_clock(line[0]['start'], mark)} --> {_clock(line[-1]['end'], mark)}"
+        text = " ".join(each["word"] for each in line)
+        blocks.append("\n".join(([str(number)] if kind == "srt" else []) + [times, text]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _clock(seconds: float, mark: str) -> str:
+    thousandths = round(seconds * 1000)
+    hours, rest = divmod(thousandths, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
+
+
+def _recording(desk: Desk, upload: Upload) -> Part:
+    """An uploaded sound as a part, if it is no longer than is allowed."""
+    import av
+    from av.error import FFmpegError
+
+    from bottega.retrieval.media import sniff
+
+    with upload.path.open("rb") as file:
+        media_type = sniff(file.read(4096))
+    if not media_type.startswith(("audio/", "video/")):
+        media_type = upload.media_type if upload.media_type.startswith("audio/") else "audio/wav"
+    try:
+        with av.open(str(upload.path)) as sound:
+            seconds = (sound.duration or 0) / 1_000_000
+            if not sound.streams.audio:
+                raise InvalidValue("there is no sound in the file", where="file")
+    except (FFmpegError, OSError) as error:
+        raise InvalidValue(
+            "the file cannot be decoded", where="file", remedy="send WAV, MP3, FLAC, M4A or OGG"
+        ) from error
+    if seconds > desk.config.audio_seconds:
+        raise TooLarge(f"it lasts {seconds:.0f} s, {desk.config.audio_seconds:.0f} are allowed", where="file")
+    artifact = desk.service.shop.artifacts.put_file(upload.path, media_type.replace("video/", "audio/"))
+    return Part(port="audio", name=upload.name, artifact=artifact)
+
+
+def _coded(wav: bytes, kind: str) -> bytes:
+    """A WAV file in another format."""
+    import soundfile
+
+    samples, rate = soundfile.read(io.BytesIO(wav), dtype="int16")
+    if kind == "pcm":
+        return samples.astype("<i2").tobytes()
+    out = io.BytesIO()
+    named = {"mp3": ("MP3", "MPEG_LAYER_III"), "flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}[kind]
+    soundfile.write(out, samples, rate, format=named[0], subtype=named[1])
+    return out.getvalue()
+
+
+async def _sound(outputs: AsyncIterator[Output]) -> AsyncIterator[bytes]:
+    async for output in outputs:
+        if isinstance(output, AudioChunk):
+            yield output.pcm
+
+
+async def _events(outputs: AsyncIterator[Output], answer: Any) -> AsyncIterator[bytes]:
+    async for output in outputs:
+        if isinstance(output, AudioChunk):
+            kind = "speech.audio.delta"
+            yield event({"type": kind, "audio": base64.b64encode(output.pcm).decode()}, kind)
+    if isinstance(answer.error, BottegaError):
+        yield event({"type": "error", **body_of(answer.error)}, "error")
+        return
+    kind = "speech.audio.done"
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    yield event({"type": kind, "usage": usage}, kind)

@@ -1,0 +1,310 @@
+"""`/v1/chat/completions` and `/v1/completions`, as OpenAI's clients know them."""
+
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from typing import Any
+
+from bottega.core.errors import BottegaError, InvalidValue
+from bottega.core.request import Delta, Output, Request
+from bottega.server import dialect
+from bottega.server.config import Target
+from bottega.server.desk import Answer, Desk
+from bottega.server.guard import texts_of
+from bottega.server.message import DONE, Call, Flow, Reply, encode, event, reply
+from bottega.server.problem import body_of
+from bottega.server.tools import Called, Toolbox, toolbox
+from bottega.service.keys import ApiKey
+
+FINGERPRINT = f"bottega-{version('bottega')}"
+NO_TOOLS = Toolbox()
+
+
+class ChatBody(dialect.Sampling, kw_only=True):
+    """A chat request."""
+
+    messages: list[dialect.Turn]
+    response_format: dict[str, Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+
+
+class CompletionBody(dialect.Sampling, kw_only=True):
+    """A completion request; the prompt becomes one message of the user's."""
+
+    prompt: str | list[str]
+    logprobs: int | None = None
+    echo: bool | None = None
+
+
+async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
+    """Answer a conversation."""
+    asked = await call.read(ChatBody)
+    box = toolbox(asked.tools, asked.tool_choice)
+    named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    turns = dialect.armed(dialect.texts(asked.messages), box)
+    schema, grammar = dialect.shape_of(asked.response_format)
+    if box:
+        schema, grammar = None, box.grammar()
+    top = asked.top_logprobs or 0
+    if not 0 <= top <= dialect.TOP_LOGPROBS:
+        raise InvalidValue(f"{top} is not between 0 and {dialect.TOP_LOGPROBS}", where="top_logprobs")
+    params = dialect.parameters(asked, schema, grammar, max(top, 1) if asked.logprobs else 0)
+    if desk.guards.on_input:
+        await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
+
+    def asking(target: Target) -> Request:
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+
+    if asked.stream:
+        answer, outputs = await desk.stream(call, key, named, asking)
+        usage = bool(asked.stream_options and asked.stream_options.include_usage)
+        pieces = _chunks(
+            desk, answer, outputs, _Chat(answer, asked.model, top if asked.logprobs else -1), usage, box
+        )
+        return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
+    deltas: list[Delta] = []
+    answer = await desk.ask(call, key, named, asking, listen=_kept(deltas) if asked.logprobs else None)
+    text, details = await _said(desk, answer)
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    wanted = box.found(text)
+    if wanted is not None:
+        message |= {"content": None, "tool_calls": [_tool_call(wanted)]}
+    logs = {"content": [_logs(delta, top) for delta in deltas if delta.logprobs], "refusal": None}
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": message,
+        "logprobs": logs if asked.logprobs else None,
+        "finish_reason": "tool_calls" if wanted else details.get("finish_reason") or "stop",
+    }
+    body: dict[str, Any] = {
+        "id": f"chatcmpl-{answer.id}",
+        "object": "chat.completion",
+        "created": answer.created,
+        "model": asked.model,
+        "choices": [choice],
+        "usage": usage_of(answer),
+        "system_fingerprint": FINGERPRINT,
+        "service_tier": "default",
+    }
+    return reply(body, *answer.headers)
+
+
+async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
+    """Go on with a text."""
+    asked = await call.read(CompletionBody)
+    named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
+    if len(prompts) != 1 or not prompts[0]:
+        raise InvalidValue("one prompt at a time, and not an empty one", where="prompt")
+    params = dialect.parameters(asked, None, "", 0)
+    turns = [{"role": "user", "content": prompts[0]}]
+    if desk.guards.on_input:
+        await desk.guards.let_in(prompts[0].encode(), "text/plain")
+
+    def asking(target: Target) -> Request:
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+
+    if asked.stream:
+        answer, outputs = await desk.stream(call, key, named, asking)
+        usage = bool(asked.stream_options and asked.stream_options.include_usage)
+        pieces = _chunks(desk, answer, outputs, _Completion(answer, asked.model), usage)
+        return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
+    answer = await desk.ask(call, key, named, asking)
+    text, details = await _said(desk, answer)
+    reason = details.get("finish_reason") or "stop"
+    body = {
+        "id": f"cmpl-{answer.id}",
+        "object": "text_completion",
+        "created": answer.created,
+        "model": asked.model,
+        "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}],
+        "usage": usage_of(answer),
+    }
+    return reply(body, *answer.headers)
+
+
+def usage_of(answer: Answer) -> dict[str, Any]:
+    """What was used, in tokens; what an engine counts in other units is told as it counts."""
+    usage = answer.result.usage if answer.result else {}
+    read, wrote = int(usage.get("input_units", 0)), int(usage.get("output_units", 0))
+    return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+
+
+async def said(desk: Desk, answer: Answer) -> str:
+    """The text of an answer, passed by the guards."""
+    return (await _said(desk, answer))[0]
+
+
+async def _said(desk: Desk, answer: Answer) -> tuple[str, dict[str, Any]]:
+    made = answer.output()
+    data = desk.service.shop.artifacts.read(made.artifact)
+    if desk.guards.on_output:
+        await desk.guards.let_out(data, made.artifact.media_type)
+    return data.decode().removesuffix("\n"), made.details
+
+
+class _Chat:
+    """Chunks of a chat; the parts that never change are encoded once."""
+
+    def __init__(self, answer: Answer, model: str, top: int = -1) -> None:
+        self.top = top
+        self.head = {
+            "id": f"chatcmpl-{answer.id}", "object": "chat.completion.chunk", "created": answer.created, "model": model,
+            "system_fingerprint": FINGERPRINT,
+        }  # fmt: skip
+        opened = encode(self.head)[:-1]
+        self._before = b"data: " + opened + b',"choices":[{"index":0,"delta":{"content":'
+        self._after = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+
+    def begin(self) -> bytes:
+        """The first chunk: who speaks."""
+        return self._whole({"role": "assistant", "content": "", "refusal": None})
+
+    def text(self, delta: Delta) -> bytes:
+        """A piece of the answer."""
+        if self.top >= 0:
+            logs = {"content": [_logs(delta, self.top)], "refusal": None} if delta.logprobs else None
+            return self._whole({"content": delta.text}, logprobs=logs)
+        return b"".join((self._before, encode(delta.text), self._after))
+
+    def called(self, wanted: Called) -> bytes:
+        """A call of a tool, whole."""
+        return self._whole({"tool_calls": [{"index": 0, **_tool_call(wanted)}]})
+
+    def end(self, reason: str) -> bytes:
+        """The last chunk with a choice."""
+        return self._whole({}, reason)
+
+    def usage(self, usage: dict[str, Any]) -> bytes:
+        """The chunk that tells what was used."""
+        return event({**self.head, "choices": [], "usage": usage})
+
+    def _whole(self, delta: dict[str, Any], reason: str | None = None, logprobs: Any = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return event({**self.head, "choices": [choice]})
+
+
+class _Completion(_Chat):
+    def __init__(self, answer: Answer, model: str) -> None:
+        super().__init__(answer, model)
+        self.head = {
+            "id": f"cmpl-{answer.id}",
+            "object": "text_completion",
+            "created": answer.created,
+            "model": model,
+        }
+
+    def begin(self) -> bytes:
+        return b""
+
+    def text(self, delta: Delta) -> bytes:
+        return event(
+            {
+                **self.head,
+                "choices": [{"index": 0, "text": delta.text, "logprobs": None, "finish_reason": None}],
+            }
+        )
+
+    def end(self, reason: str) -> bytes:
+        return event(
+            {**self.head, "choices": [{"index": 0, "text": "", "logprobs": None, "finish_reason": reason}]}
+        )
+
+
+async def _chunks(
+    desk: Desk,
+    answer: Answer,
+    outputs: AsyncIterator[Output],
+    shape: _Chat,
+    usage: bool,
+    box: Toolbox = NO_TOOLS,
+) -> AsyncIterator[bytes]:
+    if first := shape.begin():
+        yield first
+    calling = ""
+    spoke, wanted = False, None
+    try:
+        async for delta in checked(desk, outputs):
+            if box and not spoke and (calling or delta.text.startswith("<")):
+                calling += delta.text  # a call is told whole
+                continue
+            spoke = True
+            yield shape.text(delta)
+        wanted = box.found(calling)
+    except BottegaError as refusal:
+        answer.error = refusal
+    if answer.error is not None:  # after the first piece there is no status left to tell it by
+        yield event({"error": body_of(answer.error)})
+        yield DONE
+        return
+    if wanted is not None:
+        yield shape.called(wanted)
+    elif not spoke:  # an earlier answer under the same idempotency key: nothing was generated
+        yield shape.text(Delta(text=await said(desk, answer)))
+    assert answer.result is not None
+    yield shape.end("tool_calls" if wanted else answer.output().details.get("finish_reason") or "stop")
+    if usage:
+        yield shape.usage(usage_of(answer))
+    yield DONE
+
+
+async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[Delta]:
+    """The pieces of an answer. With guards, a window of them is held back and judged with what went before.
+
+    Raises:
+        PolicyDenied: a check refuses what was written so far; what was held back stays unsaid.
+    """
+    if not desk.guards.on_output:
+        async for output in outputs:
+            if isinstance(output, Delta):
+                yield output
+        return
+    written, held, size = "", list[Delta](), 0
+    async for output in outputs:
+        if not isinstance(output, Delta):
+            continue
+        held.append(output)
+        size += len(output.text)
+        if size < 2 * desk.guards.window:
+            continue
+        text = "".join(delta.text for delta in held)
+        await desk.guards.let_out((written + text).encode(), "text/plain")
+        while size > desk.guards.window:  # what follows may complete what is bad in the last ones
+            delta = held.pop(0)
+            size -= len(delta.text)
+            written = (written + delta.text)[-4 * desk.guards.window :]
+            yield delta
+    text = "".join(delta.text for delta in held)
+    await desk.guards.let_out((written + text).encode(), "text/plain")
+    for delta in held:
+        yield delta
+
+
+def _tool_call(wanted: Called) -> dict[str, Any]:
+    return {
+        "id": wanted.id,
+        "type": "function",
+        "function": {"name": wanted.name, "arguments": wanted.arguments},
+    }
+
+
+def _kept(deltas: list[Delta]) -> Callable[[Output], None]:
+    def keep(output: Output) -> None:
+        if isinstance(output, Delta):
+            deltas.append(output)
+
+    return keep
+
+
+def _logs(delta: Delta, top: int) -> dict[str, Any]:
+    (token, probability), *others = delta.logprobs
+    return {
+        "token": token,
+        "logprob": probability,
+        "bytes": [*token.encode()],
+        "top_logprobs": [
+            {"token": other, "logprob": value, "bytes": [*other.encode()]} for other, value in others[:top]
+        ],
+    }

@@ -1,0 +1,228 @@
+"""Where calls to engines come together: names, routing, admission, guards, the record."""
+
+import asyncio
+import random
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from time import time
+
+from bottega.core.canonical import digest_bytes
+from bottega.core.errors import (
+    BottegaError,
+    Cancelled,
+    EngineBusy,
+    EngineDied,
+    EngineFailed,
+    SetupError,
+)
+from bottega.core.request import Output, Request
+from bottega.core.run import Made, StepResult
+from bottega.server.access import Access
+from bottega.server.breaker import Breaker
+from bottega.server.config import Config, Named, Target
+from bottega.server.gate import Gate
+from bottega.server.guard import Guards
+from bottega.server.message import Call, Header
+from bottega.server.metrics import Metrics
+from bottega.server.names import Names
+from bottega.server.routes import Route
+from bottega.server.shelf import Shelf
+from bottega.service import Bottega
+from bottega.service.keys import ApiKey
+
+REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
+BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
+
+Asking = Callable[[Target], Request]
+
+
+@dataclass
+class Answer:
+    """A call that was made: what came of it, and under which id it stands in the record."""
+
+    id: str
+    named: Named
+    created: int = field(default_factory=lambda: int(time()))
+    result: StepResult | None = None
+    target: Target | None = None
+    error: BottegaError | None = None
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """What tells the caller where it stands in the record."""
+        return ((b"x-bottega-run-id", self.id.encode()),)
+
+    def output(self, port: str = "") -> Made:
+        """The output of a port, or the first."""
+        assert self.result is not None
+        return next(made for made in self.result.outputs if port in ("", made.port))
+
+
+class Desk:
+    """One for a server."""
+
+    def __init__(self, service: Bottega, config: Config, table: Sequence[Route]) -> None:
+        self.table = table
+        self.service = service
+        service.collections()  # opened once, for everybody
+        self.config = config
+        self.access = Access(service.keys(), config.requests_per_minute)
+        self.names = Names(service.shop, config)
+        self.guards = Guards(service.shop, config.guard)
+        self.metrics = Metrics()
+        self.shelf = Shelf()
+        self._breaker = Breaker()
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, engine: str) -> Gate:
+        """The queue of an engine."""
+        if engine not in self._gates:
+            local = self.service.shop.card(engine).locality == "local"
+            at_once = self.service.shop.limits.get(engine, 1 if local else REMOTE_AT_ONCE)
+            gate = self._gates[engine] = Gate(engine, at_once, self.config.queue)
+            self.metrics.inside.labels(engine).set_function(lambda: gate.inside)
+            self.metrics.waiting.labels(engine).set_function(lambda: gate.waiting)
+        return self._gates[engine]
+
+    async def ask(
+        self,
+        call: Call,
+        key: ApiKey,
+        named: Named,
+        asking: Asking,
+        *,
+        answer: Answer | None = None,
+        listen: Callable[[Output], None] | None = None,
+    ) -> Answer:
+        """Make one call: the first target by weight, others when it fails before anything was said.
+
+        Raises:
+            BottegaError: what the caller shall hear.
+        """
+        answer = answer or Answer(call_id(call, key), named)
+        heard = threading.Event()
+
+        def told(output: Output) -> None:
+            if output.kind in ("delta", "audio", "preview"):
+                heard.set()
+            if listen is not None:
+                listen(output)
+
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            call.cancelled.set()
+
+        clock = asyncio.get_running_loop().call_later(named.timeout, expire)
+        watching = asyncio.ensure_future(call.watch())
+        error: BottegaError | None = None
+        try:
+            for index in self._order(named):
+                target = named.targets[index]
+                for attempt in range(named.retries + 1):
+                    try:
+                        await self._once(call, key, answer, asking(target), told)
+                        answer.target = target
+                        self._breaker.answered((named.name, index))
+                        return answer
+                    except (EngineFailed, SetupError) as failure:
+                        error = failure
+                        self._breaker.failed((named.name, index))
+                        if heard.is_set() or call.cancelled.is_set():
+                            raise
+                        if not isinstance(failure, EngineBusy | EngineDied):
+                            break
+                        if attempt < named.retries:
+                            await asyncio.sleep(BACKOFF * 2**attempt * random.uniform(0.5, 1.5))
+            assert error is not None
+            raise error
+        except Cancelled:
+            if expired.is_set():
+                raise EngineFailed(f"there was no answer within {named.timeout:g} s", where="model") from None
+            raise
+        finally:
+            clock.cancel()
+            watching.cancel()
+
+    async def _once(
+        self, call: Call, key: ApiKey, answer: Answer, request: Request, listen: Callable[[Output], None]
+    ) -> None:
+        errors: list[BottegaError] = []
+        given = call.header(b"idempotency-key")
+        async with self.gate(request.engine).entered():
+            if call.cancelled.is_set():
+                raise Cancelled("stopped before it began")
+            result = await self.service.call(
+                request, actor=key.actor, idempotency_key=f"{key.name}:{given}" if given else "", charge=key.charge,
+                call_id=answer.id, reuse=False, listen=listen, cancelled=call.cancelled, patient=False,
+                failed=errors.append,
+            )  # fmt: skip
+        call.engine_seconds += result.seconds
+        self._count(request.engine, result)
+        if errors:
+            raise errors[0]
+        if result.state == "stopped":
+            raise Cancelled("stopped on request")
+        if result.state not in ("done", "reused"):
+            raise EngineFailed(result.error or result.state, where=request.engine)
+        answer.result = result
+
+    async def stream(
+        self, call: Call, key: ApiKey, named: Named, asking: Asking
+    ) -> tuple[Answer, AsyncIterator[Output]]:
+        """As `ask`, with the outputs as they come; returns when the first is there, so that an error is still a status.
+
+        The iterator ends when the call has; what then went wrong is in the answer's ``error``.
+
+        Raises:
+            BottegaError: nothing was made at all.
+        """
+        answer = Answer(call_id(call, key), named)
+        queue: asyncio.Queue[Output | None] = asyncio.Queue()
+        work = asyncio.ensure_future(
+            self.ask(call, key, named, asking, answer=answer, listen=queue.put_nowait)
+        )
+        work.add_done_callback(lambda _: queue.put_nowait(None))
+        first = await queue.get()
+        if first is None and work.exception() is not None:
+            raise work.exception() or AssertionError
+
+        async def outputs() -> AsyncIterator[Output]:
+            output = first
+            while output is not None:
+                yield output
+                output = await queue.get()
+            failure = work.exception()
+            if failure is not None and not isinstance(failure, BottegaError):
+                raise failure
+            answer.error = failure
+
+        return answer, outputs()
+
+    def _order(self, named: Named) -> Sequence[int]:
+        """The places of the targets, in the order in which they are tried."""
+        places = range(len(named.targets))
+        if len(places) == 1:
+            return places
+        able = [place for place in places if not self._breaker.open((named.name, place))] or [*places]
+        weights = [named.targets[place].weight for place in able]
+        first = random.choices(able, weights)[0] if sum(weights) else able[0]
+        return [first, *(place for place in able if place != first)]
+
+    def _count(self, engine: str, result: StepResult) -> None:
+        self.metrics.engine_seconds.labels(engine).inc(result.seconds)
+        unit = str(result.usage.get("unit", ""))
+        if unit:
+            units = float(result.usage.get("input_units", 0)) * (unit == "token")
+            self.metrics.used.labels(engine, unit).inc(units + float(result.usage.get("output_units", 0)))
+
+
+def call_id(call: Call, key: ApiKey) -> str:
+    """The name of a call in the record: the same for the same idempotency key of the same caller."""
+    given = call.header(b"idempotency-key")
+    if given:
+        return f"call-{digest_bytes(f'{key.name}:{given}'.encode())[:12]}"
+    return f"call-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,106 @@
+"""`/v1/files` and `/v1/content_provenance_checks`."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from bottega.core.errors import InvalidValue
+from bottega.server.desk import Desk
+from bottega.server.form import read_form
+from bottega.server.message import Call, Reply, reply
+from bottega.service.files import StoredFile
+from bottega.service.keys import ApiKey
+
+PURPOSES = ("assistants", "batch", "user_data", "vision", "evals", "fine-tune")
+
+
+async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Send a file."""
+    with await read_form(call, desk.config.file_bytes) as form:
+        upload = form.file("file")
+        purpose = form.fields.get("purpose", "user_data")
+        if purpose not in PURPOSES:
+            raise InvalidValue(
+                f"'{purpose}' is not known", where="purpose", remedy=f"one of: {', '.join(PURPOSES)}"
+            )
+        if not upload.size:
+            raise InvalidValue("the file is empty", where="file")
+        stored = await asyncio.to_thread(
+            desk.service.files.take, key.actor, upload.path, upload.name, purpose
+        )
+    return reply(told(stored))
+
+
+async def listed(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """The caller's files."""
+    found = await asyncio.to_thread(desk.service.files.all, key.actor)
+    data = [told(each) for each in found]
+    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+    return reply({"object": "list", "data": data, "has_more": False, **ends})
+
+
+async def one(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """One of them."""
+    return reply(told(desk.service.files.get(key.actor, call.at["file"])))
+
+
+async def content(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Its bytes."""
+    found = desk.service.files.get(key.actor, call.at["file"])
+    data = await asyncio.to_thread(found.path.read_bytes)
+    return Reply(data, 200, ((b"content-type", b"application/octet-stream"), *as_download(found.name)))
+
+
+async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Delete it."""
+    await asyncio.to_thread(desk.service.files.delete, key.actor, call.at["file"])
+    return reply({"id": call.at["file"], "object": "file", "deleted": True})
+
+
+async def provenance(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """What a file says of how it was made, and whether that holds."""
+    with await read_form(call, desk.config.file_bytes) as form:
+        upload = form.file("file")
+        path = upload.path.rename(upload.path.with_name(f"{upload.path.name}-{upload.name[-80:]}"))
+        found = await asyncio.to_thread(desk.service.verify, path)
+    made = found.provenance
+    outcome = {"valid": "verified", "untrusted": "verified", "tampered": "invalid", "unsigned": "not_found"}
+    body = {
+        "object": "content_provenance_check",
+        "filename": upload.name,
+        "results": {
+            "c2pa": {
+                "outcome": outcome[found.state],
+                "validation_state": found.state,
+                "issuer": found.signer or None,
+                "model": (made.model or made.engine) if made else None,
+                "generated_at": made.made_at if made else None,
+                "reasons": [*found.reasons],
+                "run": made.run_id if made else None,
+            },
+            "synthid": None,
+        },
+    }
+    return reply(body)
+
+
+def told(file: StoredFile) -> dict[str, Any]:
+    """A file as OpenAI's clients know it."""
+    return {
+        "id": file.id, "object": "file", "bytes": file.size, "filename": file.name, "purpose": file.purpose,
+        "created_at": seconds(file.created_at), "status": "processed", "expires_at": None, "status_details": None,
+    }  # fmt: skip
+
+
+def seconds(at: str) -> int:
+    """An RFC 3339 time in seconds since 1970."""
+    return int(datetime.fromisoformat(at).timestamp()) if at else 0
+
+
+def as_download(name: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that keep a browser from showing what somebody sent."""
+    safe = "".join(c for c in name if c.isalnum() or c in "-_. ") or "file"
+    return (
+        (b"content-disposition", f'attachment; filename="{safe}"'.encode("latin-1", "replace")),
+        (b"x-content-type-options", b"nosniff"),
+    )

@@ -1,0 +1,134 @@
+"""`/v1/images/generations`: pictures, signed."""
+
+import asyncio
+import base64
+import io
+from typing import Any
+
+import msgspec
+
+from bottega.core.errors import InvalidValue, TooLarge
+from bottega.core.request import Request
+from bottega.server.config import Target
+from bottega.server.desk import Answer, Desk
+from bottega.server.message import Call, Reply, reply
+from bottega.service.keys import ApiKey
+
+ENGINES = ("layout", "image")
+USUAL = (1024, 1024)  # pixels
+MOST = 4  # pictures of one request
+FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+TITLE = 200  # characters of a prompt that a composed picture shows
+
+
+class ImageBody(msgspec.Struct, kw_only=True):
+    """What the picture shows, how large it is, how many there are."""
+
+    model: str = "image"
+    prompt: str
+    n: int | None = None
+    size: str | None = None
+    response_format: str | None = None
+    output_format: str | None = None
+    seed: int | None = None
+    stream: bool | None = None
+    user: str | None = None
+
+
+async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Make pictures from a prompt."""
+    asked = await call.read(ImageBody)
+    if asked.stream:
+        raise InvalidValue("pictures come whole", where="stream", remedy="leave it out")
+    named = desk.names.get(asked.model, ENGINES)
+    if not asked.prompt.strip():
+        raise InvalidValue("there is no prompt", where="prompt")
+    count = 1 if asked.n is None else asked.n
+    if not 1 <= count <= MOST:
+        raise InvalidValue(f"{count} is not between 1 and {MOST}", where="n")
+    kind = asked.output_format or "png"
+    if kind not in FORMATS:
+        raise InvalidValue(
+            f"'{kind}' is not known", where="output_format", remedy=f"one of: {', '.join(FORMATS)}"
+        )
+    if asked.response_format not in (None, "b64_json"):
+        raise InvalidValue("pictures come as base64", where="response_format", remedy="b64_json")
+    width, height = sizes(asked.size, desk.config.pixels)
+    if desk.guards.on_input:
+        await desk.guards.let_in(asked.prompt.encode(), "text/plain")
+    first = asked.seed if asked.seed is not None else int.from_bytes(call_seed(call), "big")
+    data: list[dict[str, Any]] = []
+    answers: list[Answer] = []
+    for number in range(count):
+
+        def asking(target: Target, seed: int = first + number) -> Request:
+            return request_for(target, asked.prompt, width, height, seed)
+
+        answer = await desk.ask(call, key, named, asking)
+        assert answer.result is not None and answer.target is not None
+        made = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
+        if desk.guards.on_output:
+            await desk.guards.let_out(
+                desk.service.shop.artifacts.read(made.artifact), made.artifact.media_type
+            )
+        picture = await asyncio.to_thread(
+            desk.service.signed, answer.id, asking(answer.target), answer.result, made
+        )
+        if kind != "png":  # a signature is bound to the bytes: another coding leaves without it
+            picture = await asyncio.to_thread(_coded, picture, kind)
+        data.append({"b64_json": base64.b64encode(picture).decode(), "revised_prompt": None, "url": None})
+        answers.append(answer)
+    body = {
+        "created": answers[0].created, "data": data, "output_format": kind, "size": f"{width}x{height}",
+        "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "images": count,
+                  "input_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
+    }  # fmt: skip
+    return reply(body, *answers[0].headers)
+
+
+def request_for(target: Target, prompt: str, width: int, height: int, seed: int) -> Request:
+    """The engine's request: a composed picture shows the prompt's words, a generated one what they say."""
+    if target.engine == "layout":
+        kind = "hero" if width > 1.3 * height else "social"
+        params = {"kind": kind, "title": prompt[:TITLE], "width": width, "height": height}
+    else:
+        params = {"prompt": prompt[:2000], "width": width - width % 8, "height": height - height % 8}
+    return Request(engine=target.engine, model=target.model, params={**params, **target.params}, seed=seed)
+
+
+def sizes(size: str | None, most: int) -> tuple[int, int]:
+    """Width and height of "1024x768"; "auto" and nothing are the usual ones.
+
+    Raises:
+        InvalidValue: it is no size.
+        TooLarge: it has too many pixels.
+    """
+    if size in (None, "auto"):
+        return USUAL
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and len(size) < 12):
+        raise InvalidValue(f"'{size}' is no size", where="size", remedy="write 1024x1024")
+    found = int(width), int(height)
+    if min(found) < 64 or max(found) > 4096:
+        raise InvalidValue(f"'{size}' is not between 64x64 and 4096x4096", where="size")
+    if found[0] * found[1] > most:
+        raise TooLarge(f"'{size}' has more than {most} pixels", where="size")
+    return found
+
+
+def call_seed(call: Call) -> bytes:
+    """A seed for a request that names none; the same for the same idempotency key."""
+    import hashlib
+    import secrets
+
+    given = call.header(b"idempotency-key").encode()
+    return (hashlib.sha256(given).digest() if given else secrets.token_bytes(8))[:4]
+
+
+def _coded(data: bytes, kind: str) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        out = io.BytesIO()
+        (picture.convert("RGB") if kind == "jpeg" else picture).save(out, kind.upper(), quality=92)
+        return out.getvalue()

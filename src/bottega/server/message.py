@@ -1,0 +1,178 @@
+"""Requests and replies as ASGI sees them: bounded reading, one write for one event."""
+
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from bottega.core.errors import Cancelled, InvalidValue, TooLarge
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+T = TypeVar("T")
+
+MOST_JSON = 8 << 20  # bytes of a JSON body
+JSON: Header = (b"content-type", b"application/json")
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through the server."""
+
+    scope: Scope
+    receive: Receive
+    began: float = field(default_factory=perf_counter)
+    at: Mapping[str, str] = field(default_factory=dict[str, str])  # what stands in the path's places
+    engine_seconds: float = 0.0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    _headers: dict[bytes, bytes] | None = None
+
+    def header(self, name: bytes) -> str:
+        """A header by its lower-case name, "" when it is not there."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        return self._headers.get(name, b"").decode("latin-1")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query string; of a name that stands there twice, the last."""
+        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    async def chunks(self, most: int) -> AsyncIterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            TooLarge: it has more than ``most`` bytes.
+            Cancelled: the client is gone.
+        """
+        said = self.header(b"content-length")
+        if said.isdecimal() and int(said) > most:
+            raise TooLarge(f"the body has {said} bytes, {most} are allowed", where="body")
+        count = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Cancelled("the client has gone")
+            body: bytes = message.get("body", b"")
+            count += len(body)
+            if count > most:
+                raise TooLarge(f"the body has more than {most} bytes", where="body")
+            if body:
+                yield body
+            if not message.get("more_body"):
+                return
+
+    async def body(self, most: int = MOST_JSON) -> bytes:
+        """The whole body."""
+        return b"".join([chunk async for chunk in self.chunks(most)])
+
+    async def read(self, shape: type[T]) -> T:
+        """The JSON body as this shape; what it does not name is left aside.
+
+        Raises:
+            InvalidValue: naming the field.
+        """
+        return decoded(await self.body(), shape)
+
+    async def watch(self) -> None:
+        """Set ``cancelled`` when the client goes away; cancel it when the answer is complete."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.cancelled.set()
+
+
+def decoded(body: bytes, shape: Any) -> Any:
+    """JSON as a shape (a struct, or any type that msgspec knows).
+
+    Raises:
+        InvalidValue: naming the field.
+    """
+    decoder = _decoders.get(shape)
+    if decoder is None:
+        decoder = _decoders[shape] = msgspec.json.Decoder(shape)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at `")
+        missing = said.partition("missing required field `")[2].strip("`")
+        where = place.strip("`").removeprefix("$").lstrip(".")
+        where = ".".join(filter(None, (where, missing))) or "body"
+        raise InvalidValue(said.replace("`", "'"), where=where) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidValue(
+            f"the body is not JSON: {error or 'it is nested too deeply'}",
+            where="body",
+            remedy="send a JSON object",
+        ) from error
+
+
+encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole answer."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: Sequence[Header] = (JSON,)
+
+    async def send(self, call: Call, send: Send) -> None:
+        """Write it: two messages, which the server joins into one write."""
+        head = [*self.headers, (b"content-length", b"%d" % len(self.body)), *timing(call)]
+        await send({"type": "http.response.start", "status": self.status, "headers": head})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+@dataclass(slots=True)
+class Flow:
+    """An answer in pieces, each written as it comes. Whoever goes away in the middle stops what makes it."""
+
+    pieces: AsyncIterator[bytes]
+    headers: Sequence[Header] = (
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+    )
+    status: int = 200
+
+    async def send(self, call: Call, send: Send) -> None:
+        """Write the pieces, one message each."""
+        head = [*self.headers, *timing(call)]
+        try:
+            await send({"type": "http.response.start", "status": self.status, "headers": head})
+            async for piece in self.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except BaseException:
+            call.cancelled.set()
+            raise
+
+
+def timing(call: Call) -> tuple[Header, ...]:
+    """What the server itself has cost: all time until now that no engine worked."""
+    spent = (perf_counter() - call.began - call.engine_seconds) * 1000
+    return ((b"x-bottega-overhead-ms", b"%.2f" % max(spent, 0.0)),)
+
+
+def reply(value: Any, *headers: Header, status: int = 200) -> Reply:
+    """A value as JSON."""
+    return Reply(encode(value), status, (JSON, *headers))
+
+
+def event(value: Any, name: str = "", number: int | None = None) -> bytes:
+    """One server-sent event, complete: some clients lose an event that comes in two reads."""
+    head = b"".join(
+        (b"id: %d\n" % number if number is not None else b"", f"event: {name}\n".encode() if name else b"")
+    )
+    return b"%bdata: %b\n\n" % (head, encode(value))
+
+
+DONE = b"data: [DONE]\n\n"

@@ -1,0 +1,157 @@
+"""`/v1/messages`: Anthropic's dialect."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from bottega.core.errors import BottegaError
+from bottega.core.request import Output, Request
+from bottega.server import dialect
+from bottega.server.chat import checked, said, usage_of
+from bottega.server.config import Target
+from bottega.server.desk import Answer, Desk
+from bottega.server.guard import texts_of
+from bottega.server.message import Call, Flow, Reply, event, reply
+from bottega.server.problem import body_of
+from bottega.server.tools import Called, Toolbox, toolbox
+from bottega.service.keys import ApiKey
+
+STOPS = {"length": "max_tokens", "stop": "end_turn"}
+
+
+class MessagesBody(msgspec.Struct, kw_only=True):
+    """A conversation."""
+
+    model: str
+    max_tokens: int
+    messages: list[dialect.Turn]
+    system: str | list[dict[str, Any]] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop_sequences: list[str] | None = None
+    stream: bool | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
+    """Answer a conversation."""
+    asked = await call.read(MessagesBody)
+    box = toolbox(asked.tools, asked.tool_choice)
+    named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    turns = dialect.texts(asked.messages)
+    if system := dialect.plain(asked.system, "system"):
+        turns.insert(0, {"role": "system", "content": system})
+    sampling = dialect.Sampling(
+        model=asked.model, max_tokens=asked.max_tokens, temperature=asked.temperature, top_p=asked.top_p,
+        stop=asked.stop_sequences,
+    )  # fmt: skip
+    turns = dialect.armed(turns, box)
+    params = dialect.parameters(sampling, None, box.grammar() if box else "", 0)
+    if desk.guards.on_input:
+        await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
+
+    def asking(target: Target) -> Request:
+        return dialect.request_for(desk.service.shop, target, turns, params, None)
+
+    if asked.stream:
+        answer, outputs = await desk.stream(call, key, named, asking)
+        flow = Flow(_events(desk, answer, outputs, asked.model, box))
+        flow.headers = (*flow.headers, *answer.headers)
+        return flow
+    answer = await desk.ask(call, key, named, asking)
+    body = _message(answer, asked.model)
+    text = await said(desk, answer)
+    wanted = box.found(text)
+    body["content"] = [_use(wanted) if wanted else {"type": "text", "text": text, "citations": None}]
+    body["stop_reason"] = "tool_use" if wanted else _reason(answer)
+    body["usage"] = _usage(answer)
+    return reply(body, *answer.headers)
+
+
+async def count(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """An upper bound of the tokens of a conversation: a token is at least one byte."""
+    asked = await call.read(CountBody)
+    desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    turns = dialect.texts(asked.messages)
+    words = "".join(turn["content"] for turn in turns) + dialect.plain(asked.system, "system")
+    return reply({"input_tokens": max(1, len(words.encode()))})
+
+
+class CountBody(msgspec.Struct, kw_only=True):
+    """A conversation to be counted."""
+
+    model: str
+    messages: list[dialect.Turn]
+    system: str | list[dict[str, Any]] | None = None
+
+
+def _message(answer: Answer, model: str) -> dict[str, Any]:
+    return {
+        "id": f"msg_{answer.id}", "type": "message", "role": "assistant", "model": model, "content": [],
+        "stop_reason": None, "stop_sequence": None, "stop_details": None, "container": None, "usage": _usage(answer),
+    }  # fmt: skip
+
+
+def _reason(answer: Answer) -> str:
+    return STOPS.get(str(answer.output().details.get("finish_reason")), "end_turn")
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    usage = usage_of(answer)
+    return {
+        "input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"], "cache_creation": None,
+        "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "inference_geo": None,
+        "output_tokens_details": None, "server_tool_use": None, "service_tier": "standard",
+    }  # fmt: skip
+
+
+def _use(wanted: Called) -> dict[str, Any]:
+    return {"type": "tool_use", "id": wanted.id.replace("call_", "toolu_"), "name": wanted.name,
+            "input": json.loads(wanted.arguments), "caller": {"type": "direct"}}  # fmt: skip
+
+
+async def _events(
+    desk: Desk, answer: Answer, outputs: AsyncIterator[Output], model: str, box: Toolbox
+) -> AsyncIterator[bytes]:
+    def told(kind: str, **more: Any) -> bytes:
+        return event({"type": kind, **more}, kind)
+
+    yield told("message_start", message=_message(answer, model))
+    calling, spoke, wanted = "", False, None
+    text_block = told("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    if not box:
+        yield text_block
+    yield told("ping")
+    try:
+        async for delta in checked(desk, outputs):
+            if box and not spoke and (calling or delta.text.startswith("<")):
+                calling += delta.text  # a call is told whole
+                continue
+            if box and not spoke:
+                yield text_block
+            spoke = True
+            yield told("content_block_delta", index=0, delta={"type": "text_delta", "text": delta.text})
+        wanted = box.found(calling)
+    except BottegaError as refusal:
+        answer.error = refusal
+    if answer.error is not None:
+        yield told("error", error={"type": "api_error", "message": body_of(answer.error)["message"]})
+        return
+    if wanted is not None:
+        yield told("content_block_start", index=0, content_block={**_use(wanted), "input": {}})
+        piece = {"type": "input_json_delta", "partial_json": wanted.arguments}
+        yield told("content_block_delta", index=0, delta=piece)
+    elif not spoke:
+        if box:
+            yield text_block
+        text = await said(desk, answer)
+        yield told("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+    yield told("content_block_stop", index=0)
+    reason = "tool_use" if wanted else _reason(answer)
+    ending = {"stop_reason": reason, "stop_sequence": None, "stop_details": None, "container": None}
+    yield told("message_delta", delta=ending, usage=_usage(answer))
+    yield told("message_stop")

@@ -1,0 +1,88 @@
+"""The OpenAPI document, made from the table of routes: what it says is what the server does."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from bottega.server.routes import Route
+
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+TOLD = {400: "a field is wrong", 401: "no key that may be used", 403: "not granted", 404: "not found",
+        409: "conflict", 413: "too large", 422: "it cannot be done as asked", 429: "too often, or too many wait",
+        402: "a budget is used up", 499: "the client has gone", 500: "a bug", 502: "an engine failed",
+        503: "something is not installed, or busy", 507: "the disk is full"}  # fmt: skip
+
+
+def described(table: Sequence[Route]) -> dict[str, Any]:
+    """The whole document (OpenAPI 3.1)."""
+    shapes = [route.body for route in table if route.body is not None]
+    schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    by_shape = dict(zip(map(id, shapes), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table:
+        operation = _operation(route, by_shape)
+        paths.setdefault(route.path.replace("{*", "{"), {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Bottega", "version": version("bottega"), "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Error": ERROR},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, by_shape: dict[int, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        str(route.status): {"description": "done", "content": {route.answer: {}}}
+        if route.answer
+        else {"description": "done"}
+    }
+    for code in sorted({*TOLD, 405} - (set[int]() if route.grant else {401, 403})):
+        shape = {"$ref": "#/components/schemas/Error"} if not route.dialect else {}
+        answers[str(code)] = {
+            "description": TOLD.get(code, "other methods are known here"),
+            "content": {"application/json": {"schema": shape}},
+        }
+    names = [piece.strip("{*}") for piece in route.path.split("/") if piece.startswith("{")]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in names
+    ]
+    parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query]
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": f"{route.method.lower()}{route.path.replace('/', '_').replace('{', '').replace('}', '').replace('*', '')}",
+        "parameters": parameters,
+        "responses": answers,
+    }
+    if route.grant:
+        operation["security"] = [{"key": []}]
+        operation["x-grant"] = route.grant
+    if route.body is not None:
+        content = {"application/json": {"schema": by_shape[id(route.body)]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    if route.form:
+        properties: dict[str, Any] = {name: {"type": "string"} for name in route.form}
+        properties["file"] = {"type": "string", "format": "binary"}
+        shape = {"type": "object", "required": ["file"], "properties": properties}
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": shape}}}
+    return operation

@@ -1,0 +1,108 @@
+"""Files that callers of the API have sent, each its owner's alone, until they are deleted or expire."""
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bottega.core.canonical import digest_bytes
+from bottega.core.errors import NotFound
+from bottega.storage.disk import disk
+
+ID = re.compile(r"^file-[0-9a-f]{24}$")
+FACTS = "facts.json"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that was sent. ``created_at`` is RFC 3339 in UTC; ``size`` counts bytes."""
+
+    id: str
+    name: str
+    purpose: str
+    size: int
+    created_at: str
+    path: Path
+
+
+class Files:
+    """A folder for each owner and in it one for each file; a file's folder appears whole or not at all."""
+
+    def __init__(self, folder: Path, now: Callable[[], str]) -> None:
+        self._folder = folder
+        self._now = now
+
+    def take(self, owner: str, source: Path, name: str, purpose: str) -> StoredFile:
+        """Keep a file by moving it here.
+
+        Raises:
+            StorageFailed: the disk is full.
+        """
+        file_id = f"file-{secrets.token_hex(12)}"
+        place = self._of(owner) / file_id
+        name = Path(name).name.strip().lstrip(".")[:120] or "file"
+        facts = {
+            "name": name,
+            "purpose": purpose[:40],
+            "created_at": self._now(),
+            "size": source.stat().st_size,
+        }
+        with disk(self._folder):
+            making = self._folder / f".{file_id}"
+            making.mkdir(parents=True, mode=0o700)
+            try:
+                shutil.move(source, making / "content")
+                (making / FACTS).write_text(json.dumps(facts))
+                place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                making.rename(place)
+            except BaseException:
+                shutil.rmtree(making, ignore_errors=True)
+                raise
+        return self.get(owner, file_id)
+
+    def get(self, owner: str, file_id: str) -> StoredFile:
+        """A file of an owner.
+
+        Raises:
+            NotFound: there is none of this id, or it is somebody else's.
+        """
+        place = self._of(owner) / file_id
+        if not ID.match(file_id) or not (place / FACTS).is_file():
+            raise NotFound(f"no file '{file_id[:64]}'", where="file", remedy="/v1/files lists them")
+        facts = json.loads((place / FACTS).read_text())
+        return StoredFile(id=file_id, path=place / "content", **facts)
+
+    def all(self, owner: str) -> list[StoredFile]:
+        """The files of an owner, oldest first."""
+        folder = self._of(owner)
+        found = [self.get(owner, each.name) for each in folder.iterdir()] if folder.is_dir() else []
+        return sorted(found, key=lambda each: (each.created_at, each.id))
+
+    def named(self, owner: str, file_id: str, folder: Path) -> Path:
+        """The file under its own name in a folder of the caller's, as a link."""
+        found = self.get(owner, file_id)
+        target = folder / found.name
+        number = 1
+        while target.exists():
+            number += 1
+            target = folder / f"{Path(found.name).stem}-{number}{Path(found.name).suffix}"
+        shutil.copyfile(found.path, target)
+        return target
+
+    def delete(self, owner: str, file_id: str) -> None:
+        """Delete a file.
+
+        Raises:
+            NotFound: as `get`.
+        """
+        found = self.get(owner, file_id)
+        gone = self._folder / f".{file_id}-gone"
+        with disk(self._folder):
+            found.path.parent.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+    def _of(self, owner: str) -> Path:
+        return self._folder / digest_bytes(owner.encode())[:24]

@@ -1,0 +1,162 @@
+"""API keys: who may call over HTTP, as what, and which accounts pay."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from bottega.core.entry import Act
+from bottega.core.errors import InvalidValue, NotFound
+from bottega.storage.budgets import named
+from bottega.storage.database import Transaction
+from bottega.storage.state import State
+
+Role = Literal["admin", "developer", "reviewer", "auditor", "viewer"]
+ROLES: tuple[Role, ...] = get_args(Role)
+PREFIX = "btg_"  # so that scanners for leaked secrets can tell what they found
+COLUMNS = "id, name, role, charge, created_at, expires_at, revoked_at"
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key without its secret. ``expires_at`` and ``revoked_at`` are RFC 3339, empty when never."""
+
+    id: str
+    name: str
+    role: Role
+    charge: tuple[str, ...]
+    created_at: str
+    expires_at: str
+    revoked_at: str
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the record."""
+        return f"key:{self.name}"
+
+    def state(self, now: str) -> Literal["active", "expired", "revoked"]:
+        """Whether it may be used at a time."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= now else "active"
+
+
+class Keys:
+    """Creates, finds and revokes keys. A key is 256 random bits; only its SHA-256 is kept."""
+
+    def __init__(self, state: State, actor: str) -> None:
+        self._state = state
+        self._actor = actor
+
+    def now(self) -> str:
+        """The time by which keys expire, RFC 3339."""
+        return self._state.journal.now()
+
+    def create(
+        self, name: str, *, role: str = "developer", charge: Sequence[str] = (), expires: str = ""
+    ) -> tuple[ApiKey, str]:
+        """Make a key; the second value is the secret, which is never told again. Durable when this returns.
+
+        Several keys may have one name: that is how a key is exchanged without a pause.
+
+        Args:
+            name: whose it is; stands in the record as ``key:NAME``.
+            role: one of `ROLES`.
+            charge: budget accounts that pay for its calls, each in full, such as ``project:kettles``.
+            expires: a date or an RFC 3339 time; a time without an offset is in UTC. Empty: never.
+
+        Raises:
+            InvalidValue: naming the field.
+        """
+        _name(name)
+        if role not in ROLES:
+            raise InvalidValue(f"'{role}' is no role", where="role", remedy=f"one of: {', '.join(ROLES)}")
+        detail: dict[str, Any] = {"name": name, "role": role}
+        if charge:
+            detail["charge"] = [named(account) for account in charge]
+        if expires:
+            detail["expires_at"] = self._later(expires)
+        secret, key_id = PREFIX + secrets.token_urlsafe(32), f"key-{secrets.token_hex(6)}"
+        detail["secret"] = hashed(secret)
+        self._state.journal.write(
+            Act.KEY_CREATED, f"key/{key_id}", actor=self._actor, detail=detail, durable=True
+        )
+        return self.get(key_id), secret
+
+    def all(self) -> list[ApiKey]:
+        """Every key, oldest first, those that may not be used any more among them."""
+        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys ORDER BY created_at, id")
+        return [_key(row) for row in rows]
+
+    def get(self, key_id: str) -> ApiKey:
+        """A key by its id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys WHERE id = ?", key_id)
+        if not rows:
+            raise NotFound(f"no key '{key_id}'", where="key", remedy="`bottega keys list` shows them")
+        return _key(rows[0])
+
+    def find(self, secret: str) -> ApiKey | None:
+        """The key of a secret, in whatever state; None for a foreign one."""
+        if not secret.startswith(PREFIX):
+            return None
+        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys WHERE secret = ?", hashed(secret))
+        return _key(rows[0]) if rows else None
+
+    def revoke(self, which: str, *, why: str = "") -> list[ApiKey]:
+        """Revoke the key with this id, or all active ones of this name; from now on they are refused.
+
+        Raises:
+            NotFound: no active key is called so.
+        """
+        now = self._state.journal.now()
+        found = [key for key in self.all() if which in (key.id, key.name) and key.state(now) != "revoked"]
+        if not found:
+            raise NotFound(
+                f"no key '{which}' to revoke", where="key", remedy="`bottega keys list` shows them"
+            )
+
+        def work(transaction: Transaction) -> None:
+            for key in found:
+                self._state.journal.append(
+                    transaction, Act.KEY_REVOKED, f"key/{key.id}", actor=self._actor, why=why
+                )
+
+        self._state.database.write(work, durable=True)
+        return [self.get(key.id) for key in found]
+
+    def _later(self, text: str) -> str:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise InvalidValue(
+                f"'{text}' is no time", where="expires", remedy="write 2027-01-31 or 2027-01-31T18:00:00Z"
+            ) from error
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        told = f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+        if told <= self._state.journal.now():
+            raise InvalidValue(f"'{text}' is past", where="expires", remedy="give a later time")
+        return told
+
+
+def hashed(secret: str) -> str:
+    """What is kept of a secret. It is 256 random bits, so one round of SHA-256 cannot be guessed back."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _name(name: str) -> None:
+    if not 0 < len(name) <= 64 or not all(c.isalnum() or c in "-_.@" for c in name):
+        raise InvalidValue(
+            f"'{name}' cannot name a key", where="name", remedy="1 to 64 letters, digits, or any of - _ . @"
+        )
+
+
+def _key(row: Any) -> ApiKey:
+    key_id, name, role, charge, created_at, expires_at, revoked_at = row
+    return ApiKey(key_id, name, role, tuple(json.loads(charge)), created_at, expires_at, revoked_at)

@@ -1,0 +1,63 @@
+"""The card of a run, written from what was measured."""
+
+import hashlib
+
+from bottega.core.value import Value
+from bottega.evaluation.table import Table
+from bottega.training.estimate import Estimate
+from bottega.training.folder import Config
+
+
+class Report(Value, frozen=True):
+    """``report.json``: what training took and what the evaluation found."""
+
+    command: str = ""
+    estimate: Estimate
+    ended: str
+    step: int
+    cpu_seconds: float
+    peak_memory: int
+    table: Table | None = None
+
+
+LIMITS = {
+    "flow": "It knows nothing but the classes and the size of its training pictures.",
+    "flow-student": "What its teacher cannot make it cannot either; it goes in the steps that it was distilled to, and no others.",
+    "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",
+    "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
+    "lm": "It continues text in the manner of its training text. What it says is not true or false.",
+}
+
+
+def card(config: Config, report: Report, weights: bytes) -> str:
+    """The model card as Markdown."""
+    recipe, data = config.recipe, config.data
+    command = f", made by `bottega {report.command} --out DIR`" if report.command else ""
+    table = report.table.markdown() if report.table else "Not evaluated yet: `bottega evaluate`."
+    sizes = ", ".join(f"{count:,} {part}" for part, count in data.sizes.items())
+    return f"""# {recipe.id}
+
+{recipe.summary}
+
+A `{recipe.family}` model of {report.estimate.parameters:,} parameters{command}.
+
+## Data
+
+{data.name}: {sizes}. Licence: {data.licence}. {data.attribution}. SHA-256 `{data.sha256}`.
+
+## What was measured
+
+{table}
+
+## How it was made
+
+- steps: {report.step} of {recipe.fit.steps} ({report.ended}); seed {recipe.seed}; batch {recipe.fit.batch}
+- CPU: {report.cpu_seconds:.0f} seconds, {config.threads} threads, torch {config.torch}; before the start \
+{report.estimate.seconds:.0f} seconds were stated
+- memory: {report.peak_memory / 2**20:.0f} MiB at the peak of the process; stated {report.estimate.memory / 2**20:.0f} MiB
+- weights: `model.safetensors`, {len(weights):,} bytes, SHA-256 `{hashlib.sha256(weights).hexdigest()}`
+
+## Limits
+
+{LIMITS[recipe.family]} One seed; figures vary between seeds. It was not tested for any use outside of this project.
+"""

@@ -1,0 +1,95 @@
+"""State of a run as one safetensors file whose bytes depend only on the state: weights, averages, optimisers, step."""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from bottega.core.errors import InvalidValue
+from bottega.storage.disk import disk, draft, sync_folder
+from bottega.training.family import Nets
+
+Optimisers = dict[str, tuple[torch.optim.Optimizer, ...]]
+
+
+def flat(nets: Nets, prefix: str) -> dict[str, Tensor]:
+    """Every parameter and buffer of the nets under ``prefix.net.name``."""
+    return {
+        f"{prefix}.{name}.{key}": value.detach().cpu().contiguous()
+        for name, net in nets.items()
+        for key, value in net.state_dict().items()
+    }
+
+
+def load_nets(nets: Nets, state: dict[str, Tensor], prefix: str, where: str) -> None:
+    """Fill the nets; every tensor must be there with its shape, and none be left over.
+
+    Raises:
+        InvalidValue: the checkpoint is of another family, size or version.
+    """
+    for name, net in nets.items():
+        start = f"{prefix}.{name}."
+        mine = {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+        try:
+            net.load_state_dict(mine)
+        except RuntimeError as error:
+            first = str(error).splitlines()[-1].strip()
+            raise InvalidValue(
+                f"the checkpoint is of another model: {first}",
+                where=where,
+                remedy="resume with the recipe, depth and data that it was begun with, or choose another --out",
+            ) from error
+
+
+def optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
+    """Moments and counts of every optimiser, by phase, place, parameter number and name."""
+    return {
+        f"opt.{phase}.{place}.{number}.{key}": value.detach().cpu().contiguous()
+        for phase, several in optimisers.items()
+        for place, optimiser in enumerate(several)
+        for number, slots in optimiser.state_dict()["state"].items()
+        for key, value in slots.items()
+    }
+
+
+def load_optimisers(optimisers: Optimisers, state: dict[str, Tensor]) -> None:
+    """Give each optimiser its moments back."""
+    for phase, several in optimisers.items():
+        for place, optimiser in enumerate(several):
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in state.items():
+                parts = key.split(".")
+                if parts[:3] == ["opt", phase, str(place)]:
+                    slots.setdefault(int(parts[3]), {})[parts[4]] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+
+
+def write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write whole or not at all, and through to the disk.
+
+    Raises:
+        StorageFailed: the disk is full; the file of before stays.
+    """
+    with disk(path.parent), draft(path.parent) as temporary:
+        temporary.write_bytes(save(tensors))
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        InvalidValue: it is no safetensors file, or cut short.
+    """
+    try:
+        return load(path.read_bytes())
+    except (SafetensorError, OSError) as error:
+        raise InvalidValue(
+            f"not a readable checkpoint: {error}", where=str(path), remedy="train again, into another folder"
+        ) from error

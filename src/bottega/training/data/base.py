@@ -1,0 +1,137 @@
+"""What a data set is, and how it is kept once it was prepared."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
+from torch import Tensor
+
+from bottega.core.errors import InvalidValue, NotFound
+from bottega.storage.disk import appearing, digest_of, disk
+
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Two splits of tensors.
+
+    Pictures: ``images`` uint8 [N, C, H, W] and ``bags`` int64 [N, words], indices into ``labels`` from 1, 0 for none.
+    Texts: ``tokens`` int64 [N].
+    """
+
+    name: str
+    licence: str
+    attribution: str
+    train: dict[str, Tensor]
+    test: dict[str, Tensor]
+    shape: dict[str, int]
+    labels: tuple[str, ...] = ()
+    sha256: str = ""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Examples, or tokens, in each split."""
+        return {
+            "train": len(next(iter(self.train.values()))),
+            "test": len(next(iter(self.test.values()))),
+        }
+
+
+SETS = {
+    "fashion-mnist": "bottega.training.data.fashion_mnist",
+    "jargon-file": "bottega.training.data.jargon_file",
+}
+
+
+def load(name: str, home: Path, watch: Watch = lambda text: None) -> Data:
+    """A data set by name, fetched and prepared once; or a folder or text file of one's own.
+
+    Raises:
+        NotFound: neither a known name nor a path.
+        InvalidValue: too few examples, one class only, or not a number.
+    """
+    if name not in SETS:
+        if not Path(name).exists():
+            raise NotFound(
+                f"unknown data set '{name}'", where="data", remedy=f"one of {', '.join(SETS)}, or a folder"
+            )
+        own: Any = import_module("bottega.training.data.folder")
+        return checked(own.read(Path(name)))
+    kept = home / "data" / f"{name}.safetensors"
+    if not kept.is_file():
+        module: Any = import_module(SETS[name])
+        watch(f"preparing {name}")
+        _keep(kept, module.prepare(home, watch))
+    return checked(read(kept))
+
+
+def _keep(path: Path, data: Data) -> None:
+    tensors = {f"train.{k}": v for k, v in data.train.items()} | {
+        f"test.{k}": v for k, v in data.test.items()
+    }
+    facts = {
+        "name": data.name,
+        "licence": data.licence,
+        "attribution": data.attribution,
+        "shape": data.shape,
+        "labels": data.labels,
+    }
+    with disk(path.parent), appearing(path) as temporary:
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        temporary.write_bytes(save(whole, {"facts": json.dumps(facts)}))
+
+
+def read(path: Path) -> Data:
+    """A prepared data set."""
+    content = path.read_bytes()
+    head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    facts: dict[str, Any] = json.loads(head["__metadata__"]["facts"])
+    tensors = load_tensors(content)
+    return Data(
+        name=facts["name"],
+        licence=facts["licence"],
+        attribution=facts["attribution"],
+        train={k.removeprefix("train."): v for k, v in tensors.items() if k.startswith("train.")},
+        test={k.removeprefix("test."): v for k, v in tensors.items() if k.startswith("test.")},
+        shape=facts["shape"],
+        labels=tuple(facts["labels"]),
+        sha256=digest_of(path),
+    )
+
+
+def checked(data: Data) -> Data:
+    """Refuse what no model can learn from.
+
+    Raises:
+        InvalidValue: says which split and what is wrong.
+    """
+    if len(data.labels) == 1:
+        raise InvalidValue(
+            f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
+        )
+    for part, tensors in (("train", data.train), ("test", data.test)):
+        size = len(next(iter(tensors.values())))
+        if size < 8:
+            raise InvalidValue(
+                f"{size} examples in the {part} split: too few",
+                where=data.name,
+                remedy="give at least 80 examples",
+            )
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise InvalidValue(
+                    f"'{name}' of the {part} split holds NaN or infinity",
+                    where=data.name,
+                    remedy="clean the data",
+                )
+    if "bags" in data.train and int(data.train["bags"].max()) == 0:
+        raise InvalidValue(
+            "no example has a label", where=data.name, remedy="put images into one folder a class"
+        )
+    return data

@@ -1,0 +1,70 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bottega.core.errors import InvalidValue
+from bottega.server.tools import as_called, toolbox
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "description": "of a city", "parameters": SCHEMA},
+}
+
+
+def test_the_three_dialects_say_the_same() -> None:
+    flat = {"type": "function", "name": "weather", "description": "of a city", "parameters": SCHEMA}
+    block = {"name": "weather", "description": "of a city", "input_schema": SCHEMA}
+    boxes = [toolbox([each], "auto") for each in (WEATHER, flat, block)]
+    assert boxes[0] == boxes[1] == boxes[2] and '"weather"' in boxes[0].system()
+    assert boxes[0].grammar().splitlines()[1] == "start: call | text"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "required",
+        {"type": "any"},
+        {"type": "tool", "name": "weather"},
+        {"type": "function", "function": {"name": "weather"}},
+    ],
+)
+def test_a_forced_tool_leaves_no_way_to_answer_in_words(choice: object) -> None:
+    box = toolbox([WEATHER], choice)
+    assert box.forced and "text" not in box.grammar().splitlines()[1]
+
+
+def test_no_tool_is_no_tool() -> None:
+    assert not toolbox([WEATHER], "none") and not toolbox([], "required") and not toolbox(None, None)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "where"),
+    [
+        ([{"type": "web_search"}], "auto", "tools[0].type"),
+        ([{"type": "function"}], "auto", "tools[0].name"),
+        ([{"name": "f", "parameters": 3}], "auto", "tools[0].parameters"),
+        ([WEATHER], {"type": "function", "name": "other"}, "tool_choice"),
+        ([WEATHER] * 65, "auto", "tools"),
+    ],
+)
+def test_a_mistake_is_named(tools: list[dict[str, object]], choice: object, where: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        toolbox(tools, choice)
+    assert refusal.value.where == where
+
+
+@given(st.text(min_size=1), st.dictionaries(st.text(), st.text()))
+def test_what_was_called_is_read_back(name: str, arguments: dict[str, str]) -> None:
+    box = toolbox([WEATHER], "auto")
+    found = box.found(as_called(name, arguments))
+    assert found is not None and found.name == name and json.loads(found.arguments) == arguments
+
+
+def test_words_are_no_call_and_half_a_call_is_an_error() -> None:
+    box = toolbox([WEATHER], "auto")
+    assert box.found("It is warm in Rome.") is None
+    with pytest.raises(InvalidValue, match="cut"):
+        box.found('<tool_call>\n{"name": "weather", "argu')

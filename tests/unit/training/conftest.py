@@ -1,0 +1,77 @@
+"""Tiny data of one's own, and a recipe over it for every family."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bottega.training.distil import student_of
+from bottega.training.recipe import Fit, Recipe, read_recipe
+from bottega.training.runs import train
+
+FIT = "[fit]\nsteps = {steps}\nbatch = 4\nsave_every = 4\nvalidate_every = 10\n"
+MODELS = {
+    "flow": "width = 8\nsteps = 2\njudged = 8\n",
+    "gan": "width = 8\nlatent = 4\njudged = 8\n",
+    "vae": "width = 8\nlatent = 4\njudged = 8\n",
+    "lm": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
+}
+
+
+def squares(folder: Path) -> Path:
+    """Bright and dark squares of 8 by 8, 60 of each, free for all."""
+    draw = np.random.default_rng(0)
+    for label, level in (("bright", 200), ("dark", 50)):
+        (folder / label).mkdir(parents=True)
+        for i in range(60):
+            pixels = np.zeros((8, 8), np.uint8)
+            pixels[2:6, 2:6] = level + draw.integers(-20, 20, (4, 4))
+            Image.fromarray(pixels).save(folder / label / f"{i:02d}.png")
+    (folder / "LICENCE").write_text("CC0-1.0\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return squares(tmp_path_factory.mktemp("data") / "squares")
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums of one digit, again and again."""
+    file = tmp_path_factory.mktemp("text") / "sums.txt"
+    draw = np.random.default_rng(0)
+    pairs = draw.integers(0, 5, (600, 2)).tolist()
+    file.write_text("".join(f"{a}+{b}={a + b}\n" for a, b in pairs))
+    return file
+
+
+@pytest.fixture(scope="session")
+def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a flow, hardly trained."""
+    folder = tmp_path_factory.mktemp("teacher")
+    model = {"width": 8, "steps": 4, "judged": 8}
+    wanted = Recipe(id="teacher", family="flow", data=str(pictures), fit=Fit(steps=2, batch=4), model=model)
+    train(wanted, folder / "run", folder, evaluates=False)
+    return folder / "run"
+
+
+@pytest.fixture
+def recipe(pictures: Path, text: Path, teacher: Path, tmp_path: Path) -> Callable[..., Recipe]:
+    """A tiny recipe of a family; keywords replace its fields."""
+
+    def write(family: str, steps: int = 20, **given: object) -> Recipe:
+        if family == "flow-student":
+            found = student_of(teacher, 2, steps, 0).document()
+            found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
+            return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
+        data = text if family == "lm" else pictures
+        file = tmp_path / f"tiny-{family}.toml"
+        fit = FIT + ('optimiser = "muon"\n' if family == "lm" else "")
+        head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{data}"\n'
+        file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
+        return read_recipe(str(file), **given)
+
+    return write

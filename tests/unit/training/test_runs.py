@@ -1,0 +1,147 @@
+"""Train, sample, evaluate and export at a tiny size, for every family; and what must be refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bottega.core.errors import BottegaError, EngineFailed, InvalidValue, NotFound, StorageFailed
+from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL
+from bottega.training import checkpoint
+from bottega.training.data import base
+from bottega.training.export import export
+from bottega.training.family import FAMILIES, Wish
+from bottega.training.recipe import Recipe, names, read_recipe
+from bottega.training.runs import evaluate, open_run, sample, train
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_is_trained_sampled_evaluated_and_exported(
+    family: str, recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    report = train(recipe(family), run, tmp_path, f"train tiny-{family}")
+    assert report.table is not None and report.estimate.parameters > 0
+    assert {row.kind for row in report.table.rows} == {FLOOR, TRIVIAL, CLASSICAL, MODEL}
+    assert all(np.isfinite(list(row.values.values())).all() for row in report.table.rows)
+    assert evaluate(run, tmp_path).table == report.table
+    card = (run / "README.md").read_text()
+    assert "real against real" in card and f"bottega train tiny-{family}" in card
+    assert list((run / "samples").iterdir()) and "polyline" in (run / "live.html").read_text()
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10, 20]
+    first, again = (sample(open_run(run), Wish(count=3, length=40)) for _ in range(2))
+    assert first == again and len({made.data for made in first}) == 3
+    said: list[str] = []
+    files = export(run, said.append)
+    assert len(files) == 2 * len(said) and all(file.is_file() for file in files)
+    assert not list(run.rglob(".*")), "drafts are left over"
+
+
+def test_every_shipped_recipe_is_valid() -> None:
+    assert {read_recipe(name).family for name in names()} == set(FAMILIES) - {"flow-student"}
+
+
+def test_depth_sets_the_size(recipe: Callable[..., Recipe]) -> None:
+    from bottega.training.family import family_type
+
+    for name in set(FAMILIES) - {"flow-student"}:
+        kind = family_type(name)
+        small, large = (kind.config_type.model_validate(kind.dial(depth)) for depth in (1, 3))
+        assert small != large
+
+
+def refused(error: type[BottegaError], match: str, act: Callable[[], object]) -> None:
+    """One clear error that says what to do."""
+    with pytest.raises(error, match=match) as raised:
+        act()
+    assert raised.value.where and raised.value.remedy
+
+
+def test_wrong_recipes_are_refused(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    good = recipe("flow")
+    file = tmp_path / "wrong.toml"
+    file.write_text('id = "x"\nfamily = "flow"\ndata = "d"\nwidht = 3\n[fit]\nsteps = 1\n')
+    refused(InvalidValue, "unknown key 'widht'", lambda: read_recipe(str(file)))
+    wrong = good.model_copy(update={"model": {"wdith": 8}})
+    refused(InvalidValue, "unknown key 'wdith'", lambda: train(wrong, tmp_path / "a", tmp_path))
+    stranger = good.model_copy(update={"family": "oracle"})
+    refused(NotFound, "unknown family", lambda: train(stranger, tmp_path / "a", tmp_path))
+    refused(NotFound, "unknown recipe", lambda: read_recipe("fashion-flwo"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_wrong_data_is_refused(pictures: Path, text: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    shutil.copytree(pictures / "dark", one / "dark")
+    refused(InvalidValue, "one class only", lambda: base.load(str(one), tmp_path))
+    tiny = tmp_path / "tiny"
+    for label in ("bright", "dark"):
+        (tiny / label).mkdir(parents=True)
+        shutil.copy(pictures / label / "00.png", tiny / label)
+    refused(InvalidValue, "too few", lambda: base.load(str(tiny), tmp_path))
+    flat = tmp_path / "flat"
+    shutil.copytree(pictures / "dark", flat)
+    refused(InvalidValue, "no pictures in folders", lambda: base.load(str(flat), tmp_path))
+    torn = tmp_path / "torn"
+    shutil.copytree(pictures, torn)
+    (torn / "dark" / "03.png").write_bytes((pictures / "dark" / "03.png").read_bytes()[:60])
+    refused(InvalidValue, "not a readable picture", lambda: base.load(str(torn), tmp_path))
+    (torn / "dark" / "03.png").unlink()
+    Image.fromarray(np.zeros((12, 8), np.uint8)).save(torn / "dark" / "03.png")
+    refused(InvalidValue, "1x12x8", lambda: base.load(str(torn), tmp_path))
+    broken = base.load(str(pictures), tmp_path)
+    broken.train["images"] = torch.full((108, 1, 8, 8), torch.nan)
+    refused(InvalidValue, "NaN", lambda: base.checked(broken))
+    refused(NotFound, "unknown data set", lambda: base.load("fashion", tmp_path))
+
+
+def test_another_familys_checkpoint_is_refused(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    for name in ("vae", "gan"):
+        train(recipe(name, steps=5), tmp_path / name, tmp_path, evaluates=False)
+    for file in ("train.safetensors", "model.safetensors"):
+        shutil.copy(tmp_path / "gan" / file, tmp_path / "vae" / file)
+    refused(InvalidValue, "another model", lambda: open_run(tmp_path / "vae"))
+    again = recipe("vae", steps=5)
+    refused(InvalidValue, "another model", lambda: train(again, tmp_path / "vae", tmp_path, resume=True))
+    other = recipe("gan", steps=9)
+    refused(InvalidValue, "begun with recipe", lambda: train(other, tmp_path / "gan", tmp_path, resume=True))
+    (tmp_path / "vae" / "model.safetensors").write_bytes(b"short")
+    refused(InvalidValue, "not a readable checkpoint", lambda: open_run(tmp_path / "vae"))
+    config = tmp_path / "vae" / "config.json"
+    config.write_text(config.read_text().replace("bottega.run/1", "bottega.run/9"))
+    refused(InvalidValue, "another version", lambda: open_run(tmp_path / "vae"))
+    refused(NotFound, "not a run folder", lambda: open_run(tmp_path))
+
+
+def test_divergence_keeps_the_last_good_checkpoint(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    wild = recipe("lm", fit__rate=1.0, fit__clip=1e30, fit__warmup=0, fit__save_every=1)
+    hot = wild.model_copy(update={"fit": wild.fit.model_copy(update={"rate": 1e30})})
+    refused(EngineFailed, "diverged", lambda: train(hot, tmp_path / "run", tmp_path))
+    state = checkpoint.read(tmp_path / "run" / "train.safetensors")
+    assert int(state.pop("loop")[0]) >= 1 and all(tensor.isfinite().all() for tensor in state.values())
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_full_disk_keeps_the_checkpoint_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "train.safetensors"
+    checkpoint.write(file, {"a": torch.zeros(3)})
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    import signal
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        refused(StorageFailed, "storage failed", lambda: checkpoint.write(file, {"a": torch.zeros(9999)}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert checkpoint.read(file)["a"].tolist() == [0, 0, 0]
+    assert [each.name for each in tmp_path.iterdir()] == ["train.safetensors"]
