@@ -94,7 +94,7 @@ class Bottega:
         self.actor = actor
         self.folder = folder
         self.audit = audit
-        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor)
+        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor, shop.collections)
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None
@@ -457,7 +457,7 @@ class Bottega:
     def answers(self) -> Answers:
         """Questions to collections."""
         if self._answers is None:
-            self._answers = Answers(self.shop, self.collections(), self.actor)
+            self._answers = Answers(self.shop, self.collections(), self.actor, self.privacy, self.shop_of)
         return self._answers
 
     def verify(self, path: Path) -> Verification:
