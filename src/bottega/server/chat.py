@@ -55,7 +55,7 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
@@ -104,7 +104,7 @@ async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(prompts[0].encode(), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)

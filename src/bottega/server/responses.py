@@ -68,7 +68,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
     if asked.background:
         return await _background(desk, call, key, asked, named, asking, before, box)
