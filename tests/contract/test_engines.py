@@ -37,6 +37,7 @@ HEAVY = (
     "ctranslate2",
     "duckdb",
     "typst",
+    "aiohttp",
     "httpx",
     "diffusers",
 )
