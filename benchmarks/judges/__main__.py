@@ -88,8 +88,8 @@ def _comply(python: Path, server: Server, dialect: str) -> tuple[str, str]:
             dialect,
         ]
     )
-    found = re.search(r"Results: (\d+)/(\d+) passed", done)
-    failed = re.findall(r"❌ ([^(\n]+?) \(", done)
+    found = re.search(r"(\d+)/(\d+) passed", done)
+    failed = re.findall(r"[❌✗] ([^(\n]+?) \(", done)
     return (f"{found[1]} of {found[2]}" if found else "not asked"), ", ".join(failed)
 
 
