@@ -1,5 +1,6 @@
 """Tiny data of one's own, and a recipe over it for every family."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ MODELS = {
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "lm": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
+    "encoder": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\n",
 }
 
 
@@ -49,6 +51,21 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums and differences of one digit, labelled as what they are."""
+    file = tmp_path_factory.mktemp("labelled") / "sums.jsonl"
+    draw = np.random.default_rng(0)
+    rows = [
+        {"text": f"{a} plus {b}", "label": "sum"}
+        if draw.integers(2)
+        else {"text": f"{a} minus {b}", "label": "less"}
+        for a, b in draw.integers(0, 9, (200, 2)).tolist()
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="session")
 def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a flow, hardly trained."""
     folder = tmp_path_factory.mktemp("teacher")
@@ -59,7 +76,9 @@ def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recipe(pictures: Path, text: Path, teacher: Path, tmp_path: Path) -> Callable[..., Recipe]:
+def recipe(
+    pictures: Path, text: Path, labelled: Path, teacher: Path, tmp_path: Path
+) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
@@ -67,9 +86,9 @@ def recipe(pictures: Path, text: Path, teacher: Path, tmp_path: Path) -> Callabl
             found = student_of(teacher, 2, steps, 0).document()
             found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
             return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
-        data = text if family == "lm" else pictures
+        data = {"lm": text, "encoder": labelled}.get(family, pictures)
         file = tmp_path / f"tiny-{family}.toml"
-        fit = FIT + ('optimiser = "muon"\n' if family == "lm" else "")
+        fit = FIT + ('optimiser = "muon"\n' if family in ("lm", "encoder") else "")
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{data}"\n'
         file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
         return read_recipe(str(file), **given)

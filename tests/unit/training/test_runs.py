@@ -19,6 +19,9 @@ from bottega.training.family import FAMILIES, Wish
 from bottega.training.recipe import Recipe, names, read_recipe
 from bottega.training.runs import evaluate, open_run, sample, train
 
+ANY = Wish(count=3, length=40)
+WISHES = {"encoder": Wish(prompt="1 plus 2\n3 minus 1\n2 plus 2")}
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_run_is_trained_sampled_evaluated_and_exported(
@@ -35,7 +38,7 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
     assert list((run / "samples").iterdir()) and "polyline" in (run / "live.html").read_text()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10, 20]
-    first, again = (sample(open_run(run), Wish(count=3, length=40)) for _ in range(2))
+    first, again = (sample(open_run(run), WISHES.get(family, ANY)) for _ in range(2))
     assert first == again and len({made.data for made in first}) == 3
     said: list[str] = []
     files = export(run, said.append)

@@ -22,7 +22,7 @@ class Data:
     """Two splits of tensors.
 
     Pictures: ``images`` uint8 [N, C, H, W] and ``bags`` int64 [N, words], indices into ``labels`` from 1, 0 for none.
-    Texts: ``tokens`` int64 [N].
+    Texts: ``tokens`` uint8 [N]. Records of texts: as in ``records``.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Data:
 SETS = {
     "fashion-mnist": "bottega.training.data.fashion_mnist",
     "jargon-file": "bottega.training.data.jargon_file",
+    "package-descriptions": "bottega.training.data.package_descriptions",
 }
 
 
