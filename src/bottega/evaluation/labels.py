@@ -114,4 +114,4 @@ def _curvature(matrix: Sparse) -> float:
     top = torch.ones(matrix.words, 1)
     for _ in range(20):
         top = torch.div(matrix.transposed_times(matrix.times(F.normalize(top, dim=0))), matrix.size)
-    return float(torch.linalg.vector_norm(top))
+    return float(top.square().sum().sqrt())

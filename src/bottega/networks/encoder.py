@@ -59,11 +59,16 @@ class Encoder(nn.Module):
         mean = (self.body(tokens) * there).sum(1) / there.sum(1).clamp(min=1)
         return self.head(mean)
 
+    def cover(self, tokens: Tensor, share: float, generator: torch.Generator) -> Tensor:
+        """The tokens with masks for a ``share`` of them, drawn at random; padding stays."""
+        hidden = torch.rand(tokens.shape, generator=generator).to(tokens.device) < share
+        return tokens.masked_fill(hidden & (tokens != self.words), self.words + 1)
+
     def masked_loss(self, tokens: Tensor, share: float, generator: torch.Generator) -> Tensor:
         """Cross-entropy in nats of the tokens of [B, T] behind masks, one in ``1 / share``."""
-        hidden = torch.rand(tokens.shape, generator=generator).to(tokens.device) < share
-        hidden &= tokens != self.words
+        covered = self.cover(tokens, share, generator)
+        hidden = covered != tokens
         hidden[:, 0] |= ~hidden.any(1)  # something to say in every text; the first token is never padding
-        x = self.body(tokens.masked_fill(hidden, self.words + 1))[hidden]
+        x = self.body(covered)[hidden]
         logits = F.linear(x, self.word.weight[: self.words]) * (self.width**-0.5 * 4)
         return F.cross_entropy(logits.float(), tokens[hidden])

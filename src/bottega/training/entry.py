@@ -9,7 +9,7 @@ from bottega.storage.disk import digest_of
 from bottega.training.recipe import checked
 from bottega.training.runs import open_run
 
-MODALITIES = {"lm": "text", "encoder": "data"}
+MODALITIES = {"lm": "text", "sft": "text", "dpo": "text", "grpo": "text", "encoder": "data"}
 FILES = ("config.json", "model.safetensors", "README.md")
 
 

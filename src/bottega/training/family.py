@@ -123,6 +123,9 @@ FAMILIES = {
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
     "lm": "bottega.training.families.lm:Lm",
+    "sft": "bottega.training.families.sft:Sft",
+    "dpo": "bottega.training.families.dpo:Dpo",
+    "grpo": "bottega.training.families.grpo:Grpo",
     "encoder": "bottega.training.families.encoder:TextEncoder",
 }
 

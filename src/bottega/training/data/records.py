@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,15 @@ from bottega.training.data.base import Data
 HELD_OUT = 10  # every tenth record
 Row = tuple[bytes, str, bool]
 """A text, its label, whether it is held out."""
+
+
+class Prompted(NamedTuple):
+    """A prompt with the answer that is wanted, one that is not (or none), and whether it is held out."""
+
+    prompt: str
+    answer: str
+    rejected: str
+    held_out: bool
 
 
 def packed(texts: Sequence[bytes], name: str) -> dict[str, Tensor]:
@@ -58,25 +67,63 @@ def labelled(rows: Iterable[Row], name: str, licence: str, attribution: str, sha
     )
 
 
+def prompted(rows: Sequence[Prompted], name: str, licence: str, attribution: str, sha256: str = "") -> Data:
+    """``prompts`` and ``answers``, and ``rejected`` where every row has such an answer."""
+
+    def split(held_out: bool) -> dict[str, Tensor]:
+        mine = [row for row in rows if row.held_out == held_out]
+        found = packed([row.prompt.encode() for row in mine], "prompts")
+        found |= packed([row.answer.encode() for row in mine], "answers")
+        if all(row.rejected for row in rows):
+            found |= packed([row.rejected.encode() for row in mine], "rejected")
+        return found
+
+    return Data(
+        name=name,
+        licence=licence,
+        attribution=attribution,
+        train=split(False),
+        test=split(True),
+        shape={"vocabulary": 256},
+        sha256=sha256,
+    )
+
+
+FORMS = (("text", "label"), ("prompt", "answer"), ("prompt", "answer", "rejected"))
+
+
 def read(path: Path, licence: str) -> Data:
-    """A file of JSON lines: ``text`` and ``label``; every tenth record is held out.
+    """A file of JSON lines, all with the fields of one of ``FORMS``; every tenth record is held out.
 
     Raises:
-        InvalidValue: names the line that is none, or lacks a field.
+        InvalidValue: names the line that is none, or has other fields.
     """
     content = path.read_bytes()
-    rows: list[Row] = []
-    for number, line in enumerate(content.splitlines(), 1):
-        record = _record(line, f"{path}:{number}")
-        if set(record) != {"text", "label"}:
+    records = [_record(line, f"{path}:{n}") for n, line in enumerate(content.splitlines(), 1)]
+    form = next((form for form in FORMS if records and set(form) == set(records[0])), ())
+    for number, record in enumerate(records, 1):
+        if set(record) != set(form):
             raise InvalidValue(
                 f"a record with the fields {', '.join(sorted(record))}",
                 where=f"{path}:{number}",
-                remedy='write {"text": "...", "label": "..."}',
+                remedy=f"every record has {' or '.join(', '.join(form) for form in ([form] if form else FORMS))}",
             )
-        rows.append((record["text"].encode(), record["label"], number % HELD_OUT == 0))
-    digest = hashlib.sha256(content).hexdigest()
-    return labelled(rows, path.name, licence, "data of one's own", digest)
+    facts = {
+        "licence": licence,
+        "attribution": "data of one's own",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    held_out = [number % HELD_OUT == HELD_OUT - 1 for number in range(len(records))]
+    if form == FORMS[0]:
+        rows = [
+            (each["text"].encode(), each["label"], held) for each, held in zip(records, held_out, strict=True)
+        ]
+        return labelled(rows, path.name, **facts)
+    answered = [
+        Prompted(each["prompt"], each["answer"], each.get("rejected", ""), held)
+        for each, held in zip(records, held_out, strict=True)
+    ]
+    return prompted(answered, path.name, **facts)
 
 
 def _record(line: bytes, where: str) -> dict[str, str]:

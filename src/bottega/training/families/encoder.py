@@ -37,7 +37,7 @@ class EncoderConfig(Value, frozen=True):
     heads: int = Field(default=4, ge=1, le=128)
     context: int = Field(default=48, ge=8, le=8192, description="tokens; what a text has more is not read")
     pretraining: float = Field(default=0.3, ge=0, lt=1, description="share of the steps that only fill masks")
-    masks: float = Field(default=0.2, gt=0, lt=1, description="share of tokens that are hidden")
+    masks: float = Field(default=0.3, gt=0, lt=1, description="share of tokens that are hidden")
     judged: int = Field(default=100_000, ge=8, description="held-out texts that the table is measured on")
 
 
@@ -97,11 +97,16 @@ class TextEncoder(Family[EncoderConfig]):
         turn = self.config.pretraining
         return (
             Phase("masked", "encoder", self._masked, 0.0, turn),
-            Phase("class", "encoder", _class, turn, 1.0),
+            Phase("class", "encoder", self._class, turn, 1.0),
         )
 
     def _masked(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
         return cast(Encoder, nets["encoder"]).masked_loss(batch[0], self.config.masks, generator)
+
+    def _class(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Masks here too, so that no single word is learnt by heart."""
+        (tokens, classes), net = batch, cast(Encoder, nets["encoder"])
+        return F.cross_entropy(net(net.cover(tokens, self.config.masks, generator)), classes)
 
     def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
         """Tokens [B, T], cut to the longest text of the batch, and classes [B]."""
@@ -190,8 +195,3 @@ class TextEncoder(Family[EncoderConfig]):
                 f"the classical rows read the whole text, the model its first {self.config.context} tokens",
             ),
         )
-
-
-def _class(nets: Nets, batch: Batch, _: torch.Generator) -> Tensor:
-    tokens, classes = batch
-    return F.cross_entropy(nets["encoder"](tokens), classes)
