@@ -139,7 +139,7 @@ class TextEncoder(Family[EncoderConfig]):
         return found
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
-        """A JSON file for every line of the prompt.
+        """One JSON file with the label of every line of the prompt.
 
         Raises:
             InvalidValue: there is no text to tell the class of.
@@ -147,15 +147,15 @@ class TextEncoder(Family[EncoderConfig]):
         texts = [line.encode() for line in wish.prompt.splitlines() if line.strip()]
         if not texts:
             raise InvalidValue("no text to classify", where="prompt", remedy="give a text, or one a line")
-        return [
-            Made(f"{i:03d}.json", "application/json", json.dumps(each, indent=2).encode() + b"\n")
-            for i, each in enumerate(self.told(nets, texts))
-        ]
+        return [self._file(nets, texts)]
 
     def show(self, nets: Nets) -> list[Made]:
         """What it takes the mere name of each label for."""
-        told = self.told(nets, [label.encode() for label in self.labels])
-        return [Made("labels.json", "application/json", json.dumps(told, indent=2).encode() + b"\n")]
+        return [self._file(nets, [label.encode() for label in self.labels])]
+
+    def _file(self, nets: Nets, texts: list[bytes]) -> Made:
+        told = json.dumps(self.told(nets, texts), indent=2)
+        return Made("labels.json", "application/json", told.encode() + b"\n")
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The classifier over full texts."""
