@@ -15,6 +15,7 @@ from bottega.core.errors import BottegaError, EngineFailed, InvalidValue, NotFou
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL
 from bottega.networks.noise import key
 from bottega.networks.transformer import Decoder
+from bottega.service.training import Training
 from bottega.training import checkpoint
 from bottega.training.data import base as data_sets
 from bottega.training.data.base import load
@@ -180,6 +181,11 @@ def test_fine_tuning_begins_as_its_base(
     plain = recipe("encoder").model_copy(update={"data": str(text)})
     refused(InvalidValue, "texts with a label", lambda: train(plain, tmp_path / "a", tmp_path))
     assert not (tmp_path / "a").exists()
+    given = Training(tmp_path, 1).train(
+        str(tmp_path / "tiny-sft.toml"), tmp_path / "run", steps=2, begin=base
+    )
+    assert given.table is not None and f"--from {base}" in given.command
+    assert given.table.rows[-2].what == "before, the base"
     copied = shutil.copytree(base, tmp_path / "base")
     wanted = begun_from(recipe("sft"), copied)
     (copied / "model.safetensors").write_bytes(b"other")
