@@ -198,7 +198,8 @@ async def search_async(
 async def ask_async(question: str, collection: str, **how: Any) -> Answer:
     """Answer a question from the collection, every sentence with its quote; abstaining and asking back are results.
 
-    ``how`` is as in `Answers.ask`: ``allowed``, ``model``, ``schema``, ``unsupported``, ``session``, ``fresh``, ``cancelled``.
+    ``how`` is as in `Answers.ask`: ``allowed``, ``model``, ``schema``, ``unsupported``, ``session``, ``fresh``,
+    ``charge``, ``data_subject``, ``cancelled``.
 
     Raises:
         As `Answers.ask`.

@@ -37,6 +37,7 @@ HEAVY = (
     "ctranslate2",
     "duckdb",
     "typst",
+    "aiohttp",
     "httpx",
     "diffusers",
 )
@@ -48,6 +49,16 @@ PASSAGES = {
     ],
 }  # fmt: skip
 DRAFT = {"items": [{"question": "How heavy is the lamp?", "answer": "The lamp weighs 1.7 kg."}]}
+QUOTE = {
+    "passage": "a#1",
+    "source": "a",
+    "page": 1,
+    "start": 0,
+    "end": 23,
+    "quote": "The lamp weighs 1.7 kg.",
+    "score": 1.0,
+}
+CITED = {"items": [{**DRAFT["items"][0], "citations": [QUOTE]}]}
 TIMINGS = {"sample_rate": 24000, "duration": 1.0, "segments": [{"start": 0.1, "end": 0.9, "text": "Hello."}]}
 
 
@@ -103,6 +114,9 @@ SAMPLES: dict[str, Sample] = {
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
     "document": lambda given: ([given.part("text", "# Halo\n\nA lamp.\n", "text/markdown")], {}),
     "echo": lambda given: ([given.part("text", "hello", "text/plain")], {"text": "you"}),
+    "entail": lambda given: (
+        [given.part("cited", CITED), given.part("passages", PASSAGES, PASSAGES_TYPE)], {"unsupported": "flag"}
+    ),
     "embed": lambda given: ([given.part("text", "A lamp.", "text/plain")], {"texts": ["A kettle."]}),
     "extract": lambda given: (
         [given.part("text", "A lamp of 5 W.", "text/plain")],
@@ -147,6 +161,7 @@ DOCUMENT_TYPE = "application/vnd.bottega.document+json"
 MODELS = {
     "answer": "smollm2-135m-instruct",
     "classify": "potion-base-8m",
+    "entail": "smollm2-135m-instruct",
     "extract": "smollm2-135m-instruct",
     "image": "tiny",
     "language": "smollm2-135m-instruct",

@@ -48,7 +48,7 @@ def test_the_commands_do_what_the_guide_says(tmp_path: Path) -> None:
                 err,
             )
             said[line] = out
-    assert len(said) == 15
+    assert len(said) == 17
     hidden, seen = (out for line, out in said.items() if "goodwill" in line)
     assert "15 %" not in hidden and "staff/escalation.md" not in hidden and "staff/escalation.md" in seen
     follow = next(out for line, out in said.items() if "And of Rill Estate" in line)

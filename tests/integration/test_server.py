@@ -374,7 +374,9 @@ def test_embeddings_by_the_official_client(client: openai.OpenAI, server: Server
     assert near > far and abs(sum(a * a for a in one) - 1) < 1e-3
     with server.client() as http:
         body = {"model": "potion-base-8m", "query": "tea", "documents": texts, "top_n": 2}
-        ranked = http.post("/v1/rerank", json=body).json()["results"]
+        again = {"Idempotency-Key": "ranked"}
+        ranked, same = (http.post("/v1/rerank", json=body, headers=again).json()["results"] for _ in range(2))
+        assert ranked == same
         assert {each["index"] for each in ranked} == {0, 1}
 
 

@@ -11,7 +11,7 @@ from bottega.checks.quantities import Quantity, quantities
 from bottega.core.passage import Passage
 
 _TOKEN = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s)>\]]+|[^\W\d_][\w’'&+-]*")
-_STARTS = re.compile(r"(?:^|[.!?:;]\s+|[\"“„«]\s*)$")
+_STARTS = re.compile(r"(?:^|[.!?:;]\s+|[\"“„«¿¡]\s*)$")
 _ENDING = re.compile(r"(?:['’]s?|s)$")
 # Begin with a capital wherever they stand, and name nothing that a source would have to hold.
 _ORDINARY = frozenset(("i", "i'm", "i'll", "i've", "ok", "pdf", "yes", "no", "faq"))

@@ -22,7 +22,9 @@ TEXTS = (
     "application/json",
     "application/pdf",
 )
-_SKIPPED_KEYS = frozenset({"citations"})  # the citations check compares those word by word
+_SKIPPED_KEYS = frozenset(
+    {"citations", "entailment"}
+)  # the citations check compares those word by word; these are a judge's
 _CUE_TIME = re.compile(r"^\s*(WEBVTT.*|\d+|(?:\d+:)?\d+:\d\d\.\d{3} --> .*)$", re.MULTILINE)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bottega.cli.brief import charge_option, subject_option
+
 if TYPE_CHECKING:
     from bottega.retrieval.answers.answer import Answer
 
@@ -36,6 +38,8 @@ CODES = {"answered": 0, "abstained": 10, "asks_back": 11}
 )
 @click.option("--session", default="", metavar="ID", help="Go on with this conversation.")
 @click.option("--fresh", is_flag=True, help="Do not take an equal earlier answer over.")
+@charge_option
+@subject_option
 @click.option(
     "--questions", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Ask every question of this TOML file: [[question]] with ask, and labels if it is asked under others.",
@@ -55,6 +59,8 @@ def command(
     flag: bool,
     session: str,
     fresh: bool,
+    charge: tuple[str, ...],
+    data_subject: str,
     questions: Path | None,
     out: Path | None,
     machine: bool,
@@ -74,6 +80,7 @@ def command(
     asked = [(question, mine)] if question else _read(questions, mine)
     how: dict[str, Any] = {
         "model": model, "unsupported": "flag" if flag else "remove", "session": session, "fresh": fresh,
+        "charge": charge, "data_subject": data_subject,
     }  # fmt: skip
     if schema:
         how["schema"] = _schema(schema)

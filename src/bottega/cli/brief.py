@@ -24,16 +24,19 @@ def brief_options(function: F) -> F:
             click.option("--local-only", is_flag=True, help="Nothing may leave this machine."),
             click.option("--max-seconds", type=float, help="Time limit."),
             click.option("--max-cost", type=float, help="Cost limit, US dollars."),
-            click.option(
-                "--data-subject",
-                default="",
-                help="Whom it is about: all is sealed, and `erase` destroys the key.",
-            ),
+            subject_option,
             click.option("--seed", type=int, help="Same brief and seed, same artifacts."),
         )
     ):
         function = option(function)
     return function
+
+
+def subject_option(function: F) -> F:
+    """Whom it is about."""
+    return click.option(
+        "--data-subject", default="", help="Whom it is about: all is sealed, and `erase` destroys the key."
+    )(function)
 
 
 def charge_option(function: F) -> F:

@@ -103,11 +103,13 @@ def show(account: str, machine: bool) -> None:
 
 def _change(account: str, unit: str, limit: str | None, machine: bool, **how: Any) -> None:
     from bottega.bootstrap import build
+    from bottega.cli.files import warn
     from bottega.cli.show import as_json
 
     service = build()
     waiting = service.budgets().set(account, unit, limit, **how)
     found = service.budgets().show(account)[0]
+    warn(service.audit.attest())
     service.close()
     if machine:
         return as_json({"units": [_facts(each) for each in found], "runs": waiting})

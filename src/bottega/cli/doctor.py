@@ -16,7 +16,7 @@ PACKAGES = {
     "docx": ("DOCX sources", "docx"),
     "rapidocr": ("text in pictures", "ocr"),
     "imageio_ffmpeg": ("video", "video"),
-    "httpx": ("remote engines", "remote"),
+    "aiohttp": ("remote engines", "remote"),
     "diffusers": ("text to image", "image"),
     "onnxscript": ("training", "train"),
 }

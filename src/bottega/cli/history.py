@@ -2,6 +2,8 @@
 
 import click
 
+from bottega.cli.brief import subject_option
+
 
 @click.command()
 @click.argument("session")
@@ -15,9 +17,12 @@ import click
     help="Look as somebody with these labels: hr,eu.",
 )
 @click.option("--find", "words", default="", metavar="WORDS", help="Turns that hold these words, best first.")
+@subject_option
 @click.option("--forget", is_flag=True, help="Delete the conversation.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
-def command(session: str, collection: str, labels: str, words: str, forget: bool, machine: bool) -> None:
+def command(
+    session: str, collection: str, labels: str, words: str, data_subject: str, forget: bool, machine: bool
+) -> None:
     """Show your conversation SESSION: the last turns, and what was borne out before them, with its sources."""
     import asyncio
 
@@ -28,10 +33,12 @@ def command(session: str, collection: str, labels: str, words: str, forget: bool
     service = build()
     try:
         if forget:
-            count = asyncio.run(service.answers().forget(collection, session))
+            count = asyncio.run(service.answers().forget(collection, session, data_subject=data_subject))
             return as_json({"forgotten": count}) if machine else click.echo(f"{count} turns are gone")
         found = asyncio.run(
-            service.answers().history(collection, session, allowed=split(labels), words=words)
+            service.answers().history(
+                collection, session, allowed=split(labels), words=words, data_subject=data_subject
+            )
         )
     finally:
         service.close()

@@ -21,10 +21,12 @@ def command() -> None:
 def create(name: str, role: str, charge: tuple[str, ...], expires: str, quiet: bool) -> None:
     """Make a key and print it. It is not kept, and cannot be shown again."""
     from bottega.bootstrap import build
+    from bottega.cli.files import warn
 
     service = build()
     try:
         key, secret = service.keys().create(name, role=role, charge=charge, expires=expires)
+        warn(service.audit.attest())
     finally:
         service.close()
     click.echo(secret)

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -26,11 +27,11 @@ from bottega.engines.chat import (
     most_tokens,
     said_before,
 )
+from bottega.engines.connections import Connections
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
 LOOK = 0.1  # seconds between two looks at the stop signal
-T = TypeVar("T")
 
 
 class OpenAIChatParams(ChatParams, frozen=True):
@@ -47,6 +48,9 @@ class OpenAIChatParams(ChatParams, frozen=True):
     )
     connect_timeout: float = Field(default=10.0, gt=0, le=120, description="seconds")
     read_timeout: float = Field(default=120.0, gt=0, le=900, description="seconds between two pieces")
+    stream: bool = Field(
+        default=True, description="piece by piece; the whole at once is cheaper when nobody reads along"
+    )
     price_in: float = Field(default=0.0, ge=0, description="US dollars per million prompt tokens")
     price_out: float = Field(default=0.0, ge=0, description="US dollars per million answer tokens")
 
@@ -71,6 +75,13 @@ class OpenAIChat(Engine):
     )
     params: ClassVar[type[Params]] = OpenAIChatParams
 
+    def __init__(self) -> None:
+        self._connections = Connections()
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._connections.close()
+
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield one `Delta` a piece, the usage with its cost, then the text. Retries before the first piece."""
         params = OpenAIChatParams.model_validate(request.params)
@@ -90,7 +101,7 @@ class OpenAIChat(Engine):
                     choices: list[JsonObject] = event.get("choices", [])
                     choice: JsonObject = choices[0] if choices else {}
                     finish_reason = choice.get("finish_reason") or finish_reason
-                    delta: JsonObject = choice.get("delta") or {}
+                    delta: JsonObject = choice.get("delta") or choice.get("message") or {}
                     if piece := delta.get("content"):
                         said.append(piece)
                         yield Delta(text=piece, logprobs=logprobs(choice))
@@ -141,48 +152,83 @@ class OpenAIChat(Engine):
             EngineBusy: a refusal or a fault that may pass.
             EngineFailed: one that will not.
         """
-        httpx: Any = require("httpx", extra="remote")
-        key = bench.secret("openai_api_key")
-        timeout = httpx.Timeout(params.read_timeout, connect=params.connect_timeout)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        url = f"{params.base_url.rstrip('/')}/chat/completions"
+        loop = asyncio.get_running_loop()
+        chunks: asyncio.Queue[bytes] = asyncio.Queue()
+        asking = asyncio.ensure_future(self._ask(request, params, bench, host, chunks.put_nowait))
+        asking.add_done_callback(lambda _: chunks.put_nowait(b""))
+
+        def look() -> None:
+            nonlocal timer
+            if bench.cancelled.is_set():
+                chunks.put_nowait(b"")
+            timer = loop.call_later(LOOK, look)
+
+        timer = loop.call_later(LOOK, look)
+        rest = b""
         try:
-            async with httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=False) as client:
-                sent = client.build_request("POST", url, json=_body(request, params, bench))
-                response = await _unless_stopped(client.send(sent, stream=True), bench)
-                if response.status_code != 200:
-                    said = (await response.aread())[:300].decode("utf-8", "replace")
-                    raise _refusal(response, _masked(said, key), host)
-                lines: AsyncIterator[str] = response.aiter_lines()
-                while (line := await _unless_stopped(anext(lines, None), bench)) is not None:
-                    data = line.removeprefix("data:").strip()
-                    if line.startswith("data:") and data not in ("", "[DONE]"):
-                        event: JsonObject = json.loads(data)
-                        if "error" in event:
-                            raise EngineFailed(
-                                f"the server says: {_masked(str(event['error']), key)}", where=host
-                            )
+            while chunk := await chunks.get():
+                bench.check_cancelled()
+                *lines, rest = (rest + chunk).split(b"\n") if params.stream else (rest + chunk,)
+                for line in lines:
+                    if line.startswith(b"data:") and (event := _event(line[5:], bench, host)) is not None:
                         yield event
-        except httpx.TimeoutException as error:
+            bench.check_cancelled()
+            await asking
+            if not params.stream and (event := _event(rest, bench, host)) is not None:
+                yield event
+        finally:
+            timer.cancel()
+            asking.cancel()
+            with suppress(asyncio.CancelledError, EngineFailed):
+                await asking
+
+    async def _ask(
+        self,
+        request: Request,
+        params: OpenAIChatParams,
+        bench: Bench,
+        host: str,
+        take: Callable[[bytes], None],
+    ) -> None:
+        """Send it, and hand over what comes as it comes."""
+        aiohttp: Any = require("aiohttp", extra="remote")
+        key = bench.secret("openai_api_key")
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=params.connect_timeout, sock_read=params.read_timeout
+        )
+        url = f"{params.base_url.rstrip('/')}/chat/completions"
+        data = json.dumps(_body(request, params, bench)).encode()
+        try:
+            async with self._connections.session().post(
+                url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    said = (await response.content.read(300)).decode("utf-8", "replace")
+                    raise _refusal(response, _masked(said, key), host)
+                async for chunk in response.content.iter_any():
+                    take(chunk)
+        except TimeoutError as error:
             raise EngineBusy(f"no answer in time ({type(error).__name__})", where=host) from None
-        except httpx.TransportError as error:
+        except aiohttp.ClientError as error:
             raise EngineBusy(
                 f"no connection ({type(error).__name__})", where=host, remedy="check base_url"
             ) from None
-        except ValueError:
-            raise EngineFailed("the server sent an event that is not JSON", where=host) from None
 
 
-async def _unless_stopped(awaited: Awaitable[T], bench: Bench) -> T:
-    """What is awaited, unless somebody asks to stop; leaving the client then closes the connection."""
-    waiting = asyncio.ensure_future(awaited)
+def _event(data: bytes, bench: Bench, host: str) -> JsonObject | None:
+    """What an event of a stream says, or the whole answer; None when it says nothing."""
+    data = data.strip()
+    if not data or data == b"[DONE]":
+        return None
     try:
-        while not waiting.done():
-            await asyncio.wait([waiting], timeout=LOOK)
-            bench.check_cancelled()
-        return waiting.result()
-    finally:
-        waiting.cancel()
+        event: JsonObject = json.loads(data)
+    except ValueError:
+        raise EngineFailed("the server sent an event that is not JSON", where=host) from None
+    if "error" in event:
+        said = _masked(str(event["error"]), bench.secret("openai_api_key"))
+        raise EngineFailed(f"the server says: {said}", where=host)
+    return event
 
 
 async def _pause(seconds: float, bench: Bench) -> None:
@@ -198,9 +244,9 @@ def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObjec
         "max_tokens": params.max_tokens,
         "temperature": params.temperature,
         "top_p": params.top_p,
-        "stream": True,
-        "stream_options": {"include_usage": True},
     }
+    if params.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.seed is not None:
         body["seed"] = request.seed
     if params.stop:
@@ -214,7 +260,7 @@ def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObjec
 
 
 def _refusal(response: Any, said: str, host: str) -> EngineFailed:
-    status = int(response.status_code)
+    status = int(response.status)
     message = f"the server answers {status}: {said}"
     if status in RETRIED:
         return EngineBusy(

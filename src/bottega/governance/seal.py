@@ -1,8 +1,12 @@
-"""The content of a data subject under its key: entries' details, plans and results."""
+"""The content of a data subject under its key: entries' details, plans and results, what was asked and answered."""
 
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+
+from bottega.core.canonical import digest_bytes
 from bottega.core.errors import PolicyDenied
 from bottega.governance.keyring import KeyRing
-from bottega.storage.sealing import open_bytes, seal_bytes
+from bottega.storage.sealing import object_name, open_bytes, seal_bytes
 
 
 class SubjectSeal:
@@ -32,3 +36,34 @@ class SubjectSeal:
         except PolicyDenied:
             return None
         return open_bytes(sealed, key, holder.encode())
+
+
+@dataclass(frozen=True)
+class Vault:
+    """One data subject's words, kept in tables of others: sealed texts, and names that tell nothing without the key.
+
+    Every method raises PolicyDenied once the subject is erased.
+    """
+
+    ring: KeyRing
+    holder: str
+
+    def close(self, text: str) -> str:
+        """Encrypt a text; gives Base64."""
+        return b64encode(seal_bytes(text.encode(), self._key, self.holder.encode())).decode()
+
+    def open(self, sealed: str) -> str:
+        """Decrypt what `close` gave.
+
+        Raises:
+            Tampered: the bytes are not as they were sealed.
+        """
+        return open_bytes(b64decode(sealed), self._key, self.holder.encode()).decode()
+
+    def name(self, text: str) -> str:
+        """The same text has the same name: 64 hexadecimal digits."""
+        return object_name(self._key, digest_bytes(text.encode()))
+
+    @property
+    def _key(self) -> bytes:
+        return self.ring.key_of(self.holder)

@@ -84,10 +84,10 @@ class AnswerStep(Engine):
             return reply([output async for output in self._language.generate(asked, bench)])
 
         judge_id = f"{model} yes/no" if params.judge == "language" else params.judge
-        judge = _judge(params.judge, model, ask, bench)
+        judge = judge_named(params.judge, model, ask, bench)
         flow = Answering(ask, model, judge, judge_id, params.unsupported)
         schema = close_schema(params.json_schema) if params.json_schema is not None else None
-        found = [Nearest(passage=each, score=0.0) for each in _passages(request, bench)]
+        found = [Nearest(passage=each, score=0.0) for each in passages_given(request, bench)]
         answer = await flow.answer(params.question, found, schema=schema)
         if params.must_answer and answer.outcome != "answered":
             raise EngineFailed(
@@ -122,7 +122,7 @@ class AnswerStep(Engine):
         self._language.close()
 
 
-def _judge(name: str, model: str, ask: Ask, bench: Bench) -> "Entailment":
+def judge_named(name: str, model: str, ask: Ask, bench: Bench) -> "Entailment":
     """The judge that the plan names; imported here, because its package brings numpy."""
     from bottega.retrieval.answers.judges import YesNo
     from bottega.retrieval.entail import EntailmentMiniLM
@@ -132,7 +132,12 @@ def _judge(name: str, model: str, ask: Ask, bench: Bench) -> "Entailment":
     return EntailmentMiniLM(bench.weights(name), bench.threads)
 
 
-def _passages(request: Request, bench: Bench) -> list[Passage]:
+def passages_given(request: Request, bench: Bench) -> list[Passage]:
+    """The passages of a request, in the order of its parts.
+
+    Raises:
+        EngineFailed: a part holds no passages.
+    """
     found: list[Passage] = []
     for part in parts_at(request, "passages"):
         try:

@@ -1,21 +1,20 @@
 """`/v1/chat/completions` and `/v1/completions`, as OpenAI's clients know them."""
 
 from collections.abc import AsyncIterator, Callable
-from importlib.metadata import version
 from typing import Any
 
 from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import Delta, Output, Request
 from bottega.server import dialect
+from bottega.server.chunks import FINGERPRINT, ChatChunks, CompletionChunks, logs_of, tool_call
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk
 from bottega.server.guard import texts_of
-from bottega.server.message import DONE, Call, Flow, Reply, encode, event, reply
+from bottega.server.message import DONE, Call, Flow, Reply, event, reply
 from bottega.server.problem import body_of
-from bottega.server.tools import Called, Toolbox, toolbox
+from bottega.server.tools import Toolbox, toolbox
 from bottega.service.keys import ApiKey
 
-FINGERPRINT = f"bottega-{version('bottega')}"
 NO_TOOLS = Toolbox()
 
 
@@ -55,13 +54,13 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         pieces = _chunks(
-            desk, answer, outputs, _Chat(answer, asked.model, top if asked.logprobs else -1), usage, box
+            desk, answer, outputs, ChatChunks(answer, asked.model, top if asked.logprobs else -1), usage, box
         )
         return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
     deltas: list[Delta] = []
@@ -70,8 +69,8 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     wanted = box.found(text)
     if wanted is not None:
-        message |= {"content": None, "tool_calls": [_tool_call(wanted)]}
-    logs = {"content": [_logs(delta, top) for delta in deltas if delta.logprobs], "refusal": None}
+        message |= {"content": None, "tool_calls": [tool_call(wanted)]}
+    logs = {"content": [logs_of(delta, top) for delta in deltas if delta.logprobs], "refusal": None}
     choice: dict[str, Any] = {
         "index": 0,
         "message": message,
@@ -104,12 +103,12 @@ async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(prompts[0].encode(), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        pieces = _chunks(desk, answer, outputs, _Completion(answer, asked.model), usage)
+        pieces = _chunks(desk, answer, outputs, CompletionChunks(answer, asked.model), usage)
         return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
     answer = await desk.ask(call, key, named, asking)
     text, details = await _said(desk, answer)
@@ -145,79 +144,11 @@ async def _said(desk: Desk, answer: Answer) -> tuple[str, dict[str, Any]]:
     return data.decode().removesuffix("\n"), made.details
 
 
-class _Chat:
-    """Chunks of a chat; the parts that never change are encoded once."""
-
-    def __init__(self, answer: Answer, model: str, top: int = -1) -> None:
-        self.top = top
-        self.head = {
-            "id": f"chatcmpl-{answer.id}", "object": "chat.completion.chunk", "created": answer.created, "model": model,
-            "system_fingerprint": FINGERPRINT,
-        }  # fmt: skip
-        opened = encode(self.head)[:-1]
-        self._before = b"data: " + opened + b',"choices":[{"index":0,"delta":{"content":'
-        self._after = b'},"logprobs":null,"finish_reason":null}]}\n\n'
-
-    def begin(self) -> bytes:
-        """The first chunk: who speaks."""
-        return self._whole({"role": "assistant", "content": "", "refusal": None})
-
-    def text(self, delta: Delta) -> bytes:
-        """A piece of the answer."""
-        if self.top >= 0:
-            logs = {"content": [_logs(delta, self.top)], "refusal": None} if delta.logprobs else None
-            return self._whole({"content": delta.text}, logprobs=logs)
-        return b"".join((self._before, encode(delta.text), self._after))
-
-    def called(self, wanted: Called) -> bytes:
-        """A call of a tool, whole."""
-        return self._whole({"tool_calls": [{"index": 0, **_tool_call(wanted)}]})
-
-    def end(self, reason: str) -> bytes:
-        """The last chunk with a choice."""
-        return self._whole({}, reason)
-
-    def usage(self, usage: dict[str, Any]) -> bytes:
-        """The chunk that tells what was used."""
-        return event({**self.head, "choices": [], "usage": usage})
-
-    def _whole(self, delta: dict[str, Any], reason: str | None = None, logprobs: Any = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return event({**self.head, "choices": [choice]})
-
-
-class _Completion(_Chat):
-    def __init__(self, answer: Answer, model: str) -> None:
-        super().__init__(answer, model)
-        self.head = {
-            "id": f"cmpl-{answer.id}",
-            "object": "text_completion",
-            "created": answer.created,
-            "model": model,
-        }
-
-    def begin(self) -> bytes:
-        return b""
-
-    def text(self, delta: Delta) -> bytes:
-        return event(
-            {
-                **self.head,
-                "choices": [{"index": 0, "text": delta.text, "logprobs": None, "finish_reason": None}],
-            }
-        )
-
-    def end(self, reason: str) -> bytes:
-        return event(
-            {**self.head, "choices": [{"index": 0, "text": "", "logprobs": None, "finish_reason": reason}]}
-        )
-
-
 async def _chunks(
     desk: Desk,
     answer: Answer,
     outputs: AsyncIterator[Output],
-    shape: _Chat,
+    shape: ChatChunks,
     usage: bool,
     box: Toolbox = NO_TOOLS,
 ) -> AsyncIterator[bytes]:
@@ -282,29 +213,9 @@ async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[D
         yield delta
 
 
-def _tool_call(wanted: Called) -> dict[str, Any]:
-    return {
-        "id": wanted.id,
-        "type": "function",
-        "function": {"name": wanted.name, "arguments": wanted.arguments},
-    }
-
-
 def _kept(deltas: list[Delta]) -> Callable[[Output], None]:
     def keep(output: Output) -> None:
         if isinstance(output, Delta):
             deltas.append(output)
 
     return keep
-
-
-def _logs(delta: Delta, top: int) -> dict[str, Any]:
-    (token, probability), *others = delta.logprobs
-    return {
-        "token": token,
-        "logprob": probability,
-        "bytes": [*token.encode()],
-        "top_logprobs": [
-            {"token": other, "logprob": value, "bytes": [*other.encode()]} for other, value in others[:top]
-        ],
-    }

@@ -77,7 +77,7 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
             answers = replace(desk.service.answers(), actor=key.actor)
             found = await answers.ask(
                 asked.question, call.at["collection"], model=asked.model, schema=asked.json_schema,
-                session=f"{key.name}-{asked.session}" if asked.session else "", cancelled=call.cancelled,
+                session=f"{key.name}-{asked.session}" if asked.session else "", cancelled=call.cancelled, charge=key.charge,
             )  # fmt: skip
     finally:
         watching.cancel()

@@ -95,13 +95,16 @@ class Desk:
         *,
         answer: Answer | None = None,
         listen: Callable[[Output], None] | None = None,
+        part: int = 0,
     ) -> Answer:
         """Make one call: the first target by weight, others when it fails before anything was said.
+
+        ``part`` tells the calls of one request apart, where it takes several.
 
         Raises:
             BottegaError: what the caller shall hear.
         """
-        answer = answer or Answer(call_id(call, key), named)
+        answer = answer or Answer(call_id(call, key, part), named)
         heard = threading.Event()
 
         def told(output: Output) -> None:
@@ -124,7 +127,7 @@ class Desk:
                 target = named.targets[index]
                 for attempt in range(named.retries + 1):
                     try:
-                        await self._once(call, key, answer, asking(target), told)
+                        await self._once(call, key, answer, asking(target), told, part)
                         answer.target = target
                         self._breaker.answered((named.name, index))
                         return answer
@@ -148,15 +151,21 @@ class Desk:
             watching.cancel()
 
     async def _once(
-        self, call: Call, key: ApiKey, answer: Answer, request: Request, listen: Callable[[Output], None]
+        self,
+        call: Call,
+        key: ApiKey,
+        answer: Answer,
+        request: Request,
+        listen: Callable[[Output], None],
+        part: int,
     ) -> None:
         errors: list[BottegaError] = []
-        given = call.header(b"idempotency-key")
+        given = _given(call, key, part)
         async with self.gate(request.engine).entered():
             if call.cancelled.is_set():
                 raise Cancelled("stopped before it began")
             result = await self.service.call(
-                request, actor=key.actor, idempotency_key=f"{key.name}:{given}" if given else "", charge=key.charge,
+                request, actor=key.actor, idempotency_key=given, charge=key.charge,
                 call_id=answer.id, reuse=False, listen=listen, cancelled=call.cancelled, patient=False,
                 failed=errors.append,
             )  # fmt: skip
@@ -220,9 +229,13 @@ class Desk:
             self.metrics.used.labels(engine, unit).inc(units + float(result.usage.get("output_units", 0)))
 
 
-def call_id(call: Call, key: ApiKey) -> str:
+def call_id(call: Call, key: ApiKey, part: int = 0) -> str:
     """The name of a call in the record: the same for the same idempotency key of the same caller."""
+    given = _given(call, key, part)
+    return f"call-{digest_bytes(given.encode())[:12]}" if given else f"call-{uuid.uuid4().hex[:12]}"
+
+
+def _given(call: Call, key: ApiKey, part: int) -> str:
+    """The idempotency key with whose it is; "" when the caller gave none."""
     given = call.header(b"idempotency-key")
-    if given:
-        return f"call-{digest_bytes(f'{key.name}:{given}'.encode())[:12]}"
-    return f"call-{uuid.uuid4().hex[:12]}"
+    return f"{key.name}:{given}" + (f":{part}" if part else "") if given else ""

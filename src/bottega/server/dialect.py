@@ -177,7 +177,13 @@ def shape_of(form: Mapping[str, Any] | None) -> tuple[JsonObject | None, str]:
 
 
 def request_for(
-    shop: Workshop, target: Target, turns: Sequence[Mapping[str, str]], params: JsonObject, seed: int | None
+    shop: Workshop,
+    target: Target,
+    turns: Sequence[Mapping[str, str]],
+    params: JsonObject,
+    seed: int | None,
+    *,
+    stream: bool | None = False,
 ) -> Request:
     """The engine's request; an engine that holds no conversation gets the last message as its text."""
     known = shop.engine(target.engine).params.model_fields
@@ -192,6 +198,8 @@ def request_for(
         )
     if "grammar" not in known:
         params = {name: value for name, value in params.items() if name != "grammar"}
+    if "stream" in known and not stream:
+        params = {**params, "stream": False}
     return Request(
         engine=target.engine,
         model=target.model,

@@ -64,7 +64,7 @@ async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply:
         def asking(target: Target, seed: int = first + number) -> Request:
             return request_for(target, asked.prompt, width, height, seed)
 
-        answer = await desk.ask(call, key, named, asking)
+        answer = await desk.ask(call, key, named, asking, part=number)
         assert answer.result is not None and answer.target is not None
         made = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
         if desk.guards.on_output:

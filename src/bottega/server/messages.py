@@ -55,7 +55,7 @@ async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, None)
+        return dialect.request_for(desk.service.shop, target, turns, params, None, stream=asked.stream)
 
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)

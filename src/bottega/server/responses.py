@@ -2,48 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from time import time
 from typing import Any, cast
-
-import msgspec
 
 from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
 from bottega.core.request import Output, Request
 from bottega.server import dialect
-from bottega.server.chat import checked, said, usage_of
+from bottega.server.chat import checked, said
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk, call_id
 from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, reply
 from bottega.server.problem import body_of
+from bottega.server.response_body import ResponseBody, item_of, response_body, text_of
 from bottega.server.shelf import Kept
-from bottega.server.tools import Called, Toolbox, as_called, toolbox
+from bottega.server.tools import Toolbox, toolbox
 from bottega.service.keys import ApiKey
-
-NO_TOOLS = Toolbox()
-
-
-class ResponseBody(msgspec.Struct, kw_only=True):
-    """What is asked. ``background`` answers at once and goes on without the caller."""
-
-    model: str
-    input: str | list[dict[str, Any]]
-    instructions: str | None = None
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stream: bool | None = None
-    background: bool | None = None
-    store: bool | None = None
-    previous_response_id: str | None = None
-    text: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: Any = None
-    metadata: dict[str, Any] | None = None
-    user: str | None = None
-    truncation: str | None = None
-    parallel_tool_calls: bool | None = None
-    seed: int | None = None
 
 
 async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
@@ -68,7 +41,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
 
     def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed)
+        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
     if asked.background:
         return await _background(desk, call, key, asked, named, asking, before, box)
@@ -78,7 +51,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         flow.headers = (*flow.headers, *answer.headers)
         return flow
     answer = await desk.ask(call, key, named, asking)
-    body = _body(answer, asked, await said(desk, answer), "completed", box=box)
+    body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
     _keep(desk, key, asked, body, before)
     return reply(body, *answer.headers)
 
@@ -134,7 +107,7 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
     if asked.previous_response_id:
         before = desk.shelf.get(key.actor, asked.previous_response_id, "previous_response_id")
         turns += [turn for turn in before.turns if turn["role"] != "system"]
-        turns.append({"role": "assistant", "content": _text(before.body)})
+        turns.append({"role": "assistant", "content": text_of(before.body)})
     if asked.instructions:
         turns.insert(0, {"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
@@ -162,72 +135,6 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
     return turns
 
 
-def _text(body: dict[str, Any]) -> str:
-    said = [piece["text"] for item in body["output"] for piece in item.get("content", ())]
-    called = [
-        as_called(item["name"], item["arguments"])
-        for item in body["output"]
-        if item["type"] == "function_call"
-    ]
-    return "".join(said + called)
-
-
-def _body(
-    answer: Answer,
-    asked: ResponseBody,
-    text: str | None,
-    status: str,
-    error: Any = None,
-    box: Toolbox = NO_TOOLS,
-) -> dict[str, Any]:
-    usage = usage_of(answer)
-    reason = answer.output().details.get("finish_reason") if answer.result else None
-    cut = status == "completed" and reason == "length"
-    counts = {
-        "input_tokens": usage["prompt_tokens"], "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": usage["completion_tokens"], "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": usage["total_tokens"],
-    }  # fmt: skip
-    return {
-        "id": f"resp_{answer.id}", "object": "response", "created_at": answer.created,
-        "completed_at": int(time()) if status == "completed" else None,
-        "status": "incomplete" if cut else status, "error": error,
-        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-        "instructions": asked.instructions, "max_output_tokens": asked.max_output_tokens, "model": asked.model,
-        "output": [_item(answer, text, "incomplete" if cut else "completed", box)] if text is not None else [],
-        "parallel_tool_calls": bool(asked.parallel_tool_calls), "previous_response_id": asked.previous_response_id,
-        "reasoning": {"effort": None, "summary": None}, "store": asked.store is not False, "background": bool(asked.background),
-        "temperature": 0.0 if asked.temperature is None else asked.temperature,
-        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": [{"strict": None, "description": None, "parameters": None, **tool} for tool in asked.tools or ()],
-        "top_p": 0.95 if asked.top_p is None else asked.top_p, "truncation": asked.truncation or "disabled",
-        "usage": counts if text is not None else None, "user": asked.user, "metadata": asked.metadata or {},
-        "max_tool_calls": None, "top_logprobs": 0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-        "service_tier": "default", "safety_identifier": None, "prompt_cache_key": None,
-    }  # fmt: skip
-
-
-def _item(answer: Answer, text: str, status: str, box: Toolbox = NO_TOOLS) -> dict[str, Any]:
-    if (wanted := box.found(text)) is not None:
-        return _call_item(answer, wanted, status)
-    content: list[dict[str, Any]] = (
-        [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
-        if status != "in_progress"
-        else []
-    )
-    return {
-        "id": f"msg_{answer.id}",
-        "type": "message",
-        "status": status,
-        "role": "assistant",
-        "content": content,
-    }
-
-
-def _call_item(answer: Answer, wanted: Called, status: str) -> dict[str, Any]:
-    return {"id": f"fc_{answer.id}", "type": "function_call", "status": status, "call_id": wanted.id,
-            "name": wanted.name, "arguments": wanted.arguments}  # fmt: skip
-
-
 def _keep(
     desk: Desk, key: ApiKey, asked: ResponseBody, body: dict[str, Any], turns: list[dict[str, str]]
 ) -> None:
@@ -246,19 +153,19 @@ async def _background(
     box: Toolbox,
 ) -> Reply:
     answer = Answer(call_id(call, key), named)
-    kept = Kept(key.actor, _body(answer, asked, None, "in_progress"), turns)
+    kept = Kept(key.actor, response_body(answer, asked, None, "in_progress"), turns)
     kept.call = Call({**call.scope}, _forever)  # it goes on when this request has ended
 
     async def work() -> None:
         assert kept.call is not None
         try:
             await desk.ask(kept.call, key, named, asking, answer=answer)
-            kept.body = _body(answer, asked, await said(desk, answer), "completed", box=box)
+            kept.body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
         except Cancelled:
-            kept.body = _body(answer, asked, None, "cancelled")
+            kept.body = response_body(answer, asked, None, "cancelled")
         except BottegaError as error:
             fault = {"code": "server_error", "message": body_of(error)["message"]}
-            kept.body = _body(answer, asked, None, "failed", fault)
+            kept.body = response_body(answer, asked, None, "failed", fault)
 
     kept.work = asyncio.create_task(work())
     desk.shelf.keep(kept)
@@ -287,14 +194,14 @@ async def _events(
 
     at = {"output_index": 0}
     place = {"item_id": f"msg_{answer.id}", **at, "content_index": 0}
-    started = _body(answer, asked, None, "in_progress")
+    started = response_body(answer, asked, None, "in_progress")
     yield told("response.created", response=started)
     yield told("response.in_progress", response=started)
     part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     opened = False
 
     def opening() -> tuple[bytes, bytes]:
-        added = told("response.output_item.added", **at, item=_item(answer, "", "in_progress"))
+        added = told("response.output_item.added", **at, item=item_of(answer, "", "in_progress"))
         return added, told("response.content_part.added", **place, part=part)
 
     calling = ""
@@ -312,10 +219,10 @@ async def _events(
         answer.error = refusal
     if answer.error is not None:
         fault = {"code": "server_error", "message": body_of(answer.error)["message"]}
-        yield told("response.failed", response=_body(answer, asked, None, "failed", fault))
+        yield told("response.failed", response=response_body(answer, asked, None, "failed", fault))
         return
     text = await said(desk, answer)
-    body = _body(answer, asked, text, "completed", box=box)
+    body = response_body(answer, asked, text, "completed", box=box)
     item = body["output"][0]
     if item["type"] == "function_call":
         place = {"item_id": item["id"], **at}

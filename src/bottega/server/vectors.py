@@ -122,7 +122,7 @@ async def score(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 
 async def _vectors(
-    desk: Desk, call: Call, key: ApiKey, model: str, texts: list[str], side: str
+    desk: Desk, call: Call, key: ApiKey, model: str, texts: list[str], side: str, part: int = 0
 ) -> tuple[Answer, Any]:
     named = desk.names.get(model, ENGINES)
     if desk.guards.on_input:
@@ -132,14 +132,14 @@ async def _vectors(
         params = {"texts": texts, "side": side, **target.params}
         return Request(engine=target.engine, model=target.model, params=params)
 
-    answer = await desk.ask(call, key, named, asking)
+    answer = await desk.ask(call, key, named, asking, part=part)
     made = answer.output("vectors")
     data = desk.service.shop.artifacts.read(made.artifact)
     return answer, np.frombuffer(data, "<f4").reshape(made.details["rows"], -1)
 
 
 async def _query(desk: Desk, call: Call, key: ApiKey, model: str, query: str) -> Any:
-    return (await _vectors(desk, call, key, model, [query], "query"))[1][0]
+    return (await _vectors(desk, call, key, model, [query], "query", 1))[1][0]
 
 
 def _texts(texts: list[str], where: str) -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,7 +14,7 @@ from bottega.core.canonical import digest, digest_bytes
 from bottega.core.entry import Act
 from bottega.core.errors import EngineFailed, ExtraMissing, InvalidValue, WeightsMissing
 from bottega.core.passage import Passage
-from bottega.core.request import Output, Request
+from bottega.core.request import Request
 from bottega.core.value import JsonObject
 from bottega.engines.chat import close_schema
 from bottega.pipelines.workshop import Workshop
@@ -34,12 +33,16 @@ from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
 from bottega.retrieval.answers.tabled import tabled
 from bottega.retrieval.answers.writing import Reply, reply
 from bottega.retrieval.collections.collection import Collection, Hit
+from bottega.retrieval.collections.memory import Memory
 from bottega.retrieval.collections.store import DocumentRow, Labels
 from bottega.retrieval.entail import Entailment, EntailmentMiniLM
 from bottega.retrieval.tables.ask import LONGEST as LONGEST_OF_TABLES
 from bottega.retrieval.tables.ask import TableFile, ask_tables
+from bottega.service.charged import Charged
 from bottega.service.collections import Collections, labelled
+from bottega.service.privacy import Privacy
 from bottega.service.tables import TABLES
+from bottega.storage.budgets import named
 
 LOOKED_AT = 10  # passages found; the model reads the best of them
 LONGEST = 2000  # characters of a question
@@ -47,11 +50,16 @@ LONGEST = 2000  # characters of a question
 
 @dataclass
 class Answers:
-    """Answers from the collections of this machine. What it loads stays until the service is closed."""
+    """Answers from the collections of this machine. What it loads stays until the service is closed.
+
+    ``shop_of`` gives the workshop for a data subject's content, by its pseudonym.
+    """
 
     shop: Workshop
     collections: Collections
     actor: str
+    privacy: Privacy
+    shop_of: Callable[[str], Workshop]
     _judge: Entailment | None = None
 
     async def ask(
@@ -65,6 +73,8 @@ class Answers:
         unsupported: Policy = "remove",
         session: str = "",
         fresh: bool = False,
+        charge: Sequence[str] = (),
+        data_subject: str = "",
         cancelled: Event | None = None,
     ) -> Answer:
         """Answer from the documents of a collection that somebody with the labels ``allowed`` may see.
@@ -78,24 +88,35 @@ class Answers:
             unsupported: what becomes of sentences that nothing bears out after one repair.
             session: a conversation to go on with: earlier turns complete the question, and this one is remembered.
             fresh: do not take an equal earlier answer over.
+            charge: accounts (``project:kettles``) that pay, each in full, for what engines are asked on the way; what is
+                computed without one (search, the cross-encoder) is not counted, and a cached answer costs nothing.
+            data_subject: whom it is about: what is kept of it, cache and conversation, is sealed under that person's key.
             cancelled: set it to stop.
 
         Raises:
             NotFound: there is no such collection or model.
             InvalidValue: there is no question, or a label, session or schema cannot be one.
             WeightsMissing: the language model or the embedder is not pulled.
+            BudgetExceeded: an account of ``charge`` refuses the next request; nothing is kept.
+            PolicyDenied: the data subject was erased.
             Cancelled: on request.
         """
         labels = labelled(allowed)
+        accounts = tuple(dict.fromkeys(named(account) for account in charge))
         _question(question)
         schema = close_schema(schema) if schema is not None else None
         chosen = self.shop.weights(self.shop.card("language"), model)[0]
 
-        async def asking(request: Request) -> Reply:
-            return await self._ask(request, cancelled or Event())
-
         store = self.collections.open(collection)
-        turns = await asyncio.to_thread(self._turns, store, session, labels) if session else []
+        holder = self.privacy.holder_of(data_subject)
+        memory = self._memory(store, holder)
+        shop = self.shop_of(holder)
+        engines = Charged(shop, self.actor, "ask", accounts, cancelled or Event())
+
+        async def asking(request: Request) -> Reply:
+            return reply(await engines.outputs(request))
+
+        turns = await asyncio.to_thread(self._turns, memory, session, labels) if session else []
         asked, leant = question, tuple[int, ...]()
         if turns and leans(question, turns[-1][1]):
             earlier = turns[-REWRITTEN_FROM:]
@@ -109,7 +130,7 @@ class Answers:
                 "judge": judge_id, "schema": schema, "unsupported": unsupported, "flow": FLOW,
             }
         )  # fmt: skip
-        held = "" if fresh else await asyncio.to_thread(store.memory.answer, key)
+        held = "" if fresh else await asyncio.to_thread(memory.answer, key)
         known = bool(held) and not session  # a turn needs to know its documents
         hits = (
             [] if known else await self.collections.search(collection, asked, allowed=labels, top=LOOKED_AT)
@@ -118,41 +139,54 @@ class Answers:
             answer = Answer.model_validate_json(held).model_copy(update={"cached": True, "spent": Spent()})
         else:
             found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
-            answer = (
-                None if schema else await self._from_tables(asked, store, hits, labels, chosen, cancelled)
-            )
+            answer = None if schema else await self._from_tables(asked, store, hits, labels, chosen, engines)
             if answer is None:
                 answer = await Answering(asking, chosen, judge, judge_id, unsupported).answer(
                     asked, found, schema=schema
                 )
             answer = answer.model_copy(update={"collection": collection})
-            await asyncio.to_thread(store.memory.keep, key, answer.model_dump_json(), generation)
+            await asyncio.to_thread(memory.keep, key, answer.model_dump_json(), generation)
         answer = answer.model_copy(update={"question": question, "asked": asked if asked != question else ""})
         if session:
             ids = {(hit.document.name, hit.document.digest): hit.document.id for hit in hits}
             cited = {ids.get((c.source, c.sha256), 0) for each in answer.sentences for c in each.citations}
-            await asyncio.to_thread(self._remember, store, session, answer, cited | set(leant))
-        await asyncio.to_thread(self._record, answer)
+            await asyncio.to_thread(self._remember, memory, session, answer, cited | set(leant))
+        await asyncio.to_thread(self._record, answer, holder)
         return answer
 
     async def history(
-        self, collection: str, session: str, *, allowed: Iterable[str] = (), words: str = ""
+        self,
+        collection: str,
+        session: str,
+        *,
+        allowed: Iterable[str] = (),
+        words: str = "",
+        data_subject: str = "",
     ) -> Conversation:
         """A conversation as somebody with these labels may see it; with ``words``, the turns that hold them, best first.
 
+        One about a ``data_subject`` is seen by who names it again.
+
         Raises:
             NotFound: there is no such collection.
+            PolicyDenied: the data subject was erased.
         """
         labels = labelled(allowed)
-        store = self.collections.open(collection)
-        turns = [turn for _, turn in await asyncio.to_thread(self._turns, store, session, labels)]
+        memory = self._memory(self.collections.open(collection), self.privacy.known(data_subject))
+        turns = [turn for _, turn in await asyncio.to_thread(self._turns, memory, session, labels)]
         if words:
             return Conversation(session=session, turns=tuple(find(turns, words)), count=len(turns))
         return conversation(session, turns)
 
-    async def forget(self, collection: str, session: str) -> int:
-        """Delete the actor's conversation; gives the number of its turns."""
-        return await asyncio.to_thread(self.collections.open(collection).memory.forget, self.actor, session)
+    async def forget(self, collection: str, session: str, *, data_subject: str = "") -> int:
+        """Delete the actor's conversation; gives the number of its turns.
+
+        Raises:
+            NotFound: there is no such collection.
+            PolicyDenied: the data subject was erased.
+        """
+        memory = self._memory(self.collections.open(collection), self.privacy.known(data_subject))
+        return await asyncio.to_thread(memory.forget, self.actor, session)
 
     def documents(
         self, collection: str, answers: Iterable[Answer], *, allowed: Iterable[str] = ()
@@ -171,7 +205,10 @@ class Answers:
             for name, sha256 in sorted(cited)
         }
 
-    def _turns(self, store: Collection, session: str, labels: Labels) -> list[tuple[tuple[int, ...], Turn]]:
+    def _memory(self, store: Collection, holder: str) -> Memory:
+        return replace(store.memory, vault=self.privacy.vault_of(holder))
+
+    def _turns(self, memory: Memory, session: str, labels: Labels) -> list[tuple[tuple[int, ...], Turn]]:
         return [
             (
                 each.documents,
@@ -180,26 +217,14 @@ class Answers:
                     sentences=TypeAdapter(tuple[Sentence, ...]).validate_json(each.said),
                 ),
             )
-            for each in store.memory.turns(self.actor, session, labels)
+            for each in memory.turns(self.actor, session, labels)
         ]  # fmt: skip
 
-    def _remember(self, store: Collection, session: str, answer: Answer, documents: Iterable[int]) -> None:
-        store.memory.remember(
+    def _remember(self, memory: Memory, session: str, answer: Answer, documents: Iterable[int]) -> None:
+        memory.remember(
             self.actor, session, self.shop.now(), question=answer.question, asked=answer.asked, outcome=answer.outcome,
             said=json.dumps([each.document() for each in answer.sentences]), documents=documents,
         )  # fmt: skip
-
-    async def _ask(self, request: Request, cancelled: Event) -> Reply:
-        outputs: list[Output] = []
-        async with self.shop.bench(cancelled) as bench:
-            files, _ = await self.shop.generate(request, bench, outputs.append)
-            read: list[Output] = [
-                file
-                if file.path is None
-                else file.model_copy(update={"data": file.path.read_bytes(), "path": None})
-                for file in files
-            ]
-        return reply([*outputs, *read])
 
     async def _from_tables(
         self,
@@ -208,7 +233,7 @@ class Answers:
         hits: Sequence[Hit],
         labels: Labels,
         model: str,
-        cancelled: Event | None,
+        engines: Charged,
     ) -> Answer | None:
         """By a query over the tables among what was found; None where they do not answer, or their files have changed."""
         if len(question) > LONGEST_OF_TABLES:
@@ -221,14 +246,14 @@ class Answers:
             data = await asyncio.to_thread(_unchanged, row)
             if data is None:
                 continue
-            kept = await asyncio.to_thread(self.shop.artifacts.put, data, TABLES[row.media_type])
+            kept = await asyncio.to_thread(engines.shop.artifacts.put, data, TABLES[row.media_type])
             tables.append(TableFile(row.name, kept, data))
             seen = await asyncio.to_thread(store.passages, row.name, allowed=labels, digest=row.digest)
             documents[row.name] = [each.passage for each in seen]
         if not tables:
             return None
         try:
-            found = await ask_tables(question, tables, partial(self.shop.ask, cancelled=cancelled))
+            found = await ask_tables(question, tables, engines.ask)
         except (
             EngineFailed,
             ExtraMissing,
@@ -249,14 +274,14 @@ class Answers:
                 return self._judge, CROSS_ENCODER
         return YesNo(ask, model, loop), f"{model} yes/no"
 
-    def _record(self, answer: Answer) -> None:
+    def _record(self, answer: Answer, holder: str) -> None:
         """What the record keeps: neither question nor answer, because either may be a secret."""
         facts: JsonObject = {
             "outcome": answer.outcome, "reason": answer.reason, "model": answer.model, "judge": answer.judge,
             "sentences": len(answer.sentences), "removed": len(answer.removed), "kept_out": answer.kept_out,
         }  # fmt: skip
         self.shop.journal.write(
-            Act.ANSWER_GIVEN, f"collection/{answer.collection}", actor=self.actor, detail=facts
+            Act.ANSWER_GIVEN, f"collection/{answer.collection}", actor=self.actor, detail=facts, holder=holder
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -42,20 +42,22 @@ from bottega.pipelines.validate import ready, validate
 from bottega.pipelines.workshop import Workshop
 from bottega.retrieval.convert import Limits, read_bytes
 from bottega.retrieval.media import BY_SUFFIX, sniff
-from bottega.service.answers import Answers
 from bottega.service.audit import Audit
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
-from bottega.service.collections import Collections
 from bottega.service.files import Files
 from bottega.service.keys import Keys
 from bottega.service.privacy import Privacy
 from bottega.service.replay import Note, Replays
 from bottega.service.signed import signed
 from bottega.service.store import Store
-from bottega.service.tables import Tables
 from bottega.storage.budgets import named
 from bottega.storage.state import State
+
+if TYPE_CHECKING:
+    from bottega.service.answers import Answers
+    from bottega.service.collections import Collections
+    from bottega.service.tables import Tables
 
 Watch = Callable[[Event], None]
 
@@ -94,7 +96,7 @@ class Bottega:
         self.actor = actor
         self.folder = folder
         self.audit = audit
-        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor)
+        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor, shop.collections)
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None
@@ -444,20 +446,26 @@ class Bottega:
         return Keys(self.state, actor or self.actor)
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> "Tables":
         """Questions over CSV and XLSX files."""
+        from bottega.service.tables import Tables
+
         return Tables(self.shop)
 
-    def collections(self) -> Collections:
+    def collections(self) -> "Collections":
         """Documents that are indexed, searched and cited."""
+        from bottega.service.collections import Collections
+
         if self._collections is None:
             self._collections = Collections(self.shop, self.actor)
         return self._collections
 
-    def answers(self) -> Answers:
+    def answers(self) -> "Answers":
         """Questions to collections."""
+        from bottega.service.answers import Answers
+
         if self._answers is None:
-            self._answers = Answers(self.shop, self.collections(), self.actor)
+            self._answers = Answers(self.shop, self.collections(), self.actor, self.privacy, self.shop_of)
         return self._answers
 
     def verify(self, path: Path) -> Verification:

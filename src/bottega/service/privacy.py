@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from bottega.core.artifact import Artifact
 from bottega.core.entry import Act
@@ -9,6 +10,8 @@ from bottega.core.errors import InvalidValue, NotFound, PolicyDenied
 from bottega.governance.keyring import KeyRing
 from bottega.governance.proof import Proof
 from bottega.governance.redaction import masked
+from bottega.governance.seal import Vault
+from bottega.retrieval.collections import memory
 from bottega.service.audit import Audit
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.database import Transaction
@@ -37,7 +40,13 @@ class Privacy:
     """Makes keys for data subjects and destroys them."""
 
     def __init__(
-        self, state: State, ring: KeyRing, artifacts: ArtifactStore, audit: Audit, actor: str
+        self,
+        state: State,
+        ring: KeyRing,
+        artifacts: ArtifactStore,
+        audit: Audit,
+        actor: str,
+        collections: Path,
     ) -> None:
         self._journal = state.journal
         self._database = state.database
@@ -46,6 +55,7 @@ class Privacy:
         self._artifacts = artifacts
         self._audit = audit
         self._actor = actor
+        self._collections = collections
 
     def holder_of(self, data_subject: str) -> str:
         """The pseudonym under whose key all about this person is kept; "" for nobody.
@@ -57,6 +67,22 @@ class Privacy:
             return ""
         self._ring.key(data_subject, create=True)
         return self._ring.pseudonym(data_subject)
+
+    def known(self, data_subject: str) -> str:
+        """As `holder_of`, without making a key for somebody about whom nothing is kept.
+
+        Raises:
+            NotFound: nothing is kept about this person.
+            PolicyDenied: the person was erased.
+        """
+        if not data_subject:
+            return ""
+        self._ring.key(data_subject)
+        return self._ring.pseudonym(data_subject)
+
+    def vault_of(self, holder: str) -> Vault | None:
+        """What seals words about a data subject; None for nobody."""
+        return Vault(self._ring, holder) if holder else None
 
     def artifacts_of(self, holder: str) -> ArtifactStore:
         """The sealed artifacts of a data subject.
@@ -92,7 +118,7 @@ class Privacy:
             raise NotFound(
                 "nothing was ever kept about this data subject",
                 where="data-subject",
-                remedy="check the identifier: it is the one given to `make --data-subject`",
+                remedy="check the identifier: it is the one given to `make` or `ask` as `--data-subject`",
             ) from error
         except PolicyDenied:
             pass  # erased before, or half erased by a process that was killed
@@ -107,6 +133,7 @@ class Privacy:
             view.delete(sha256)
         for view in {id(view): view for view, _ in files}.values():
             view.close()
+        memory.erase(self._collections, holder)
         clean = self._database.purge()
         receipt = self._audit.prove(str(n))
         return Erased(holder, n, receipt, tuple(sorted(filter(None, folders))), clean, self._audit.attest())

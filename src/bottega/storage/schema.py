@@ -14,7 +14,16 @@ CREATE TABLE contents (digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} 
 CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes} NOT NULL) {strict};
 """
 
-FOLDED = """
+KEYS = """
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY, secret TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, charge TEXT NOT NULL,
+    created_at TEXT NOT NULL, expires_at TEXT NOT NULL, revoked_at TEXT NOT NULL
+) {strict};
+CREATE INDEX api_keys_secret ON api_keys (secret);
+"""  # since version 3
+
+FOLDED = (
+    """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, n {integer} NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, brief TEXT NOT NULL,
     plan TEXT NOT NULL, out TEXT NOT NULL, created_at TEXT NOT NULL, finished_at TEXT NOT NULL, reason TEXT NOT NULL,
@@ -62,15 +71,9 @@ CREATE TABLE waits (
 ) {keyed};
 CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT NULL) {strict};
 """
+    + KEYS
+)
 
-KEYS = """
-CREATE TABLE api_keys (
-    id TEXT PRIMARY KEY, secret TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, charge TEXT NOT NULL,
-    created_at TEXT NOT NULL, expires_at TEXT NOT NULL, revoked_at TEXT NOT NULL
-) {strict};
-CREATE INDEX api_keys_secret ON api_keys (secret);
-"""  # since version 3
-FOLDED += KEYS
 
 # Neither truth nor folded: what is only true now, and what is only remembered to save work.
 PASSING = """

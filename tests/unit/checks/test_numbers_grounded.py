@@ -126,7 +126,10 @@ async def test_tables_give_units_by_their_column_names(tmp_path: Path) -> None:
 
 
 async def test_json_values_are_read_but_offsets_of_citations_are_not(tmp_path: Path) -> None:
-    good = '{"items": [{"answer": "1.7 L", "citations": [{"start": 4711, "quote": "1.7 L"}]}], "watts": 2200}'
+    good = (
+        '{"items": [{"answer": "1.7 L", "citations": [{"start": 4711, "quote": "1.7 L"}], '
+        '"entailment": {"verdict": "supports", "score": 0.7253}}], "watts": 2200}'
+    )
     assert (await judged(tmp_path, good, media_type="application/json")).outcome == "pass"
     bad = await judged(tmp_path, '{"spec": {"watts": 2300}}', media_type="application/json")
     assert bad.outcome == "block"

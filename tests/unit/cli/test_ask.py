@@ -53,3 +53,18 @@ def test_what_cannot_be_asked_says_what_to_do(cli: Cli) -> None:
     assert "not JSON" in cli("ask", "Why?", "--in", "help", "--schema", bad, expect=2).err
     said = cli("ask", "How long is the warranty of Rill Duo?", "--in", "help", "--json", expect=5).json
     assert said["error"]["remedy"] == "bottega pull qwen2.5-coder-1.5b-instruct"
+
+
+def test_a_person_s_question_is_sealed_and_gone_after_an_erasure(cli: Cli) -> None:
+    indexed(cli)
+    about = ("--in", "help", "--session", "s", "--data-subject", "Ada Lovelace")
+    cli("ask", "How long is the warranty of Lovelace?", *about, "--charge", "team:help", expect=10)
+    assert cli("history", "s", "--in", "help", "--json").json["count"] == 0
+    held = cli("history", "s", "--in", "help", "--data-subject", "Ada Lovelace", "--json").json
+    assert [turn["question"] for turn in held["turns"]] == ["How long is the warranty of Lovelace?"]
+    files = [path for path in cli.state.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"Lovelace" in path.read_bytes()]
+    cli("erase", "Ada Lovelace", "--why", "letter of the 3rd", "--yes")
+    assert "was erased" in cli("ask", "Why?", *about, expect=3).err
+    assert "was erased" in cli("history", "s", *about[:2], *about[4:], expect=3).err
+    assert "no account" in cli("ask", "Why?", "--in", "help", "--charge", "help", expect=2).err

@@ -27,6 +27,7 @@ class Scribe(Language):
     card = Language.card.model_copy(update={"isolation": "thread"})
     prompts: ClassVar[list[str]] = []
     rewritten: ClassVar[str] = ""
+    counted: ClassVar[tuple[int, int]] = (10, 2)  # tokens read and written, of each request
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         prompt = str(request.params["prompt"])
@@ -43,7 +44,7 @@ class Scribe(Language):
             ]
             words = set(prompt.lower().replace("?", "").split())
             said = max(sentences, key=lambda each: len(words & set(each.lower().rstrip(".").split())))
-        yield Usage(input_units=10, output_units=2, unit="token")
+        yield Usage(input_units=self.counted[0], output_units=self.counted[1], unit="token")
         yield Finished(port="text", media_type="text/plain", data=said.encode())
 
 

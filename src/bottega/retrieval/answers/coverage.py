@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bottega.checks.quantities import MONEY, mentioned, quantities
-from bottega.checks.quoting import names
+from bottega.checks.quantities import mentioned, quantities
 from bottega.core.passage import Passage
+from bottega.retrieval.answers.asking import ASKING, INSTRUCTION, NAMED_FIRST, asked_names, wanted
+from bottega.retrieval.languages import STOPWORDS
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.words import fold, guess_language, stemmed_words, terms
 
@@ -20,21 +21,6 @@ NAMED = 0.5  # what a name that is known weighs against another word: an unknown
 MOST_OPTIONS = 6
 MOST_ASKED = 2  # words of a question that may leave open what it is about
 
-_WANTED = (
-    (re.compile(r"how much|\bcosts?\b|\bprices?\b|\bexpensive\b", re.IGNORECASE), MONEY),
-    (
-        re.compile(r"how long|how many (?:days|weeks|months|years)", re.IGNORECASE),
-        frozenset({"time", "months"}),
-    ),
-    (re.compile(r"how heavy|\bweight\b|\bweigh\b", re.IGNORECASE), frozenset({"mass"})),
-)
-
-# Words of asking: they say what kind of answer is wanted, and sources answer in other words.
-_ASKING_WORDS = (
-    "much many long often far soon please tell know get got need want say happen possible able allow there any some someone anybody "
-    "also too very just only way ways method methods cost price pay charge take give make use work offer mean one thing like happened available currently exactly"
-)
-_ASKING = frozenset(_ASKING_WORDS.split())
 _INSTRUCTION = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|rules?|prompts?|above|previous|policy|policies)\b"
     r"|^\W*(?:system|assistant|developer|user)\s*(?:prompt|message)?\s*[:>]|<\|?[a-z_]+\|>|\[/?(?:INST|SYS)\]"
@@ -54,11 +40,9 @@ class Coverage:
 
 def content_words(question: str) -> dict[str, str]:
     """Stems of a question with the words they come from, without function words and words of asking."""
-    return {
-        term: word
-        for term, word in stemmed_words(question, guess_language([question]))
-        if word not in _ASKING
-    }
+    language = guess_language([question])
+    asking = ASKING.get(language, frozenset())
+    return {term: word for term, word in stemmed_words(question, language) if word not in asking}
 
 
 def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage] | None = None) -> Coverage:
@@ -67,9 +51,11 @@ def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage
     With ``cited``, how much stands in those alone, by the same weights.
     """
     asked = content_words(question)
-    held = [_terms(passage) for passage in passages]
-    known = set[str]().union(*(held if cited is None else map(_terms, cited)))
-    named = {fold(name) for name in names(question)}
+    language = guess_language([question])
+    held = [_terms(passage, language) for passage in passages]
+    known = set[str]().union(*(held if cited is None else (_terms(each, language) for each in cited)))
+    in_question = asked_names(question)
+    named = {fold(name) for name in in_question}
     counts = Counter(term for each in held for term in each)
     weights = {
         term: math.log(1 + (len(held) - counts[term] + 0.5) / (counts[term] + 0.5))
@@ -78,9 +64,15 @@ def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage
     }
     total = sum(weights.values())
     share = sum(weight for term, weight in weights.items() if term in known) / total if total else 1.0
-    unknown = [name for name in names(question) if not set(terms(name, "en")) <= known]
-    codes = (each.written for each in quantities(question) if each.dimension == "code")
-    unknown += [code for code in codes if not set(terms(code, "en")) <= known]
+    languages = {guess_language([passage.text]) for passage in passages}
+    in_question += [each.written for each in quantities(question) if each.dimension == "code"]
+    function_words = STOPWORDS[language]
+    unknown = [
+        name
+        for name in in_question
+        if fold(name) not in function_words
+        and not any(set(terms(name, each)) <= known for each in {"en", *languages})
+    ]
     return Coverage(share, tuple(dict.fromkeys(unknown)))
 
 
@@ -90,9 +82,9 @@ def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
     A question that asks for an amount, and says with at most two words of what, is held against every sentence that has such an amount.
     Where the sentences that hold most of its words are about several things with different values, nothing in it says which is meant.
     """
-    wanted = next((dims for pattern, dims in _WANTED if pattern.search(question)), frozenset[str]())
+    kinds = wanted(question)
     asked = set(content_words(question))
-    if not wanted or len(asked) > MOST_ASKED or any(names(question)):
+    if not kinds or len(asked) > MOST_ASKED or asked_names(question):
         return ()
     found: list[tuple[float, str, frozenset[str]]] = []
     for passage in passages:
@@ -100,7 +92,7 @@ def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
         over = set(terms(passage.heading, language))
         for start, end in sentence_spans(passage.text):
             text = passage.text[start:end]
-            values = _values(text, wanted)
+            values = _values(text, kinds)
             if values:
                 inside = len(asked & set(terms(text, language))) / len(asked) if asked else 1.0
                 above = len(asked & over) / len(asked) if asked else 1.0
@@ -126,7 +118,7 @@ def _values(text: str, wanted: frozenset[str]) -> frozenset[str]:
 
 def addresses_a_model(text: str) -> bool:
     """Whether a sentence of a source talks to whoever reads it as a program; such sentences are not shown to the model."""
-    return bool(_INSTRUCTION.search(text))
+    return bool(_INSTRUCTION.search(text) or INSTRUCTION.search(fold(text)))
 
 
 def without_instructions(passages: Sequence[Passage]) -> tuple[list[Passage], int]:
@@ -149,17 +141,18 @@ def without_instructions(passages: Sequence[Passage]) -> tuple[list[Passage], in
     return kept, count
 
 
-def _terms(passage: Passage) -> set[str]:
+def _terms(passage: Passage, asked_in: str) -> set[str]:
+    """Its stems in its own language and in that of the question: of one sentence the language is a guess."""
     whole = f"{PurePosixPath(passage.source).stem} {passage.heading} {passage.text}".replace(
         "-", " "
     ).replace("_", " ")
-    return set(terms(whole, guess_language([passage.text])))
+    return {*terms(whole, guess_language([passage.text])), *terms(whole, asked_in)}
 
 
 def _about(passage: Passage, text: str) -> str:
     """The thing that a sentence is about: a table row's first cell, the name that it begins with, else the heading over it."""
     if cell := re.match(r"[^:;\n]{1,40}: ([^;\n]{1,60});", text):
         return cell[1]
-    if name := re.match(r"(?:The )?((?:[A-Z][\w-]*)(?: [A-Z][\w-]*)+|(?<=The )[A-Z][\w-]*)", text):
-        return name[1]
+    if name := NAMED_FIRST.match(text):
+        return name[1] or name[2]
     return passage.heading.rpartition(" > ")[2] or passage.source

@@ -3,8 +3,12 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from bottega.retrieval.collections.store import Labels, Store
+from bottega.governance.seal import Vault
+from bottega.retrieval.collections.store import FILE, Labels, Store
+
+FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True)
@@ -25,33 +29,46 @@ class Memory:
     """Cached answers and turns, in the collection's database.
 
     Cached answers are deleted by the transaction that changes the generation. A turn lasts; taking out a document that it rests on
-    deletes what was said, in the same transaction.
+    deletes what was said, in the same transaction. With a ``vault`` all of it is about one data subject: it sees only what was
+    kept with its vault, and what it keeps is sealed.
+
+    Not covered: owner and session of a data subject's turns are keyed names, but how many turns there are, when they were
+    made and on which documents they rest can be seen.
     """
 
     store: Store
+    vault: Vault | None = None
+
+    @property
+    def holder(self) -> str:
+        """The data subject's pseudonym; empty for nobody in particular."""
+        return self.vault.holder if self.vault else ""
 
     def answer(self, key: str) -> str:
         """The cached answer as JSON; empty when there is none for this generation."""
-        rows = self.store.rows("SELECT answer FROM answers WHERE key = ?", key)
-        return str(rows[0][0]) if rows else ""
+        rows = self.store.rows(
+            "SELECT answer FROM answers WHERE key = ? AND holder = ?", self._name(key), self.holder
+        )
+        return self._opened(str(rows[0][0])) if rows else ""
 
     def keep(self, key: str, answer: str, generation: int) -> None:
         """Cache an answer made from this generation, unless the collection has changed meanwhile."""
+        row = (self._name(key), self._closed(answer), self.holder, generation)
         with self.store.transaction(durable=False) as db:
-            db.execute(
-                "INSERT OR REPLACE INTO answers SELECT ?, ? FROM state WHERE generation = ?",
-                (key, answer, generation),
-            )
+            db.execute("INSERT OR REPLACE INTO answers SELECT ?, ?, ? FROM state WHERE generation = ?", row)
 
     def turns(self, owner: str, session: str, allowed: Labels) -> list[Remembered]:
         """The owner's turns of a session, oldest first, that somebody with these labels may see now.
 
         A turn is visible to who has all labels that its documents had when it was made, and those that they have now.
         """
+        owner, session = self._whose(owner, session)
         rows = self.store.rows(
-            "SELECT id, at, question, asked, outcome, said, labels FROM turns WHERE owner = ? AND session = ? ORDER BY id",
+            "SELECT id, at, question, asked, outcome, said, labels FROM turns WHERE owner = ? AND session = ? AND holder = ? "
+            "ORDER BY id",
             owner,
             session,
+            self.holder,
         )
         rests = self.store.rows(
             "SELECT turn, document, documents.labels FROM rests_on JOIN documents ON documents.id = document "
@@ -65,6 +82,9 @@ class Memory:
             needed = set(json.loads(labels)).union(*(now for _, now in under))
             if needed <= allowed:
                 documents = tuple(document for document, _ in under)
+                if outcome != FORGOTTEN:  # the trigger that forgets writes plain emptiness
+                    asked, said = self._opened(asked), self._opened(said)
+                question = self._opened(question)
                 found.append(Remembered(id_, at, question, asked, outcome, said, documents))
         return found
 
@@ -82,23 +102,62 @@ class Memory:
     ) -> None:
         """Keep a turn, durably; what rests on a document that is gone meanwhile is not kept with it."""
         wanted = sorted(set(documents))
+        owner, session = self._whose(owner, session)
+        question, asked, said = map(self._closed, (question, asked, said))
         with self.store.transaction() as db:
             rows = db.execute(
                 "SELECT id, labels FROM documents WHERE state = 'indexed' AND id IN (SELECT value FROM json_each(?))",
                 (json.dumps(wanted),),
             ).fetchall()
             if len(rows) < len(wanted):
-                asked, outcome, said = "", "forgotten", "[]"
+                asked, outcome, said = "", FORGOTTEN, "[]"
             labels = json.dumps(sorted({label for _, each in rows for label in json.loads(each)}))
             turn = db.execute(
-                "INSERT INTO turns (owner, session, at, labels, question, asked, outcome, said) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (owner, session, at, labels, question, asked, outcome, said),
+                "INSERT INTO turns (owner, session, at, labels, question, asked, outcome, said, holder) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (owner, session, at, labels, question, asked, outcome, said, self.holder),
             ).lastrowid
             db.executemany("INSERT INTO rests_on VALUES (?, ?)", [(turn, document) for document, _ in rows])
 
     def forget(self, owner: str, session: str) -> int:
         """Delete a conversation; gives the number of its turns."""
+        owner, session = self._whose(owner, session)
         with self.store.transaction() as db:
-            count = db.execute("DELETE FROM turns WHERE owner = ? AND session = ?", (owner, session)).rowcount
+            count = db.execute(
+                "DELETE FROM turns WHERE owner = ? AND session = ? AND holder = ?",
+                (owner, session, self.holder),
+            ).rowcount
         self.store.scrub()
         return int(count)
+
+    def _whose(self, owner: str, session: str) -> tuple[str, str]:
+        """Owner and session as the table names them."""
+        if self.vault is None:
+            return owner, session
+        return self._name(owner), self._name(json.dumps([owner, session]))
+
+    def _name(self, text: str) -> str:
+        return self.vault.name(text) if self.vault else text
+
+    def _closed(self, text: str) -> str:
+        return self.vault.close(text) if self.vault else text
+
+    def _opened(self, text: str) -> str:
+        return self.vault.open(text) if self.vault else text
+
+
+def erase(folder: Path, holder: str) -> None:
+    """Delete what every collection under ``folder`` remembers of a data subject.
+
+    Raises:
+        StorageFailed: a collection cannot be written.
+    """
+    for file in sorted(folder.glob(f"*/{FILE}")):
+        store = Store(file.parent)
+        try:
+            with store.transaction() as db:
+                for table in ("answers", "turns"):
+                    db.execute(f"DELETE FROM {table} WHERE holder = ?", (holder,))
+            store.scrub()
+        finally:
+            store.close()

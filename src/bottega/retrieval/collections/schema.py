@@ -1,10 +1,12 @@
 """The tables of a collection."""
 
-VERSION = 2  # of these tables; kept as SQLite's user_version
+VERSION = 3  # of these tables; kept as SQLite's user_version
 
-ADDED = {
-    ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''"
-}  # since version 1
+ADDED = {  # since version 1
+    ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''",
+    ("answers", "holder"): "ALTER TABLE answers ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+    ("turns", "holder"): "ALTER TABLE turns ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+}
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (
@@ -83,7 +85,8 @@ CREATE INDEX IF NOT EXISTS vectors_by_passage ON vectors (passage);
 
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY,                  -- digest of question, labels, model, schema
-    answer TEXT NOT NULL                   -- JSON; all of them go with every change of the generation
+    answer TEXT NOT NULL,                  -- JSON; all of them go with every change of the generation
+    holder TEXT NOT NULL DEFAULT ''        -- the data subject under whose key it is sealed, a pseudonym
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS turns (
@@ -95,7 +98,8 @@ CREATE TABLE IF NOT EXISTS turns (
     question TEXT NOT NULL,
     asked TEXT NOT NULL,                   -- as it was looked for
     outcome TEXT NOT NULL,
-    said TEXT NOT NULL                     -- JSON: sentences with citations
+    said TEXT NOT NULL,                    -- JSON: sentences with citations
+    holder TEXT NOT NULL DEFAULT ''        -- as of answers; session, question, asked and said are then sealed
 ) STRICT;
 CREATE INDEX IF NOT EXISTS turns_by_session ON turns (owner, session);
 

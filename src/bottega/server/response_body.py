@@ -1,0 +1,104 @@
+"""Responses as OpenAI's newer dialect writes them."""
+
+from time import time
+from typing import Any
+
+import msgspec
+
+from bottega.server.chat import usage_of
+from bottega.server.desk import Answer
+from bottega.server.tools import Called, Toolbox, as_called
+
+NO_TOOLS = Toolbox()
+
+
+class ResponseBody(msgspec.Struct, kw_only=True):
+    """What is asked. ``background`` answers at once and goes on without the caller."""
+
+    model: str
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    text: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+    truncation: str | None = None
+    parallel_tool_calls: bool | None = None
+    seed: int | None = None
+
+
+def text_of(body: dict[str, Any]) -> str:
+    """What a response said, calls of tools as the model wrote them."""
+    said = [piece["text"] for item in body["output"] for piece in item.get("content", ())]
+    called = [
+        as_called(item["name"], item["arguments"])
+        for item in body["output"]
+        if item["type"] == "function_call"
+    ]
+    return "".join(said + called)
+
+
+def response_body(
+    answer: Answer,
+    asked: ResponseBody,
+    text: str | None,
+    status: str,
+    error: Any = None,
+    box: Toolbox = NO_TOOLS,
+) -> dict[str, Any]:
+    """A response as it stands; without ``text`` nothing was said yet."""
+    usage = usage_of(answer)
+    reason = answer.output().details.get("finish_reason") if answer.result else None
+    cut = status == "completed" and reason == "length"
+    counts = {
+        "input_tokens": usage["prompt_tokens"], "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": usage["completion_tokens"], "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage["total_tokens"],
+    }  # fmt: skip
+    return {
+        "id": f"resp_{answer.id}", "object": "response", "created_at": answer.created,
+        "completed_at": int(time()) if status == "completed" else None,
+        "status": "incomplete" if cut else status, "error": error,
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "instructions": asked.instructions, "max_output_tokens": asked.max_output_tokens, "model": asked.model,
+        "output": [item_of(answer, text, "incomplete" if cut else "completed", box)] if text is not None else [],
+        "parallel_tool_calls": bool(asked.parallel_tool_calls), "previous_response_id": asked.previous_response_id,
+        "reasoning": {"effort": None, "summary": None}, "store": asked.store is not False, "background": bool(asked.background),
+        "temperature": 0.0 if asked.temperature is None else asked.temperature,
+        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": [{"strict": None, "description": None, "parameters": None, **tool} for tool in asked.tools or ()],
+        "top_p": 0.95 if asked.top_p is None else asked.top_p, "truncation": asked.truncation or "disabled",
+        "usage": counts if text is not None else None, "user": asked.user, "metadata": asked.metadata or {},
+        "max_tool_calls": None, "top_logprobs": 0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+        "service_tier": "default", "safety_identifier": None, "prompt_cache_key": None,
+    }  # fmt: skip
+
+
+def item_of(answer: Answer, text: str, status: str, box: Toolbox = NO_TOOLS) -> dict[str, Any]:
+    """What was said, or the call of a tool that it is."""
+    if (wanted := box.found(text)) is not None:
+        return _called_item(answer, wanted, status)
+    content: list[dict[str, Any]] = (
+        [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+        if status != "in_progress"
+        else []
+    )
+    return {
+        "id": f"msg_{answer.id}",
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def _called_item(answer: Answer, wanted: Called, status: str) -> dict[str, Any]:
+    return {"id": f"fc_{answer.id}", "type": "function_call", "status": status, "call_id": wanted.id,
+            "name": wanted.name, "arguments": wanted.arguments}  # fmt: skip
