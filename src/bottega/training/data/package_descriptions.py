@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bottega.core.errors import SetupError, TransferFailed
 from bottega.training.data.base import Data, Watch
-from bottega.training.data.records import labelled
+from bottega.training.data.records import Row, labelled
 
 HELD_OUT = 10  # one source package in ten
 LEAST = 200  # packages of a section, or it is left out
@@ -21,6 +21,16 @@ def prepare(home: Path, watch: Watch) -> Data:
     """Fetch the lists of the release, whose signature apt checks; all packages of one source fall into one split."""
     watch("fetching the package lists, 16 MB, with apt-get")
     release, packages, translations = _lists(home / "data" / "archives" / "apt")
+    return labelled(
+        described(packages, translations, LEAST),
+        name="package-descriptions",
+        licence="each as its package, all free by the Debian guidelines",
+        attribution=f"Descriptions and sections of the packages of Debian {release}",
+    )
+
+
+def described(packages: str, translations: str, least: int) -> list[Row]:
+    """Text, section, and whether it is held out, of apt's two lists; sections of fewer than ``least`` are left out."""
     words = {each["Description-md5"]: each.get("Description-en", "") for each in _stanzas(translations)}
     found: dict[str, tuple[str, str]] = {}  # text -> section, source; of equal texts the first
     for each in _stanzas(packages):
@@ -29,17 +39,11 @@ def prepare(home: Path, watch: Watch) -> Data:
             source = each.get("Source", each["Package"]).partition(" ")[0]
             found.setdefault(_short(text), (each["Section"].rpartition("/")[2], source))
     sizes = Counter(section for section, _ in found.values())
-    rows = [
+    return [
         (text.encode(), section, _held_out(source))
         for text, (section, source) in found.items()
-        if sizes[section] >= LEAST
+        if sizes[section] >= least
     ]
-    return labelled(
-        rows,
-        name="package-descriptions",
-        licence="each as its package, all free by the Debian guidelines",
-        attribution=f"Descriptions and sections of the packages of Debian {release}",
-    )
 
 
 def _short(text: str) -> str:
