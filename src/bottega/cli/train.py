@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, instead of the recipe's.")
 @click.option("--depth", type=click.IntRange(1, 64), help="The one dial: width and so on follow from it.")
 @click.option(
-    "--data", help="A data set by name, a folder of pictures in one folder a class, or a text file."
+    "--data",
+    help="A data set by name, a folder of pictures in one folder a class, a text file, or JSON lines.",
+)
+@click.option(
+    "--from",
+    "begin",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A run that fine-tuning starts as.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.option("--json", "machine", is_flag=True, help="Print the report as JSON.")
@@ -32,6 +39,7 @@ def command(
     steps: int | None,
     depth: int | None,
     data: str | None,
+    begin: Path | None,
     resume: bool,
     machine: bool,
 ) -> None:
@@ -45,7 +53,7 @@ def command(
     settings = Settings()
     given = {"seed": seed, "steps": steps, "depth": depth}
     report = Training(settings.home, settings.threads).train(
-        recipe, out, **given, data=data, resume=resume, watch=watch(machine)
+        recipe, out, **given, data=data, begin=begin, resume=resume, watch=watch(machine)
     )
     told(report, out, machine)
 

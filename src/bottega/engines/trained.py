@@ -15,7 +15,9 @@ from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Param
 class TrainedParams(Params, frozen=True):
     """What to make; a model takes what its family has a use for."""
 
-    prompt: str = Field(default="", max_length=2000, description="a class, or the beginning of a text")
+    prompt: str = Field(
+        default="", max_length=2000, description="a class, the beginning of a text, or a text to classify"
+    )
     steps: int = Field(default=0, ge=0, le=1000, description="of the sampler; 0 takes the model's own")
     guidance: float = Field(default=0.0, ge=0, le=20, description="0 takes the model's own")
     temperature: float = Field(default=1.0, ge=0, le=10, description="of a text; 0 takes the likeliest")
@@ -23,14 +25,14 @@ class TrainedParams(Params, frozen=True):
 
 
 class Trained(Engine):
-    """Samples one picture or text from a run folder of any family."""
+    """Samples one picture, text or label from a run folder of any family."""
 
     card: ClassVar[Card] = Card(
         id="trained",
         version="1",
         summary="Samples a model that was trained here",
         modality="data",
-        outputs=(Port(name="made", media_types=("image/png", "text/plain")),),
+        outputs=(Port(name="made", media_types=("image/png", "text/plain", "application/json")),),
         licence="Apache-2.0",
         determinism="seeded",
         extra="train",

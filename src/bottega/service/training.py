@@ -29,10 +29,13 @@ class Training:
         steps: int | None = None,
         depth: int | None = None,
         data: str | None = None,
+        begin: str | Path | None = None,
         resume: bool = False,
         watch: "Watch | None" = None,
     ) -> "Report":
         """Train a shipped recipe or a TOML file; what is given replaces the recipe's own.
+
+        ``begin`` is the run of a language model that fine-tuning starts as.
 
         Raises:
             ExtraMissing: the extra ``train`` is not installed.
@@ -49,6 +52,11 @@ class Training:
         command = f"train {recipe} --seed {wanted.seed} --depth {wanted.depth} --steps {wanted.fit.steps}"
         if data:
             command += f" --data {data}"
+        if begin:
+            from bottega.training.tune import begun_from
+
+            wanted = begun_from(wanted, Path(begin))
+            command += f" --from {begin}"
         return train(
             wanted, Path(out), self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
         )

@@ -26,6 +26,10 @@ LIMITS = {
     "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",
     "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
     "lm": "It continues text in the manner of its training text. What it says is not true or false.",
+    "sft": "It answers prompts like those that it was trained on, and goes on answering where it should not.",
+    "dpo": "It prefers what the pairs prefer; that is not the same as being right.",
+    "grpo": "It does what the reward checks, and nothing holds it to what the reward does not check.",
+    "encoder": "It knows the labels of its training texts and no others, and always gives one; its shares are not calibrated.",
 }
 
 

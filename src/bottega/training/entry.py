@@ -9,6 +9,7 @@ from bottega.storage.disk import digest_of
 from bottega.training.recipe import checked
 from bottega.training.runs import open_run
 
+MODALITIES = {"lm": "text", "sft": "text", "dpo": "text", "grpo": "text", "encoder": "data"}
 FILES = ("config.json", "model.safetensors", "README.md")
 
 
@@ -21,11 +22,10 @@ def entry_of(path: Path, name: str) -> tuple[Model, str]:
     """
     run = open_run(path)
     recipe, data = run.config.recipe, run.config.data
-    text = recipe.family == "lm"
     facts = {
         "id": name,
         "title": f"{recipe.id}, trained here",
-        "modality": "text" if text else "image",
+        "modality": MODALITIES.get(recipe.family, "image"),
         "licence": data.licence,
         "attribution": f"trained on {data.name}: {data.attribution}",
     }

@@ -36,11 +36,13 @@ def estimate(family: Family[Value], data: Data, fit: Fit, steps: int) -> Estimat
         return tensor
 
     def step() -> float:
-        begun = time.monotonic()
+        spent = 0.0
         for phase in family.phases():
+            begun = time.monotonic()
             parameters = list(nets[phase.net].parameters())
             torch.autograd.grad(phase.loss(nets, batch, key(0, phase.name)), parameters, allow_unused=True)
-        return time.monotonic() - begun
+            spent += (time.monotonic() - begun) * (phase.until - phase.since)
+        return spent
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         step()

@@ -25,11 +25,16 @@ Export = tuple[nn.Module, tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Phase:
-    """One optimiser step: ``net`` is updated by the gradient of ``loss``; the others are only read."""
+    """One optimiser step: ``net`` is updated by the gradient of ``loss``; the others are only read.
+
+    It is taken from the share ``since`` of all steps on and before the share ``until``: pretraining, then the task.
+    """
 
     name: str
     net: str
     loss: Callable[[Nets, Batch, torch.Generator], Tensor]
+    since: float = 0.0
+    until: float = 1.0
 
 
 class Made(NamedTuple):
@@ -118,6 +123,10 @@ FAMILIES = {
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
     "lm": "bottega.training.families.lm:Lm",
+    "sft": "bottega.training.families.sft:Sft",
+    "dpo": "bottega.training.families.dpo:Dpo",
+    "grpo": "bottega.training.families.grpo:Grpo",
+    "encoder": "bottega.training.families.encoder:TextEncoder",
 }
 
 

@@ -79,6 +79,8 @@ def fit(
         batch = tuple(part.to(device) for part in family.batch(data, how.batch, key(seed, step, "batch")))
         losses: dict[str, float] = {}
         for phase in family.phases():
+            if not phase.since <= step / how.steps < phase.until:
+                continue
             with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
                 loss = phase.loss(nets, batch, key(seed, step, phase.name))
             losses[phase.name] = float(loss.detach())

@@ -1,5 +1,6 @@
 """Tiny data of one's own, and a recipe over it for every family."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,20 @@ from PIL import Image
 from bottega.training.distil import student_of
 from bottega.training.recipe import Fit, Recipe, read_recipe
 from bottega.training.runs import train
+from bottega.training.tune import begun_from
 
 FIT = "[fit]\nsteps = {steps}\nbatch = 4\nsave_every = 4\nvalidate_every = 10\n"
+_TUNED = "length = 4\njudged = 8\nshown = ['1+2=']\n"
+_LM = "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\n"
 MODELS = {
     "flow": "width = 8\nsteps = 2\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
-    "lm": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\njudged = 200\n",
+    "lm": _LM + "judged = 200\n",
+    "encoder": _LM,
+    "sft": _LM + _TUNED,
+    "dpo": _TUNED,
+    "grpo": _TUNED + "group = 8\n",
 }
 
 
@@ -49,6 +57,43 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums and differences of one digit, labelled as what they are."""
+    file = tmp_path_factory.mktemp("labelled") / "sums.jsonl"
+    draw = np.random.default_rng(0)
+    rows = [
+        {"text": f"{a} plus {b}", "label": "sum"}
+        if draw.integers(2)
+        else {"text": f"{a} minus {b}", "label": "less"}
+        for a, b in draw.integers(0, 9, (200, 2)).tolist()
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="session")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums of one digit with their answers and wrong ones."""
+    file = tmp_path_factory.mktemp("answered") / "sums.jsonl"
+    pairs = [(a, b) for a in range(10) for b in range(10)]
+    rows = [{"prompt": f"{a}+{b}=", "answer": str(a + b), "rejected": str(a + b + 1)} for a, b in pairs]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="session")
+def base(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a language model that has learnt to end a line, so that some of its answers hold."""
+    folder = tmp_path_factory.mktemp("base")
+    model = {"vocabulary": 270, "width": 16, "layers": 1, "heads": 2, "context": 16}
+    wanted = Recipe(
+        id="base", family="lm", data=str(text), fit=Fit(steps=150, batch=16, rate=1e-2), model=model
+    )
+    train(wanted, folder / "run", folder, evaluates=False)
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
 def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a flow, hardly trained."""
     folder = tmp_path_factory.mktemp("teacher")
@@ -59,19 +104,22 @@ def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recipe(pictures: Path, text: Path, teacher: Path, tmp_path: Path) -> Callable[..., Recipe]:
+def recipe(
+    pictures: Path, text: Path, labelled: Path, answered: Path, base: Path, teacher: Path, tmp_path: Path
+) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
+    sources = {"lm": text, "encoder": labelled} | dict.fromkeys(("sft", "dpo", "grpo"), answered)
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
         if family == "flow-student":
             found = student_of(teacher, 2, steps, 0).document()
             found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
             return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
-        data = text if family == "lm" else pictures
         file = tmp_path / f"tiny-{family}.toml"
-        fit = FIT + ('optimiser = "muon"\n' if family == "lm" else "")
-        head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{data}"\n'
+        fit = FIT + ('optimiser = "muon"\n' if family in sources else "")
+        head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{sources.get(family, pictures)}"\n'
         file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
-        return read_recipe(str(file), **given)
+        found = read_recipe(str(file), **given)
+        return begun_from(found, base) if family in ("dpo", "grpo") else found
 
     return write

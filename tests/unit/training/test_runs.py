@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,12 +13,24 @@ from PIL import Image
 
 from bottega.core.errors import BottegaError, EngineFailed, InvalidValue, NotFound, StorageFailed
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL
+from bottega.networks.noise import key
+from bottega.networks.transformer import Decoder
+from bottega.service.training import Training
 from bottega.training import checkpoint
-from bottega.training.data import base
+from bottega.training.data import base as data_sets
+from bottega.training.data.base import load
 from bottega.training.export import export
-from bottega.training.family import FAMILIES, Wish
+from bottega.training.families.tuned import Tuned
+from bottega.training.family import FAMILIES, Wish, family_for
+from bottega.training.loop import build_nets
 from bottega.training.recipe import Recipe, names, read_recipe
 from bottega.training.runs import evaluate, open_run, sample, train
+from bottega.training.tune import begun_from
+
+ANY = Wish(count=3, length=40)
+WISHES = {"encoder": Wish(prompt="1 plus 2\n3 minus 1\n2 plus 2")} | dict.fromkeys(
+    ("sft", "dpo", "grpo"), Wish(count=3, prompt="1+2=")
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -35,8 +48,8 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
     assert list((run / "samples").iterdir()) and "polyline" in (run / "live.html").read_text()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10, 20]
-    first, again = (sample(open_run(run), Wish(count=3, length=40)) for _ in range(2))
-    assert first == again and len({made.data for made in first}) == 3
+    first, again = (sample(open_run(run), WISHES.get(family, ANY)) for _ in range(2))
+    assert first == again and len({made.data for made in first}) == (1 if family == "encoder" else 3)
     said: list[str] = []
     files = export(run, said.append)
     assert len(files) == 2 * len(said) and all(file.is_file() for file in files)
@@ -52,7 +65,8 @@ def test_depth_sets_the_size(recipe: Callable[..., Recipe]) -> None:
 
     for name in set(FAMILIES) - {"flow-student"}:
         kind = family_type(name)
-        small, large = (kind.config_type.model_validate(kind.dial(depth)) for depth in (1, 3))
+        shown = {"shown": ("1+2=",)} if name in ("sft", "dpo", "grpo") else {}
+        small, large = (kind.config_type.model_validate({**kind.dial(depth), **shown}) for depth in (1, 3))
         assert small != large
 
 
@@ -79,26 +93,26 @@ def test_wrong_recipes_are_refused(recipe: Callable[..., Recipe], tmp_path: Path
 def test_wrong_data_is_refused(pictures: Path, text: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     shutil.copytree(pictures / "dark", one / "dark")
-    refused(InvalidValue, "one class only", lambda: base.load(str(one), tmp_path))
+    refused(InvalidValue, "one class only", lambda: load(str(one), tmp_path))
     tiny = tmp_path / "tiny"
     for label in ("bright", "dark"):
         (tiny / label).mkdir(parents=True)
         shutil.copy(pictures / label / "00.png", tiny / label)
-    refused(InvalidValue, "too few", lambda: base.load(str(tiny), tmp_path))
+    refused(InvalidValue, "too few", lambda: load(str(tiny), tmp_path))
     flat = tmp_path / "flat"
     shutil.copytree(pictures / "dark", flat)
-    refused(InvalidValue, "no pictures in folders", lambda: base.load(str(flat), tmp_path))
+    refused(InvalidValue, "no pictures in folders", lambda: load(str(flat), tmp_path))
     torn = tmp_path / "torn"
     shutil.copytree(pictures, torn)
     (torn / "dark" / "03.png").write_bytes((pictures / "dark" / "03.png").read_bytes()[:60])
-    refused(InvalidValue, "not a readable picture", lambda: base.load(str(torn), tmp_path))
+    refused(InvalidValue, "not a readable picture", lambda: load(str(torn), tmp_path))
     (torn / "dark" / "03.png").unlink()
     Image.fromarray(np.zeros((12, 8), np.uint8)).save(torn / "dark" / "03.png")
-    refused(InvalidValue, "1x12x8", lambda: base.load(str(torn), tmp_path))
-    broken = base.load(str(pictures), tmp_path)
+    refused(InvalidValue, "1x12x8", lambda: load(str(torn), tmp_path))
+    broken = load(str(pictures), tmp_path)
     broken.train["images"] = torch.full((108, 1, 8, 8), torch.nan)
-    refused(InvalidValue, "NaN", lambda: base.checked(broken))
-    refused(NotFound, "unknown data set", lambda: base.load("fashion", tmp_path))
+    refused(InvalidValue, "NaN", lambda: data_sets.checked(broken))
+    refused(NotFound, "unknown data set", lambda: load("fashion", tmp_path))
 
 
 def test_another_familys_checkpoint_is_refused(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
@@ -145,3 +159,74 @@ def test_a_full_disk_keeps_the_checkpoint_of_before(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert checkpoint.read(file)["a"].tolist() == [0, 0, 0]
     assert [each.name for each in tmp_path.iterdir()] == ["train.safetensors"]
+
+
+def test_fine_tuning_begins_as_its_base(
+    recipe: Callable[..., Recipe], base: Path, answered: Path, text: Path, tmp_path: Path
+) -> None:
+    begun = begun_from(recipe("sft"), base)
+    family = family_for(begun, base_data := load(str(answered), tmp_path))
+    nets, reference = build_nets(family, 0), open_run(base).nets
+    family.start(nets)
+    for mine, its in zip(nets["decoder"].parameters(), reference["decoder"].parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert family.codec == open_run(base).config.codec
+    alone = recipe("grpo").model_copy(update={"model": {"shown": ["1+2="]}})
+    refused(InvalidValue, "trained language model", lambda: train(alone, tmp_path / "a", tmp_path))
+    refused(InvalidValue, "begins from nothing", lambda: begun_from(recipe("vae"), base))
+    plain = recipe("dpo").model_copy(update={"data": str(text)})
+    refused(InvalidValue, "unwanted answer", lambda: train(plain, tmp_path / "a", tmp_path))
+    plain = recipe("sft").model_copy(update={"data": str(text)})
+    refused(InvalidValue, "prompts with answers", lambda: train(plain, tmp_path / "a", tmp_path))
+    plain = recipe("encoder").model_copy(update={"data": str(text)})
+    refused(InvalidValue, "texts with a label", lambda: train(plain, tmp_path / "a", tmp_path))
+    assert not (tmp_path / "a").exists()
+    given = Training(tmp_path, 1).train(
+        str(tmp_path / "tiny-sft.toml"), tmp_path / "run", steps=2, begin=base
+    )
+    assert given.table is not None and f"--from {base}" in given.command
+    assert given.table.rows[-2].what == "before, the base"
+    copied = shutil.copytree(base, tmp_path / "base")
+    wanted = begun_from(recipe("sft"), copied)
+    (copied / "model.safetensors").write_bytes(b"other")
+    refused(InvalidValue, "gone or has changed", lambda: family_for(wanted, base_data).start(nets))
+
+
+def test_an_encoder_tells_the_label_of_every_line(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    sure = recipe("encoder", steps=200, fit__batch=16, fit__rate=2e-2)
+    report = train(sure, tmp_path / "run", tmp_path)
+    assert report.table is not None and report.table.of(MODEL)["accuracy"] == 1
+    run = open_run(tmp_path / "run")
+    (made,) = sample(run, Wish(prompt="3 plus 4\n\n8 minus 1"))
+    told = json.loads(made.data)
+    assert [each["label"] for each in told] == ["sum", "less"]
+    assert [sum(each["shares"].values()) for each in told] == pytest.approx([1, 1], abs=1e-3)
+    refused(InvalidValue, "no text to classify", lambda: sample(run, Wish()))
+
+
+def test_wrong_records_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.jsonl"
+    for line, match in (
+        ("{", "not JSON"),
+        ('{"text": 3}', "not all texts"),
+        ('{"text": "a", "label": "b"}\n{"prompt": "a", "answer": "b"}', "answer, prompt"),
+        ('{"words": "a"}', "fields words"),
+    ):
+        file.write_text(line + "\n")
+        refused(InvalidValue, match, lambda: load(str(file), tmp_path))
+
+
+def test_answers_end_where_the_line_ends_and_are_checked(
+    recipe: Callable[..., Recipe], answered: Path
+) -> None:
+    family = family_for(recipe("sft"), load(str(answered), answered.parent))
+    assert isinstance(family, Tuned)
+    assert family.rewards([b"3\n", b"3", b"4\n"], [b"3", b"3", b"3"]) == [1, 0, 0]  # no end, no answer
+    tokens, mask = family.lines([b"1+2=", b"10+11="], [b"3", b"21"])
+    for line, kept, said in zip(tokens, mask.bool(), (b"3\n", b"21\n"), strict=True):
+        assert family.text(line[1:][kept]) == said
+    asked = [family.tokenizer.encode(prompt) for prompt in (b"1+2=", b"10+11=", b"3+4=")]
+    net = cast(Decoder, build_nets(family, 0)["decoder"])
+    for said in family.attempts(net, asked, key(0)):
+        ends = family.ends[said]
+        assert not ends[:-1].any() and (bool(ends[-1]) or len(said) == 4)

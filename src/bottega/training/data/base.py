@@ -22,7 +22,7 @@ class Data:
     """Two splits of tensors.
 
     Pictures: ``images`` uint8 [N, C, H, W] and ``bags`` int64 [N, words], indices into ``labels`` from 1, 0 for none.
-    Texts: ``tokens`` int64 [N].
+    Texts: ``tokens`` uint8 [N]. Records of texts: as in ``records``.
     """
 
     name: str
@@ -36,16 +36,16 @@ class Data:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Examples, or tokens, in each split."""
-        return {
-            "train": len(next(iter(self.train.values()))),
-            "test": len(next(iter(self.test.values()))),
-        }
+        """Examples, or tokens, in each split; the bytes of texts are never fewer than the texts."""
+        return {"train": min(map(len, self.train.values())), "test": min(map(len, self.test.values()))}
 
 
 SETS = {
     "fashion-mnist": "bottega.training.data.fashion_mnist",
     "jargon-file": "bottega.training.data.jargon_file",
+    "sums": "bottega.training.data.sums",
+    "sums-in-words": "bottega.training.data.sums_in_words",
+    "package-descriptions": "bottega.training.data.package_descriptions",
 }
 
 
@@ -116,7 +116,7 @@ def checked(data: Data) -> Data:
             f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
         )
     for part, tensors in (("train", data.train), ("test", data.test)):
-        size = len(next(iter(tensors.values())))
+        size = data.sizes[part]
         if size < 8:
             raise InvalidValue(
                 f"{size} examples in the {part} split: too few",

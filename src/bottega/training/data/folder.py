@@ -1,4 +1,4 @@
-"""Data of one's own: a folder of pictures in one folder a class, or a text file."""
+"""Data of one's own: a folder of pictures in one folder a class, a text file, or records as JSON lines."""
 
 import hashlib
 from pathlib import Path
@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue, PolicyDenied
+from bottega.training.data import records
 from bottega.training.data.base import Data
 from bottega.training.data.licences import UNKNOWN, licence_of, ruling
 
@@ -22,6 +23,8 @@ def read(path: Path) -> Data:
     Raises:
         InvalidValue: no class folders, pictures that cannot be read or have different sizes.
     """
+    if path.suffix == ".jsonl":
+        return records.read(path, _licence(path.parent))
     return _text(path) if path.is_file() else _pictures(path)
 
 
