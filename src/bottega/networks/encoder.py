@@ -7,29 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bottega.networks.transformer import rotate
+from bottega.networks.transformer import Block
 
 
-class Layer(nn.Module):
-    """Attention to all that is no padding and a feed-forward network, both residual and starting at zero."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv, self.mix = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
-        self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
-        nn.init.zeros_(self.mix.weight)
-        nn.init.zeros_(self.down.weight)
+class Layer(Block):
+    """Attention to all that is no padding."""
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         """[B, T, width], of which only ``seen`` [B, 1, 1, T] is looked at -> the same shape."""
-        batch, length, width = x.shape
-        qkv = self.qkv(F.rms_norm(x, (width,))).view(batch, length, 3, self.heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, size]
-        q, k = (rotate(F.rms_norm(part, (part.shape[-1],)), 0) for part in (q, k))
-        h = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        x = x + self.mix(h.transpose(1, 2).reshape(batch, length, width))
-        return x + self.down(F.relu(self.up(F.rms_norm(x, (width,)))).square())
+        q, k, v = self.asked(x, 0)
+        return self.joined(x, F.scaled_dot_product_attention(q, k, v, attn_mask=seen))
 
 
 class Encoder(nn.Module):

@@ -20,8 +20,8 @@ def rotate(x: Tensor, start: int) -> Tensor:
     return torch.cat((a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()), dim=-1)
 
 
-class Layer(nn.Module):
-    """Attention and a feed-forward network, both residual and starting at zero."""
+class Block(nn.Module):
+    """The weights of attention and a feed-forward network, both residual and starting at zero."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -31,18 +31,30 @@ class Layer(nn.Module):
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.down.weight)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """[B, T, width] after ``past`` tokens -> the same shape, and the longer past."""
+    def asked(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, T, width], the first at position ``start`` -> queries, keys and values, each [B, heads, T, size]."""
         batch, length, width = x.shape
         qkv = self.qkv(F.rms_norm(x, (width,))).view(batch, length, 3, self.heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, size]
-        start = past[0].shape[2] if past else 0
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         q, k = (rotate(F.rms_norm(part, (part.shape[-1],)), start) for part in (q, k))
+        return q, k, v
+
+    def joined(self, x: Tensor, h: Tensor) -> Tensor:
+        """[B, T, width] and what attention found, [B, heads, T, size] -> [B, T, width]."""
+        x = x + self.mix(h.transpose(1, 2).reshape(x.shape))
+        return x + self.down(F.relu(self.up(F.rms_norm(x, x.shape[-1:]))).square())
+
+
+class Layer(Block):
+    """Attention to what came before."""
+
+    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """[B, T, width] after ``past`` tokens -> the same shape, and the longer past."""
+        q, k, v = self.asked(x, past[0].shape[2] if past else 0)
         if past:
             k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
-        h = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1)
-        x = x + self.mix(h.transpose(1, 2).reshape(batch, length, width))
-        return x + self.down(F.relu(self.up(F.rms_norm(x, (width,)))).square()), (k, v)
+        h = F.scaled_dot_product_attention(q, k, v, is_causal=x.shape[1] > 1)
+        return self.joined(x, h), (k, v)
 
 
 class Decoder(nn.Module):

@@ -31,7 +31,7 @@ class App:
             return await self._live(receive, send)
         if scope["type"] != "http":
             return
-        call = Call(scope, receive)
+        call = Call(scope, receive, most_json=self.desk.config.json_bytes)
         route: Route | None = None
         try:
             route = self.routes.find(call)

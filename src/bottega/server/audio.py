@@ -14,7 +14,7 @@ from bottega.core.request import AudioChunk, Output, Part, Request
 from bottega.server.config import Target
 from bottega.server.desk import Desk
 from bottega.server.form import Upload, read_form
-from bottega.server.message import Call, Flow, Reply, event, reply
+from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 
@@ -66,9 +66,7 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
 
     if asked.stream_format == "sse" and not desk.guards.on_output:
         answer, outputs = await desk.stream(call, key, named, asking)
-        flow = Flow(_events(outputs, answer))
-        flow.headers = (*flow.headers, *answer.headers)
-        return flow
+        return events(_events(outputs, answer), *answer.headers)
     if asked.response_format == "pcm" and not desk.guards.on_output:
         answer, outputs = await desk.stream(call, key, named, asking)
         return Flow(_sound(outputs), ((b"content-type", b"audio/pcm"), *answer.headers))

@@ -10,12 +10,10 @@ from bottega.server.chunks import FINGERPRINT, ChatChunks, CompletionChunks, log
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk
 from bottega.server.guard import texts_of
-from bottega.server.message import DONE, Call, Flow, Reply, event, reply
+from bottega.server.message import DONE, Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
-from bottega.server.tools import Toolbox, toolbox
+from bottega.server.tools import NO_TOOLS, Called, Toolbox, toolbox
 from bottega.service.keys import ApiKey
-
-NO_TOOLS = Toolbox()
 
 
 class ChatBody(dialect.Sampling, kw_only=True):
@@ -62,7 +60,7 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         pieces = _chunks(
             desk, answer, outputs, ChatChunks(answer, asked.model, top if asked.logprobs else -1), usage, box
         )
-        return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
+        return events(pieces, *answer.headers)
     deltas: list[Delta] = []
     answer = await desk.ask(call, key, named, asking, listen=_kept(deltas) if asked.logprobs else None)
     text, details = await _said(desk, answer)
@@ -109,7 +107,7 @@ async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         answer, outputs = await desk.stream(call, key, named, asking)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         pieces = _chunks(desk, answer, outputs, CompletionChunks(answer, asked.model), usage)
-        return Flow(pieces, (*Flow(pieces).headers, *answer.headers))
+        return events(pieces, *answer.headers)
     answer = await desk.ask(call, key, named, asking)
     text, details = await _said(desk, answer)
     reason = details.get("finish_reason") or "stop"
@@ -154,16 +152,14 @@ async def _chunks(
 ) -> AsyncIterator[bytes]:
     if first := shape.begin():
         yield first
-    calling = ""
     spoke, wanted = False, None
     try:
-        async for delta in checked(desk, outputs):
-            if box and not spoke and (calling or delta.text.startswith("<")):
-                calling += delta.text  # a call is told whole
-                continue
-            spoke = True
-            yield shape.text(delta)
-        wanted = box.found(calling)
+        async for piece in pieces_of(desk, outputs, box):
+            if isinstance(piece, Called):
+                wanted = piece
+            else:
+                spoke = True
+                yield shape.text(piece)
     except BottegaError as refusal:
         answer.error = refusal
     if answer.error is not None:  # after the first piece there is no status left to tell it by
@@ -179,6 +175,26 @@ async def _chunks(
     if usage:
         yield shape.usage(usage_of(answer))
     yield DONE
+
+
+async def pieces_of(
+    desk: Desk, outputs: AsyncIterator[Output], box: Toolbox
+) -> AsyncIterator[Delta | Called]:
+    """What is said, piece by piece, or the call of a tool that it is, whole.
+
+    Raises:
+        PolicyDenied: as `checked`.
+        InvalidValue: a call was begun and cut.
+    """
+    calling, spoke = "", False
+    async for delta in checked(desk, outputs):
+        if box and not spoke and (calling or delta.text.startswith("<")):
+            calling += delta.text
+        else:
+            spoke = True
+            yield delta
+    if (wanted := box.found(calling)) is not None:
+        yield wanted
 
 
 async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[Delta]:

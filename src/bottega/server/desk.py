@@ -160,7 +160,7 @@ class Desk:
         part: int,
     ) -> None:
         errors: list[BottegaError] = []
-        given = _given(call, key, part)
+        given = idempotency_key(call, key, part)
         async with self.gate(request.engine).entered():
             if call.cancelled.is_set():
                 raise Cancelled("stopped before it began")
@@ -229,13 +229,13 @@ class Desk:
             self.metrics.used.labels(engine, unit).inc(units + float(result.usage.get("output_units", 0)))
 
 
-def call_id(call: Call, key: ApiKey, part: int = 0) -> str:
-    """The name of a call in the record: the same for the same idempotency key of the same caller."""
-    given = _given(call, key, part)
-    return f"call-{digest_bytes(given.encode())[:12]}" if given else f"call-{uuid.uuid4().hex[:12]}"
+def call_id(call: Call, key: ApiKey, part: int = 0, kind: str = "call") -> str:
+    """The name of a call or run in the record: the same for the same idempotency key of the same caller."""
+    given = idempotency_key(call, key, part)
+    return f"{kind}-{digest_bytes(given.encode())[:12]}" if given else f"{kind}-{uuid.uuid4().hex[:12]}"
 
 
-def _given(call: Call, key: ApiKey, part: int) -> str:
+def idempotency_key(call: Call, key: ApiKey, part: int = 0) -> str:
     """The idempotency key with whose it is; "" when the caller gave none."""
     given = call.header(b"idempotency-key")
     return f"{key.name}:{given}" + (f":{part}" if part else "") if given else ""

@@ -17,7 +17,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 T = TypeVar("T")
 
-MOST_JSON = 8 << 20  # bytes of a JSON body
 JSON: Header = (b"content-type", b"application/json")
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -33,6 +32,7 @@ class Call:
     at: Mapping[str, str] = field(default_factory=dict[str, str])  # what stands in the path's places
     engine_seconds: float = 0.0
     cancelled: threading.Event = field(default_factory=threading.Event)
+    most_json: int = 8 << 20  # bytes of a JSON body
     _headers: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> str:
@@ -70,9 +70,9 @@ class Call:
             if not message.get("more_body"):
                 return
 
-    async def body(self, most: int = MOST_JSON) -> bytes:
-        """The whole body."""
-        return b"".join([chunk async for chunk in self.chunks(most)])
+    async def body(self, most: int = 0) -> bytes:
+        """The whole body, of at most as many bytes, or as many as the operator allows."""
+        return b"".join([chunk async for chunk in self.chunks(most or self.most_json)])
 
     async def read(self, shape: type[T]) -> T:
         """The JSON body as this shape; what it does not name is left aside.
@@ -137,10 +137,7 @@ class Flow:
     """An answer in pieces, each written as it comes. Whoever goes away in the middle stops what makes it."""
 
     pieces: AsyncIterator[bytes]
-    headers: Sequence[Header] = (
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-    )
+    headers: Sequence[Header]
     status: int = 200
 
     async def send(self, call: Call, send: Send) -> None:
@@ -162,9 +159,15 @@ def timing(call: Call) -> tuple[Header, ...]:
     return ((b"x-bottega-overhead-ms", b"%.2f" % max(spent, 0.0)),)
 
 
-def reply(value: Any, *headers: Header, status: int = 200) -> Reply:
+def reply(value: Any, *headers: Header) -> Reply:
     """A value as JSON."""
-    return Reply(encode(value), status, (JSON, *headers))
+    return Reply(encode(value), 200, (JSON, *headers))
+
+
+def events(pieces: AsyncIterator[bytes], *headers: Header) -> Flow:
+    """Server-sent events as an answer."""
+    kind = (b"content-type", b"text/event-stream; charset=utf-8")
+    return Flow(pieces, (kind, (b"cache-control", b"no-cache"), *headers))
 
 
 def event(value: Any, name: str = "", number: int | None = None) -> bytes:

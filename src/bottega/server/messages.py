@@ -9,11 +9,11 @@ import msgspec
 from bottega.core.errors import BottegaError
 from bottega.core.request import Output, Request
 from bottega.server import dialect
-from bottega.server.chat import checked, said, usage_of
+from bottega.server.chat import pieces_of, said, usage_of
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk
 from bottega.server.guard import texts_of
-from bottega.server.message import Call, Flow, Reply, event, reply
+from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
 from bottega.server.tools import Called, Toolbox, toolbox
 from bottega.service.keys import ApiKey
@@ -59,9 +59,7 @@ async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
 
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
-        flow = Flow(_events(desk, answer, outputs, asked.model, box))
-        flow.headers = (*flow.headers, *answer.headers)
-        return flow
+        return events(_events(desk, answer, outputs, asked.model, box), *answer.headers)
     answer = await desk.ask(call, key, named, asking)
     body = _message(answer, asked.model)
     text = await said(desk, answer)
@@ -121,21 +119,20 @@ async def _events(
         return event({"type": kind, **more}, kind)
 
     yield told("message_start", message=_message(answer, model))
-    calling, spoke, wanted = "", False, None
+    spoke, wanted = False, None
     text_block = told("content_block_start", index=0, content_block={"type": "text", "text": ""})
     if not box:
         yield text_block
     yield told("ping")
     try:
-        async for delta in checked(desk, outputs):
-            if box and not spoke and (calling or delta.text.startswith("<")):
-                calling += delta.text  # a call is told whole
+        async for piece in pieces_of(desk, outputs, box):
+            if isinstance(piece, Called):
+                wanted = piece
                 continue
             if box and not spoke:
                 yield text_block
             spoke = True
-            yield told("content_block_delta", index=0, delta={"type": "text_delta", "text": delta.text})
-        wanted = box.found(calling)
+            yield told("content_block_delta", index=0, delta={"type": "text_delta", "text": piece.text})
     except BottegaError as refusal:
         answer.error = refusal
     if answer.error is not None:
@@ -143,8 +140,8 @@ async def _events(
         return
     if wanted is not None:
         yield told("content_block_start", index=0, content_block={**_use(wanted), "input": {}})
-        piece = {"type": "input_json_delta", "partial_json": wanted.arguments}
-        yield told("content_block_delta", index=0, delta=piece)
+        arguments = {"type": "input_json_delta", "partial_json": wanted.arguments}
+        yield told("content_block_delta", index=0, delta=arguments)
     elif not spoke:
         if box:
             yield text_block

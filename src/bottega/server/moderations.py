@@ -1,5 +1,7 @@
 """`/v1/moderations`: the checks of this machine on texts."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from bottega.core.errors import InvalidValue, PolicyDenied
@@ -9,7 +11,7 @@ from bottega.server.guard import Guards
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
 
-CHECKS = {"profanity": "profanity", "personal_data": "personal_data"}  # category to check
+CHECKS = ("profanity", "personal_data")  # each is a category
 MOST = 100  # texts
 
 
@@ -26,16 +28,16 @@ async def moderations(desk: Desk, call: Call, key: ApiKey) -> Reply:
     texts = [asked.input] if isinstance(asked.input, str) else asked.input
     if not texts or len(texts) > MOST:
         raise InvalidValue(f"{len(texts)} texts, 1 to {MOST} are allowed", where="input")
-    results = [await _judged(desk, text) for text in texts]
+    guards = {check: Guards(desk.service.shop, Guard(input={check: {}})) for check in CHECKS}
+    results = [await _judged(guards, text) for text in texts]
     return reply({"id": f"modr-{key.id}", "model": "checks", "results": results})
 
 
-async def _judged(desk: Desk, text: str) -> dict[str, object]:
+async def _judged(guards: Mapping[str, Guards], text: str) -> dict[str, object]:
     found: dict[str, str] = {}
-    for category, check in CHECKS.items():
-        guards = Guards(desk.service.shop, Guard(input={check: {}}))
+    for category, guard in guards.items():
         try:
-            await guards.let_in(text.encode(), "text/plain")
+            await guard.let_in(text.encode(), "text/plain")
         except PolicyDenied as refusal:
             found[category] = refusal.message
     categories = {name: name in found for name in CHECKS}

@@ -7,9 +7,7 @@ import msgspec
 
 from bottega.server.chat import usage_of
 from bottega.server.desk import Answer
-from bottega.server.tools import Called, Toolbox, as_called
-
-NO_TOOLS = Toolbox()
+from bottega.server.tools import NO_TOOLS, Called, Toolbox, as_called
 
 
 class ResponseBody(msgspec.Struct, kw_only=True):

@@ -7,15 +7,15 @@ from typing import Any, cast
 from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
 from bottega.core.request import Output, Request
 from bottega.server import dialect
-from bottega.server.chat import checked, said
+from bottega.server.chat import pieces_of, said
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk, call_id
 from bottega.server.guard import texts_of
-from bottega.server.message import Call, Flow, Reply, event, reply
+from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
 from bottega.server.response_body import ResponseBody, item_of, response_body, text_of
 from bottega.server.shelf import Kept
-from bottega.server.tools import Toolbox, toolbox
+from bottega.server.tools import Called, Toolbox, toolbox
 from bottega.service.keys import ApiKey
 
 
@@ -47,9 +47,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         return await _background(desk, call, key, asked, named, asking, before, box)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
-        flow = Flow(_events(desk, key, answer, outputs, asked, before, box))
-        flow.headers = (*flow.headers, *answer.headers)
-        return flow
+        return events(_events(desk, key, answer, outputs, asked, before, box), *answer.headers)
     answer = await desk.ask(call, key, named, asking)
     body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
     _keep(desk, key, asked, body, before)
@@ -204,17 +202,15 @@ async def _events(
         added = told("response.output_item.added", **at, item=item_of(answer, "", "in_progress"))
         return added, told("response.content_part.added", **place, part=part)
 
-    calling = ""
     try:
-        async for delta in checked(desk, outputs):
-            if box and not opened and (calling or delta.text.startswith("<")):
-                calling += delta.text  # a call is told whole
-                continue
+        async for piece in pieces_of(desk, outputs, box):
+            if isinstance(piece, Called):
+                continue  # the finished response has it
             if not opened:
                 opened = True
                 for each in opening():
                     yield each
-            yield told("response.output_text.delta", **place, delta=delta.text, logprobs=[])
+            yield told("response.output_text.delta", **place, delta=piece.text, logprobs=[])
     except BottegaError as refusal:
         answer.error = refusal
     if answer.error is not None:

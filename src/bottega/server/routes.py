@@ -24,7 +24,6 @@ class Route:
     form: tuple[str, ...] = ()
     answer: str = "application/json"
     status: int = 200
-    errors: tuple[int, ...] = ()
     dialect: str = ""
     query: tuple[str, ...] = ()
 

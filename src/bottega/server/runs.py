@@ -20,9 +20,10 @@ from bottega.core.run import Run
 from bottega.pipelines.briefs import brief_from_words
 from bottega.pipelines.validate import first_fault, validate
 from bottega.server.access import SEES_ALL
-from bottega.server.desk import Desk
+from bottega.server.desk import Desk, call_id, idempotency_key
 from bottega.server.files import as_download
 from bottega.server.message import Call, Flow, Reply, decoded, encode, event, reply
+from bottega.server.message import events as sent
 from bottega.service.keys import ApiKey
 
 ENDED = ("released", "blocked", "failed", "cancelled", "awaiting_review")
@@ -67,13 +68,12 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
     if (asked.plan is None) == (asked.brief is None):
         raise InvalidPlan("give a plan or a brief, and not both", where="plan")
     plan = await _planned(desk, key, asked.brief) if asked.brief else _given(desk, asked.plan or {})
-    given = call.header(b"idempotency-key")
     service = desk.service.acting(key.actor)
     out = desk.service.folder / "deliveries"
-    run_id = f"run-{_token(key, given)}" if given else f"run-{_token(key, '')}"
+    run_id = call_id(call, key, kind="run")
     run = await asyncio.to_thread(
         service.submit, plan, out / run_id, run_id=run_id, charge=key.charge,
-        idempotency_key=f"{key.name}:{given}" if given else "",
+        idempotency_key=idempotency_key(call, key),
     )  # fmt: skip
     return Reply(encode(_run(run)), 201)
 
@@ -112,7 +112,7 @@ async def events(desk: Desk, call: Call, key: ApiKey) -> Flow:
     """What happens to a run, from the record. An event's id is its number there: `Last-Event-ID` goes on after it."""
     run, _ = await asyncio.to_thread(_seen, desk, key, call.at["run"])
     given = call.header(b"last-event-id")
-    return Flow(_events(desk, call, run.id, int(given) if given.isdecimal() and len(given) < 19 else -1))
+    return sent(_events(desk, call, run.id, int(given) if given.isdecimal() and len(given) < 19 else -1))
 
 
 async def file(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -237,10 +237,3 @@ async def _events(desk: Desk, call: Call, run_id: str, after: int) -> AsyncItera
                     yield b": still at work\n\n"
     finally:
         watching.cancel()
-
-
-def _token(key: ApiKey, given: str) -> str:
-    import hashlib
-    import secrets
-
-    return hashlib.sha256(f"{key.name}:{given}".encode()).hexdigest()[:12] if given else secrets.token_hex(6)

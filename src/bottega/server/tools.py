@@ -96,6 +96,9 @@ class Toolbox:
             ) from error
 
 
+NO_TOOLS = Toolbox()
+
+
 def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str = "tools") -> Toolbox:
     """Tools in the form of any of the dialects, and the choice among them.
 

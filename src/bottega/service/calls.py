@@ -40,7 +40,6 @@ class Calls:
         reuse: bool = True,
         listen: Callable[[Output], None] | None = None,
         cancelled: threading.Event | None = None,
-        place: asyncio.Semaphore | None = None,
         patient: bool = True,
         failed: Callable[[BottegaError], None] | None = None,
     ) -> StepResult:
@@ -57,7 +56,6 @@ class Calls:
             reuse: take an equal result of another call over.
             listen: is told of every output as it comes.
             cancelled: set it to stop the engine; what was used until then is charged.
-            place: taken while the engine works.
             patient: wait and ask again when an engine is busy.
             failed: is told the error of a result that has failed.
 
@@ -81,7 +79,7 @@ class Calls:
             holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
             patient=patient, failed=failed,
         )  # fmt: skip
-        result = await settled(order, self.shop, place=place)
+        result = await settled(order, self.shop)
         if result.state == "awaiting_review" and not result.outputs:
             raise BudgetExceeded(
                 result.error,
