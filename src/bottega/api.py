@@ -10,7 +10,7 @@ from bottega.bootstrap import build
 from bottega.core.brief import Brief
 from bottega.core.plan import Plan
 from bottega.governance.verify import Verification
-from bottega.pipelines.briefs import brief_from_file, brief_from_words
+from bottega.pipelines.briefs import brief_from
 from bottega.pipelines.comparison import Replayed
 from bottega.pipelines.runner import Event
 from bottega.retrieval.answers.answer import Answer
@@ -55,15 +55,9 @@ async def plan_async(
         PolicyDenied: a limit or the policy forbids it.
         SetupError: weights or an optional package are missing; names the command that mends it.
     """
-    limits = {"local_only": local_only, "max_seconds": max_seconds, "max_cost": max_cost}
-    constraints = {name: value for name, value in limits.items() if value is not None}
-    given = [str(source) for source in sources]
-    if isinstance(wish, Brief):
-        brief = wish
-    elif wish.endswith(".toml"):
-        brief = brief_from_file(Path(wish), sources=given, constraints=constraints, seed=seed)
-    else:
-        brief = brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
+    brief = brief_from(
+        wish, sources=sources, seed=seed, local_only=local_only, max_seconds=max_seconds, max_cost=max_cost, **fields
+    )  # fmt: skip
     service = build()
     try:
         return await service.plan(brief, charge=charge, data_subject=data_subject)

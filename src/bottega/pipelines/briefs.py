@@ -12,6 +12,31 @@ from bottega.core.errors import InvalidBrief
 from bottega.core.value import JsonObject
 
 
+def brief_from(
+    wish: str | Brief,
+    *,
+    sources: Sequence[str | Path] = (),
+    seed: int | None = None,
+    local_only: bool | None = None,
+    max_seconds: float | None = None,
+    max_cost: float | None = None,
+    **fields: Any,
+) -> Brief:
+    """A brief from plain words, from the path of a ``brief.toml``, or as it is given.
+
+    Raises:
+        InvalidBrief: naming the field.
+    """
+    if isinstance(wish, Brief):
+        return wish
+    limits = {"local_only": local_only, "max_seconds": max_seconds, "max_cost": max_cost}
+    constraints = {name: value for name, value in limits.items() if value is not None}
+    given = [str(source) for source in sources]
+    if wish.endswith(".toml"):
+        return brief_from_file(Path(wish), sources=given, constraints=constraints, seed=seed)
+    return brief_from_words(wish, sources=given, constraints=constraints, seed=seed, **fields)
+
+
 def brief_from_words(
     goal: str,
     *,

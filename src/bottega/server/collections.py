@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +62,11 @@ async def search(desk: Desk, call: Call, key: ApiKey) -> Reply:
     hits = await desk.service.collections().search(
         call.at["collection"], asked.query, top=asked.top, method=asked.method
     )
-    data = [{"score": hit.score, "passage": hit.passage.document()} for hit in hits]
+    data = [
+        {"score": hit.score, "passage": hit.passage.document(), "language": hit.language,
+         "document": {**asdict(hit.document), "place": "", "labels": sorted(hit.document.labels)}}
+        for hit in hits
+    ]  # fmt: skip
     return reply({"object": "list", "data": data})
 
 

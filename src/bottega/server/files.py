@@ -80,6 +80,7 @@ async def provenance(desk: Desk, call: Call, key: ApiKey) -> Reply:
             },
             "synthid": None,
         },
+        "verification": found.document(),
     }
     return reply(body)
 

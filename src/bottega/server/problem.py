@@ -45,7 +45,7 @@ def body_of(error: BottegaError) -> dict[str, Any]:
 def problem(error: BottegaError, dialect: str = "") -> Reply:
     """The reply to an error; ``dialect`` is "anthropic" for the routes that speak that."""
     said = body_of(error)
-    headers: list[Header] = [JSON]
+    headers: list[Header] = [JSON, (b"x-bottega-error", type(error).__name__.encode())]
     if isinstance(error, EngineBusy | RateLimited) and error.retry_after:
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
     if error.http_status == 401:

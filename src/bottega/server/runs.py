@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from bottega.core.artifact import Artifact
 from bottega.core.brief import Brief
-from bottega.core.entry import Entry
 from bottega.core.errors import InvalidBrief, InvalidPlan, NotFound
 from bottega.core.plan import Plan
 from bottega.core.run import Run
@@ -24,10 +23,11 @@ from bottega.server.desk import Desk, call_id, idempotency_key
 from bottega.server.files import as_download
 from bottega.server.message import Call, Flow, Reply, decoded, encode, event, reply
 from bottega.server.message import events as sent
+from bottega.service.deliveries import file_of, files_of
+from bottega.service.following import follow
 from bottega.service.keys import ApiKey
 
-ENDED = ("released", "blocked", "failed", "cancelled", "awaiting_review")
-BEAT = 15.0  # seconds after which a silent stream of events shows that it lives
+NOT_TOLD = {"out", "holder"}  # of a run: where it lies on this machine, and under which pseudonym
 
 
 class BriefBody(msgspec.Struct, kw_only=True):
@@ -42,6 +42,7 @@ class BriefBody(msgspec.Struct, kw_only=True):
     brand: dict[str, Any] = {}
     constraints: dict[str, Any] = {}
     seed: int | None = None
+    data_subject: str = ""  # whom it is about: all of it is sealed under that person's key
 
 
 class RunBody(msgspec.Struct, kw_only=True):
@@ -49,6 +50,7 @@ class RunBody(msgspec.Struct, kw_only=True):
 
     plan: dict[str, Any] | None = None
     brief: BriefBody | None = None
+    data_subject: str = ""  # as the plan was made for
 
 
 async def briefs(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -74,6 +76,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
     run = await asyncio.to_thread(
         service.submit, plan, out / run_id, run_id=run_id, charge=key.charge,
         idempotency_key=idempotency_key(call, key),
+        data_subject=asked.data_subject or (asked.brief.data_subject if asked.brief else ""),
     )  # fmt: skip
     return Reply(encode(_run(run)), 201)
 
@@ -98,7 +101,7 @@ async def one(desk: Desk, call: Call, key: ApiKey) -> Reply:
         }
         for step in plan.steps
     ]  # fmt: skip
-    return reply({**_run(run), "steps": found, "files": await asyncio.to_thread(_files, run)})
+    return reply({**_run(run, whole=True), "steps": found, "files": await asyncio.to_thread(_files, run)})
 
 
 async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -106,6 +109,14 @@ async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:
     run, _ = await asyncio.to_thread(_seen, desk, key, call.at["run"])
     await asyncio.to_thread(desk.service.acting(key.actor).stop, run.id)
     return reply(_run(desk.service.shop.runs.get(run.id)[0]))
+
+
+async def resume(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Go on with a run that failed, was stopped, or waited; a worker takes it up."""
+    run, plan = await asyncio.to_thread(_seen, desk, key, call.at["run"])
+    service, out = desk.service.acting(key.actor), Path(run.out) if run.out else None
+    found = await asyncio.to_thread(service.submit, plan, out, run_id=run.id)
+    return reply(_run(found))
 
 
 async def events(desk: Desk, call: Call, key: ApiKey) -> Flow:
@@ -118,13 +129,10 @@ async def events(desk: Desk, call: Call, key: ApiKey) -> Flow:
 async def file(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """One delivered file, signed."""
     run, _ = await asyncio.to_thread(_seen, desk, key, call.at["run"])
-    known = await asyncio.to_thread(_files, run)
-    if call.at["path"] not in {each["path"] for each in known}:
-        raise NotFound("this run has delivered no such file", where="path", remedy="/v1/runs/ID lists them")
-    path = Path(run.out) / call.at["path"]
-    data = await asyncio.to_thread(path.read_bytes)
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return Reply(data, 200, ((b"content-type", kind.encode()), *as_download(path.name)))
+    path = call.at["path"]
+    data = await asyncio.to_thread(file_of, run, path)
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return Reply(data, 200, ((b"content-type", kind.encode()), *as_download(Path(path).name)))
 
 
 async def artifact(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -157,7 +165,11 @@ async def _planned(desk: Desk, key: ApiKey, asked: BriefBody) -> Plan:
             asked.goal, sources=sources, constraints=constraints, seed=asked.seed,
             **{name: value for name, value in more.items() if value},
         )  # fmt: skip
-        return await service.plan(brief, charge=key.charge)
+        plan = await service.plan(brief, charge=key.charge, data_subject=asked.data_subject)
+    named = brief.model_copy(update={"sources": tuple(Path(source).name for source in sources)})
+    return plan.model_copy(
+        update={"brief": named}
+    )  # where they lay is nobody's business, and never twice the same
 
 
 def _given(desk: Desk, document: dict[str, Any]) -> Plan:
@@ -177,15 +189,13 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {**json.loads(plan.canonical()), "identity": plan.identity}
 
 
-def _run(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id, "object": "run", "state": run.state, "plan": run.plan, "reason": run.reason,
-        "created_at": run.created_at, "finished_at": run.finished_at, "requested_by": run.requested_by,
-    }  # fmt: skip
+def _run(run: Run, *, whole: bool = False) -> dict[str, Any]:
+    told = run.model_dump(mode="json", exclude=NOT_TOLD | (set[str]() if whole else {"results"}))
+    return {"object": "run", **told}
 
 
 def _sees(key: ApiKey, run: Run) -> bool:
-    return not run.holder and (key.role in SEES_ALL or run.requested_by == key.actor)
+    return run.requested_by == key.actor or (key.role in SEES_ALL and not run.holder)
 
 
 def _seen(desk: Desk, key: ApiKey, run_id: str) -> tuple[Run, Plan]:
@@ -208,32 +218,19 @@ def _refers(desk: Desk, key: ApiKey, run_id: str) -> bool:
 
 
 def _files(run: Run) -> list[dict[str, Any]]:
-    """What lies in the delivered folder; a folder appears whole or not at all."""
-    folder = Path(run.out) if run.out else None
-    if folder is None or not folder.is_dir():
-        return []
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in found]
+    return [{"path": path, "bytes": size} for path, size in files_of(run).items()]
 
 
 async def _events(desk: Desk, call: Call, run_id: str, after: int) -> AsyncIterator[bytes]:
     watching = asyncio.ensure_future(call.watch())
-    journal, subject = desk.service.state.journal, f"run/{run_id}"
     try:
-        with desk.service.state.database.wakes.listen() as bell:
-            while not call.cancelled.is_set():
-                bell.clear()
-                run = await asyncio.to_thread(desk.service.shop.runs.get, run_id)
-                entries: list[Entry] = await asyncio.to_thread(journal.about, subject)
-                for entry in (entry for entry in entries if entry.n > after):
-                    after = entry.n
-                    told = {"n": entry.n, "at": entry.at, "act": entry.act.value, "subject": entry.subject,
-                            "detail": entry.detail, "why": entry.why}  # fmt: skip
-                    yield event(told, entry.act.value, entry.n)
-                if run[0].state in ENDED:
-                    yield event(_run(run[0]), "state")
-                    return
-                if not await bell.wait(BEAT):
-                    yield b": still at work\n\n"
+        async for entry in follow(desk.service, run_id, after=after):
+            if call.cancelled.is_set():
+                return
+            if entry is None:
+                yield b": still at work\n\n"
+            else:
+                yield event(entry.document(), entry.act.value, entry.n)
+        yield event(_run(desk.service.shop.runs.get(run_id)[0]), "state")
     finally:
         watching.cancel()

@@ -61,6 +61,7 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/v1/runs", runs.listed, "runs:read", "Runs that you may see"),
     Route("GET", "/v1/runs/{run}", runs.one, "runs:read", "One of them, with its steps and files"),
     Route("POST", "/v1/runs/{run}/cancel", runs.cancel, "runs:make", "Ask it to stop"),
+    Route("POST", "/v1/runs/{run}/resume", runs.resume, "runs:make", "Go on with it"),
     Route("GET", "/v1/runs/{run}/events", runs.events, "runs:read", "What happens to it", answer=EVENTS),
     Route("GET", "/v1/runs/{run}/files/{*path}", runs.file, "runs:read", "A delivered file, signed", answer="*/*"),
     Route("GET", "/v1/artifacts/{sha256}", runs.artifact, "runs:read", "Bytes that were made", answer="*/*"),

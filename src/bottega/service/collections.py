@@ -27,13 +27,13 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 
 @dataclass(frozen=True)
 class Listed:
-    """A collection as a user with certain labels sees it."""
+    """A collection as a user with certain labels sees it; ``folder`` is "." for one of another machine."""
 
     name: str
     documents: int
     passages: int
     embedder: str
-    folder: Path
+    folder: Path = Path()
 
 
 class Collections:

@@ -18,14 +18,14 @@ FACTS = "facts.json"
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that was sent. ``created_at`` is RFC 3339 in UTC; ``size`` counts bytes."""
+    """A file that was sent. ``created_at`` is RFC 3339 in UTC; ``size`` counts bytes; ``path`` is "." on another machine."""
 
     id: str
     name: str
     purpose: str
     size: int
     created_at: str
-    path: Path
+    path: Path = Path()
 
 
 class Files:

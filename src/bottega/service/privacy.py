@@ -47,7 +47,9 @@ class Privacy:
         audit: Audit,
         actor: str,
         collections: Path,
+        deliveries: Path,
     ) -> None:
+        """``deliveries`` is the folder of what a server has delivered: an erasure removes what there is about the person."""
         self._journal = state.journal
         self._database = state.database
         self._budgets = state.budgets
@@ -56,6 +58,7 @@ class Privacy:
         self._audit = audit
         self._actor = actor
         self._collections = collections
+        self._deliveries = deliveries
 
     def holder_of(self, data_subject: str) -> str:
         """The pseudonym under whose key all about this person is kept; "" for nobody.
@@ -131,12 +134,17 @@ class Privacy:
             n = self._destroy(data_subject, holder, who, masked(why), len(files))
         for view, sha256 in files:
             view.delete(sha256)
+        ours = [out for out in folders if Path(out).parent == self._deliveries]
+        for out in ours:
+            shutil.rmtree(out, ignore_errors=True)
         for view in {id(view): view for view, _ in files}.values():
             view.close()
         memory.erase(self._collections, holder)
         clean = self._database.purge()
         receipt = self._audit.prove(str(n))
-        return Erased(holder, n, receipt, tuple(sorted(filter(None, folders))), clean, self._audit.attest())
+        return Erased(
+            holder, n, receipt, tuple(sorted({*filter(None, folders)} - {*ours})), clean, self._audit.attest()
+        )
 
     def _destroy(self, data_subject: str, holder: str, who: str, why: str, files: int) -> int:
         """Key, rows and entry in one change, while nobody else writes."""
