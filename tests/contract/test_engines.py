@@ -144,6 +144,7 @@ SAMPLES: dict[str, Sample] = {
         [given.part("text", "This lamp gives warm light. It costs little.", "text/plain")], {"sentences": 1}
     ),
     "table": lambda given: ([given.part("tables", CSV, "text/csv")], {}),
+    "tokens": lambda given: ([], {"text": "A lamp gives warm light."}),
     "trained": lambda given: ([], {}),
     "transcribe": lambda given: ([given.part("audio", tone(1.0), "audio/wav")], {"language": "en"}),
     "translate": lambda given: ([given.part("text", "# A lamp\n", "text/markdown")], {}),

@@ -50,6 +50,8 @@ class Act(StrEnum):
     COLLECTION_REMOVED = "retrieval:collection:removed"  # documents, or all of it, were taken out
     ANSWER_GIVEN = "retrieval:answer:given"  # or why there is none
     CALL_ACCEPTED = "service:call:accepted"  # an idempotency key is bound to its request
+    BATCH_ACCEPTED = "service:batch:accepted"  # many calls from one file; each of them is a call of its own
+    BATCH_ENDED = "service:batch:ended"
     KEY_CREATED = "service:key:created"  # an API key may be used from now on
     KEY_REVOKED = "service:key:revoked"
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed

@@ -35,6 +35,20 @@ ROLES: Mapping[Role, frozenset[Grant]] = {
 }
 SEES_ALL: frozenset[Role] = frozenset({"admin", "reviewer", "auditor"})  # what others asked for, too
 
+
+def granted(key: ApiKey, grant: Grant) -> None:
+    """Return when the role of a key grants this.
+
+    Raises:
+        PolicyDenied: it does not.
+    """
+    if grant not in ROLES[key.role]:
+        raise PolicyDenied(
+            f"the role '{key.role}' of key '{key.name}' does not grant '{grant}'",
+            remedy="ask with a key whose role grants it",
+        )
+
+
 FRESH = 1.0  # seconds that a looked-up key is trusted: a revocation counts within them
 MOST_KEYS = 10_000  # remembered
 
@@ -59,11 +73,7 @@ class Access:
         if grant is None:
             return None
         key = self._key(call)
-        if grant not in ROLES[key.role]:
-            raise PolicyDenied(
-                f"the role '{key.role}' of key '{key.name}' does not grant '{grant}'",
-                remedy="ask with a key whose role grants it",
-            )
+        granted(key, grant)
         if self.per_minute:
             self._count(key)
         return key

@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 
 from bottega.core.errors import BottegaError, Cancelled, StorageFailed
+from bottega.server.batching import Batching
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Flow, Receive, Reply, Scope, Send
 from bottega.server.problem import problem, unforeseen
@@ -62,7 +63,8 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await asyncio.to_thread(self.desk.service.shop.workers.register)
-                self._tasks += [asyncio.create_task(self._attest()), asyncio.create_task(self._work())]
+                works = (self._attest(), self._work(), Batching(self.desk).work())
+                self._tasks += [asyncio.create_task(work) for work in works]
                 self.ready.set()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":

@@ -73,6 +73,7 @@ class Desk:
         self.guards = Guards(service.shop, config.guard)
         self.metrics = Metrics()
         self.shelf = Shelf()
+        self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self._breaker = Breaker()
         self._gates: dict[str, Gate] = {}
 

@@ -30,7 +30,8 @@ class Form:
     """The fields and files of a multipart body; the files are gone when it is left."""
 
     fields: dict[str, str] = field(default_factory=dict[str, str])
-    files: dict[str, Upload] = field(default_factory=dict[str, Upload])
+    files: dict[str, Upload] = field(default_factory=dict[str, Upload])  # of one name, the last
+    uploads: list[tuple[str, Upload]] = field(default_factory=list[tuple[str, Upload]])  # every one, in order
     folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
@@ -41,6 +42,15 @@ class Form:
     ) -> None:
         if self.folder is not None:
             self.folder.cleanup()
+
+    def several(self, name: str) -> list[Upload]:
+        """Files of a name, as ``name`` or ``name[]``, in order; at least one.
+
+        Raises:
+            InvalidValue: there is none.
+        """
+        found = [upload for given, upload in self.uploads if given.partition("[")[0] == name]
+        return found or [self.file(name)]
 
     def file(self, name: str) -> Upload:
         """A file that must be there.
@@ -158,6 +168,7 @@ class _Reader:
         self.close()
         if self._upload is not None:
             self.form.files[self._name] = self._upload
+            self.form.uploads.append((self._name, self._upload))
             return
         try:
             self.form.fields[self._name] = self._text.decode()

@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import io
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from bottega.core.errors import InvalidValue, TooLarge
 from bottega.core.request import Request
-from bottega.server.config import Target
+from bottega.server.config import Named, Target
 from bottega.server.desk import Answer, Desk
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
@@ -35,12 +36,24 @@ class ImageBody(msgspec.Struct, kw_only=True):
     user: str | None = None
 
 
+Asking = Callable[[Target, int, int, int], Request]
+
+
 async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Make pictures from a prompt."""
     asked = await call.read(ImageBody)
+    named = desk.names.get(asked.model, ENGINES)
+
+    def asking(target: Target, width: int, height: int, seed: int) -> Request:
+        return request_for(target, asked.prompt, width, height, seed)
+
+    return await made(desk, call, key, asked, named, asking)
+
+
+async def made(desk: Desk, call: Call, key: ApiKey, asked: ImageBody, named: Named, asking: Asking) -> Reply:
+    """Pictures as they were asked for, signed; ``asking`` makes the engine's request of target, width, height and seed."""
     if asked.stream:
         raise InvalidValue("pictures come whole", where="stream", remedy="leave it out")
-    named = desk.names.get(asked.model, ENGINES)
     if not asked.prompt.strip():
         raise InvalidValue("there is no prompt", where="prompt")
     count = 1 if asked.n is None else asked.n
@@ -61,18 +74,18 @@ async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply:
     answers: list[Answer] = []
     for number in range(count):
 
-        def asking(target: Target, seed: int = first + number) -> Request:
-            return request_for(target, asked.prompt, width, height, seed)
+        def one(target: Target, seed: int = first + number) -> Request:
+            return asking(target, width, height, seed)
 
-        answer = await desk.ask(call, key, named, asking, part=number)
+        answer = await desk.ask(call, key, named, one, part=number)
         assert answer.result is not None and answer.target is not None
-        made = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
+        output = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
         if desk.guards.on_output:
             await desk.guards.let_out(
-                desk.service.shop.artifacts.read(made.artifact), made.artifact.media_type
+                desk.service.shop.artifacts.read(output.artifact), output.artifact.media_type
             )
         picture = await asyncio.to_thread(
-            desk.service.signed, answer.id, asking(answer.target), answer.result, made
+            desk.service.signed, answer.id, one(answer.target), answer.result, output
         )
         if kind != "png":  # a signature is bound to the bytes: another coding leaves without it
             picture = await asyncio.to_thread(_coded, picture, kind)

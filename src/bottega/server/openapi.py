@@ -77,12 +77,16 @@ def _operation(route: Route, by_shape: dict[int, Any]) -> dict[str, Any]:
     if route.grant:
         operation["security"] = [{"key": []}]
         operation["x-grant"] = route.grant
+    content: dict[str, Any] = {}
     if route.body is not None:
-        content = {"application/json": {"schema": by_shape[id(route.body)]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        content["application/json"] = {"schema": by_shape[id(route.body)]}
     if route.form:
         properties: dict[str, Any] = {name: {"type": "string"} for name in route.form}
-        properties["file"] = {"type": "string", "format": "binary"}
-        shape = {"type": "object", "required": ["file"], "properties": properties}
-        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": shape}}}
+        properties |= {name.strip("?"): {"type": "string", "format": "binary"} for name in route.uploads}
+        needed = [name for name in route.uploads if not name.endswith("?")]
+        content["multipart/form-data"] = {
+            "schema": {"type": "object", "required": needed, "properties": properties}
+        }
+    if content:
+        operation["requestBody"] = {"required": True, "content": content}
     return operation

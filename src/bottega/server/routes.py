@@ -13,7 +13,10 @@ Handler = Callable[[Any, Call, Any], Awaitable[Reply | Flow]]
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. ``body`` is the shape of its JSON body, ``form`` names the fields of a multipart one."""
+    """One operation. ``body`` is the shape of its JSON body, ``form`` names the fields of a multipart one.
+
+    ``uploads`` names the files of a form; one that may be left out ends in ``?``.
+    """
 
     method: str
     path: str  # /v1/runs/{id}
@@ -22,10 +25,12 @@ class Route:
     summary: str
     body: Any = None
     form: tuple[str, ...] = ()
+    uploads: tuple[str, ...] = ("file",)
     answer: str = "application/json"
     status: int = 200
     dialect: str = ""
     query: tuple[str, ...] = ()
+    in_batch: bool = False  # whether lines of a batch may go there
 
 
 @dataclass

@@ -165,11 +165,7 @@ async def _planned(desk: Desk, key: ApiKey, asked: BriefBody) -> Plan:
             asked.goal, sources=sources, constraints=constraints, seed=asked.seed,
             **{name: value for name, value in more.items() if value},
         )  # fmt: skip
-        plan = await service.plan(brief, charge=key.charge, data_subject=asked.data_subject)
-    named = brief.model_copy(update={"sources": tuple(Path(source).name for source in sources)})
-    return plan.model_copy(
-        update={"brief": named}
-    )  # where they lay is nobody's business, and never twice the same
+        return await service.plan(brief, charge=key.charge, data_subject=asked.data_subject)
 
 
 def _given(desk: Desk, document: dict[str, Any]) -> Plan:

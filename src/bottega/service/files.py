@@ -28,6 +28,11 @@ class StoredFile:
     path: Path = Path()
 
 
+def new_id() -> str:
+    """An id that no file has."""
+    return f"file-{secrets.token_hex(12)}"
+
+
 class Files:
     """A folder for each owner and in it one for each file; a file's folder appears whole or not at all."""
 
@@ -35,13 +40,13 @@ class Files:
         self._folder = folder
         self._now = now
 
-    def take(self, owner: str, source: Path, name: str, purpose: str) -> StoredFile:
-        """Keep a file by moving it here.
+    def take(self, owner: str, source: Path, name: str, purpose: str, file_id: str = "") -> StoredFile:
+        """Keep a file by moving it here, under an id that is given or new.
 
         Raises:
             StorageFailed: the disk is full.
         """
-        file_id = f"file-{secrets.token_hex(12)}"
+        file_id = file_id or new_id()
         place = self._of(owner) / file_id
         name = Path(name).name.strip().lstrip(".")[:120] or "file"
         facts = {

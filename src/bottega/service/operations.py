@@ -43,6 +43,7 @@ from bottega.pipelines.workshop import Workshop
 from bottega.retrieval.convert import Limits, read_bytes
 from bottega.retrieval.media import BY_SUFFIX, sniff
 from bottega.service.audit import Audit
+from bottega.service.batches import Batches
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
 from bottega.service.files import Files
@@ -114,6 +115,11 @@ class Bottega:
     def files(self) -> Files:
         """Files that callers of the API have sent."""
         return Files(self.folder / "files", self.shop.now)
+
+    @property
+    def batches(self) -> Batches:
+        """Files of calls that a server works on."""
+        return Batches(self.folder / "batches", self.state.journal)
 
     def shop_of(self, holder: str) -> Workshop:
         """The workshop for a data subject's content: its artifacts are sealed, and opened copies private to this process.

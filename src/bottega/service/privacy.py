@@ -1,5 +1,6 @@
 """Data subjects: whose content is sealed under a key of its own, and what happens when that key is destroyed."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,0 +1,82 @@
+"""`/v1/tokenize` and `/v1/detokenize`, in the shapes of vLLM."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from bottega.core.errors import InvalidValue, NotFound
+from bottega.core.request import Request
+from bottega.server import dialect
+from bottega.server.config import Target
+from bottega.server.desk import Answer, Desk
+from bottega.server.message import Call, Reply, reply
+from bottega.service.keys import ApiKey
+
+ENGINE = "tokens"
+ABLE = ("language", "embed", ENGINE)  # engines whose models have a tokenizer that can be asked alone
+
+
+class TokenizeBody(msgspec.Struct, kw_only=True):
+    """A prompt or a conversation."""
+
+    model: str
+    prompt: str | None = None
+    messages: list[dialect.Turn] | None = None
+    add_generation_prompt: bool = True
+    add_special_tokens: bool = True
+    return_token_strs: bool | None = None
+
+
+class DetokenizeBody(msgspec.Struct, kw_only=True):
+    """Tokens of a model."""
+
+    model: str
+    tokens: list[int]
+
+
+async def tokenize(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """The tokens that a model makes of a prompt or of a conversation."""
+    asked = await call.read(TokenizeBody)
+    if (asked.prompt is None) == (asked.messages is None):
+        raise InvalidValue("give a prompt or messages, and not both", where="prompt")
+    params: dict[str, Any] = {"text": asked.prompt or "", "special": asked.add_special_tokens}
+    if asked.messages is not None:
+        params = {"messages": dialect.texts(asked.messages), "answer": asked.add_generation_prompt}
+    answer, found = await _asked(desk, call, key, asked.model, params)
+    strings = found["texts"] if asked.return_token_strs else None
+    body = {
+        "count": found["count"],
+        "max_model_len": found["context"],
+        "tokens": found["tokens"],
+        "token_strs": strings,
+    }
+    return reply(body, *answer.headers)
+
+
+async def detokenize(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """The text that tokens stand for."""
+    asked = await call.read(DetokenizeBody)
+    params = {"task": "decode", "tokens": asked.tokens}
+    answer, found = await _asked(desk, call, key, asked.model, params)
+    return reply({"prompt": found["text"]}, *answer.headers)
+
+
+async def _asked(
+    desk: Desk, call: Call, key: ApiKey, model: str, params: dict[str, Any]
+) -> tuple[Answer, dict[str, Any]]:
+    named = desk.names.get(model, ABLE)
+
+    def asking(target: Target) -> Request:
+        catalog = desk.service.shop.catalog
+        name = target.model or (desk.service.shop.card(target.engine).models or ("",))[0]
+        try:
+            name = catalog.get(name).id
+        except NotFound as error:
+            raise InvalidValue(
+                f"'{model}' has no tokenizer here", where="model", remedy="name a local model"
+            ) from error
+        return Request(engine=ENGINE, model=name, params=params)
+
+    answer = await desk.ask(call, key, named, asking)
+    return answer, json.loads(desk.service.shop.artifacts.read(answer.output().artifact))
