@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from bottega.core.errors import InvalidValue, StorageFailed
-from bottega.storage.wakes import Wakes
+from bottega.storage.wakes import Ring, Wakes
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class Database(ABC):
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
-        self.rings = False  # set by a change that others wait for
+        self.rings: Ring = ""  # set by a change: who waits for it
         self._turn = threading.Lock()
         self._waiting: deque[_Pending[Any]] = deque()
         self._along: list[tuple[Work[Any], Callable[[], object]]] = []
@@ -205,8 +205,8 @@ class Database(ABC):
         for each in tell:
             each()
         if self.rings:
-            self.rings = False
-            self._ring()
+            ring, self.rings = self.rings, ""
+            self._ring(ring)
 
     def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], object]]:
         """One transaction over the group; what is refused is undone alone."""
@@ -282,6 +282,6 @@ class Database(ABC):
         """
         raise InvalidValue("this database is backed up by its own tools", remedy="use pg_dump")
 
-    def _ring(self) -> None:
+    def _ring(self, ring: Ring) -> None:
         """Wake those who wait for a change, in this process and in others."""
-        self.wakes.ring()
+        self.wakes.ring(ring)

@@ -16,6 +16,8 @@ from bottega.storage.merkle import TILE, leaf_hash, root_of
 NEVER = 2**62  # a number that no entry reaches
 PAGE = 1024  # entries read at once
 SALT = 32  # bytes before a sealed detail
+# What leases, ends and bills a step: it concerns who waits for a step, and nobody who waits for a run.
+OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {Act.BUDGET_RESERVED, Act.BUDGET_SETTLED}
 
 Detail = Mapping[str, Any]
 Fold = Callable[[Transaction, "Line"], None]
@@ -96,7 +98,10 @@ class Journal:
         )
         if n % TILE == TILE - 1:
             self._tile(transaction, n // TILE)
-        self.database.rings = True
+        if act not in OF_STEPS:
+            self.database.rings = "all"
+        elif not self.database.rings:
+            self.database.rings = "steps"
         self.fold(transaction, Line(n, at, act, actor, subject, detail or {}, cost or {}, holder))
         return n
 
