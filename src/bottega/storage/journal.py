@@ -76,8 +76,11 @@ class Journal:
         holder: str = "",
     ) -> int:
         """Write one entry and give its number. Of a holder's detail and reason only a salted hash is in the entry."""
-        last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
+        last: tuple[int, str] | None = self.database.tail
+        if last is None:
+            last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
         n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
+        self.database.tail = n, at
         entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
         if holder and self.seal is not None and why:
             detail, why = {**(detail or {}), "why": why}, ""
