@@ -61,6 +61,12 @@ class Journal:
     now: Callable[[], str]
     fold: Fold
     seal: Seal | None = None
+    _moment: int = 0
+
+    def moment(self) -> int:
+        """A number for a round of work that only this process knows: beyond every earlier one of its, and every entry of its."""
+        self._moment += 1
+        return self._moment
 
     def append(
         self,
@@ -81,6 +87,7 @@ class Journal:
             last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
         n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
         self.database.tail = n, at
+        self._moment = max(self._moment, n)
         entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
         if holder and self.seal is not None and why:
             detail, why = {**(detail or {}), "why": why}, ""
