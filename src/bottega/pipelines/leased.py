@@ -90,16 +90,13 @@ async def obtained(
     """
     worker = shop.workers.registered or await asyncio.to_thread(shop.workers.register)
     place = place or asyncio.Semaphore(1)
+    found = await _claimed(claim, shop, worker, place)
+    if not isinstance(found, Busy):
+        return found
     with shop.runs.wakes.listen() as bell:
         while True:
-            await place.acquire()
             bell.clear()
-            found = None
-            try:
-                found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
-            finally:
-                if not isinstance(found, Lease):
-                    place.release()
+            found = await _claimed(claim, shop, worker, place)
             if not isinstance(found, Busy):
                 return found
             if found.worker:
@@ -110,6 +107,20 @@ async def obtained(
             await bell.wait(seconds)
             if cancelled is not None and cancelled.is_set():
                 return None
+
+
+async def _claimed(
+    claim: Claim, shop: Workshop, worker: str, place: asyncio.Semaphore
+) -> Lease | StepResult | Busy:
+    """One attempt to claim; the place is kept with a lease only."""
+    await place.acquire()
+    found = None
+    try:
+        found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+    finally:
+        if not isinstance(found, Lease):
+            place.release()
+    return found
 
 
 async def given_back(

@@ -129,7 +129,7 @@ class Runner:
         limit = self.plan.brief.constraints.max_seconds
         started = time.monotonic()
         looked = float("-inf")
-        with self.shop.runs.wakes.listen() as bell:
+        with self.shop.runs.wakes.listen(steps=False) as bell:
             while not self.cancelled.is_set():
                 rung = await bell.wait(HEED)
                 if limit is not None and time.monotonic() - started > limit:

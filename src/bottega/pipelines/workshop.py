@@ -1,6 +1,7 @@
 """The parts that a run works with, and the engines at hand."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
@@ -119,7 +120,7 @@ class Workshop:
                 content=self.artifacts.read,
             )
         finally:
-            if any(folder.iterdir()):
+            if os.listdir(folder):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             else:
                 self._folders.append(folder)  # most engines leave nothing in it

@@ -35,6 +35,8 @@ from bottega.service.keys import ApiKey
 REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
 
+LOOK = 0.05  # seconds of a call after which it is looked whether its client is still there
+
 Asking = Callable[[Target], Request]
 
 
@@ -120,8 +122,9 @@ class Desk:
             expired.set()
             call.cancelled.set()
 
-        clock = asyncio.get_running_loop().call_later(named.timeout, expire)
-        watching = asyncio.ensure_future(call.watch())
+        loop = asyncio.get_running_loop()
+        clock = loop.call_later(named.timeout, expire)
+        watch = loop.call_later(LOOK, call.watched)
         error: BottegaError | None = None
         try:
             for index in self._order(named):
@@ -149,7 +152,8 @@ class Desk:
             raise
         finally:
             clock.cancel()
-            watching.cancel()
+            watch.cancel()
+            call.unwatched()
 
     async def _once(
         self,

@@ -1,5 +1,6 @@
 """Requests and replies as ASGI sees them: bounded reading, one write for one event."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Call:
     cancelled: threading.Event = field(default_factory=threading.Event)
     most_json: int = 8 << 20  # bytes of a JSON body
     _headers: dict[bytes, bytes] | None = None
+    _watching: asyncio.Task[None] | None = None
 
     def header(self, name: bytes) -> str:
         """A header by its lower-case name, "" when it is not there."""
@@ -87,6 +89,15 @@ class Call:
         while (await self.receive())["type"] != "http.disconnect":
             pass
         self.cancelled.set()
+
+    def watched(self) -> None:
+        """Begin to `watch`, beside the work."""
+        self._watching = asyncio.ensure_future(self.watch())
+
+    def unwatched(self) -> None:
+        """End it, if it was begun."""
+        if self._watching is not None:
+            self._watching.cancel()
 
 
 def decoded(body: bytes, shape: Any) -> Any:

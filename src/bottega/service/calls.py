@@ -66,16 +66,21 @@ class Calls:
             BudgetExceeded: an account of ``charge`` refuses it; a call has no run that could wait for a person.
         """
         accounts = tuple(named(account) for account in charge)
-        step, arrived = await asyncio.to_thread(self._step, request)
+        if any(part.text is not None for part in request.parts):  # a text is stored: that may wait for a disk
+            step, arrived = await asyncio.to_thread(self._step, request)
+        else:
+            step, arrived = self._step(request)
         ready([step], self.shop)
         run_id = call_id or f"call-{uuid.uuid4().hex[:12]}"
+        round_ = self.shop.journal.moment()
         if idempotency_key:
             asked = digest({"call": request.document(), "charge": [*charge]})
             run_id = await asyncio.to_thread(
                 self.shop.runs.accept_call, idempotency_key, asked, run_id, actor=self.actor
             )
+            round_ = self.shop.journal.size()  # the id may be that of an earlier call, also of another process
         order = Order(
-            step, arrived, run_id, round=self.shop.journal.size(), behalf=self.actor, charge=accounts,
+            step, arrived, run_id, round=round_, behalf=self.actor, charge=accounts,
             holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
             patient=patient, failed=failed,
         )  # fmt: skip

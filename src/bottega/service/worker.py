@@ -36,7 +36,7 @@ class Worker:
         stopped = stopped or threading.Event()
         hands: dict[str, asyncio.Task[None]] = {}
         self._say(f"{await asyncio.to_thread(self._service.shop.workers.register)} is at work")
-        with self._service.state.database.wakes.listen() as bell:
+        with self._service.state.database.wakes.listen(steps=False) as bell:
             try:
                 while not stopped.is_set():
                     bell.clear()

@@ -51,7 +51,8 @@ ROW = "SELECT id, unit, amount, spent, reserved, near, period, since FROM accoun
 
 def _set(transaction: Transaction, line: Line) -> None:
     account, detail = _account(line), line.detail
-    row, period = _row(transaction, account, detail["unit"]).at(line.at), detail["period"]
+    row = _rows(transaction, account).get(detail["unit"], _new(account, detail["unit"])).at(line.at)
+    period: Period = detail["period"]
     if period != row.period:  # it begins to count anew
         row = row._replace(period=period, since=line.at[: SINCE[period]], spent=0)
     _write(transaction, row._replace(limit=detail["limit"], near=detail["near"]))
@@ -60,16 +61,15 @@ def _set(transaction: Transaction, line: Line) -> None:
 
 def _reserved(transaction: Transaction, line: Line) -> None:
     account, detail = _account(line), line.detail
+    more = account, int(detail.get("billed", False)), detail["for"], detail.get("approval", "")
+    rows = _rows(transaction, account)
     for unit, amount in sorted(line.cost.items()):
         transaction.execute(
-            "INSERT INTO reservations (token, account, unit, amount, billed, subject, approval) "
+            "INSERT INTO reservations (token, unit, amount, account, billed, subject, approval) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                detail["token"], account, unit, amount, int(detail.get("billed", False)), detail["for"],
-                detail.get("approval", ""),
-            ),
-        )  # fmt: skip
-        row = _row(transaction, account, unit).at(line.at)
+            (detail["token"], unit, amount, *more),
+        )
+        row = rows.get(unit, _new(account, unit)).at(line.at)
         _write(transaction, row._replace(reserved=row.reserved + amount))
 
 
@@ -80,8 +80,9 @@ def _settled(transaction: Transaction, line: Line) -> None:
     ).fetchall()
     transaction.execute("DELETE FROM reservations WHERE token = ? AND account = ?", (token, account))
     freed = {unit: amount for unit, amount in held}
+    rows = _rows(transaction, account)
     for unit in sorted({*freed, *line.cost}):
-        row = _row(transaction, account, unit).at(line.at)
+        row = rows.get(unit, _new(account, unit)).at(line.at)
         spent, reserved = row.spent + line.cost.get(unit, 0), row.reserved - freed.get(unit, 0)
         _write(transaction, row._replace(spent=spent, reserved=reserved))
     if line.cost and line.detail.get("approval"):
@@ -130,9 +131,14 @@ def _step(line: Line) -> tuple[str, str]:
     return run, step
 
 
-def _row(transaction: Transaction, account: str, unit: str) -> Row:
-    found = transaction.execute(f"{ROW} WHERE id = ? AND unit = ?", (account, unit)).fetchone()
-    return Row(*found) if found else Row(account, unit, None, 0, 0, NEAR, "total", "")
+def _rows(transaction: Transaction, account: str) -> Mapping[str, Row]:
+    """What an account has, by unit."""
+    found = transaction.execute(f"{ROW} WHERE id = ?", (account,)).fetchall()
+    return {row[1]: Row(*row) for row in found}
+
+
+def _new(account: str, unit: str) -> Row:
+    return Row(account, unit, None, 0, 0, NEAR, "total", "")
 
 
 def _write(transaction: Transaction, row: Row) -> None:

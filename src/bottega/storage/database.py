@@ -5,14 +5,14 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from bottega.core.errors import InvalidValue, StorageFailed
-from bottega.storage.wakes import Wakes
+from bottega.storage.wakes import Ring, Wakes
 
 T = TypeVar("T")
 
@@ -45,21 +45,99 @@ class Transaction(Protocol):
 Work = Callable[[Transaction], T]
 
 
-@dataclass(frozen=True)
-class _Pending(Generic[T]):
-    work: Work[T]
-    durable: bool
-    future: "Future[T]"
+class Change(Generic[T]):
+    """An atomic change on its way, and its outcome. A future, but lighter: every call that is served makes two."""
+
+    __slots__ = ("_begun", "_error", "_guard", "_over", "_then", "_value", "durable", "work")
+
+    def __init__(self, work: Work[T], *, durable: bool) -> None:
+        self.work = work
+        self.durable = durable
+        self._guard = threading.Lock()
+        self._begun = self._over = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._then: list[Callable[[], object]] = []
+
+    def begin(self) -> bool:
+        """Its turn has come; False when it was given up, or was begun before."""
+        with self._guard:
+            mine, self._begun = not self._begun, True
+        return mine
+
+    give_up = begin  # whoever comes first decides whether it is made
 
     def run(self, transaction: Transaction) -> Callable[[], None]:
         """Do it, and give back what tells its caller once the group is committed."""
         value = self.work(transaction)
-        return lambda: self.future.set_result(value)
+        return lambda: self.end(value)
+
+    def end(self, value: T | None = None, error: BaseException | None = None) -> None:
+        """It is committed, or was refused."""
+        with self._guard:
+            self._value, self._error, self._over = value, error, True
+        for call in self._then:
+            call()
+
+    def then(self, call: Callable[[], object]) -> None:
+        """Call this when it has ended, in whatever thread; at once when it has."""
+        with self._guard:
+            if not self._over:
+                return self._then.append(call)
+        call()
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._over
+
+    def exception(self) -> BaseException | None:
+        """Why it was refused, once it has ended."""
+        return self._error
+
+    def result(self) -> T:
+        """Its outcome; waits for it.
+
+        Raises:
+            StorageFailed: the database cannot write.
+            BottegaError: as its work raised it.
+        """
+        if not self._over:
+            over = threading.Event()
+            self.then(over.set)
+            over.wait()
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._value)
 
 
-async def ended(change: "Future[T]") -> T:
+async def ended(change: Change[T]) -> T:
     """The outcome of a change that is not given up: a cancellation of this task is raised when it has ended."""
-    return change.result() if change.done() else await to_its_end(asyncio.wrap_future(change))
+    stopped: asyncio.CancelledError | None = None
+    while not change.done():
+        try:
+            await _turned(change)
+        except asyncio.CancelledError as stop:
+            stopped = stop
+    if stopped is not None:
+        raise stopped  # the cancellation is what is told
+    return change.result()
+
+
+async def _turned(change: Change[Any]) -> None:
+    """Wait, once, for a change to end."""
+    loop = asyncio.get_running_loop()
+    waiting = loop.create_future()
+
+    def wake() -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # its loop is closed
+            loop.call_soon_threadsafe(wake)
+
+    change.then(tell)
+    await waiting
 
 
 async def to_its_end(work: "asyncio.Future[T]") -> T:
@@ -87,9 +165,11 @@ class Database(ABC):
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
-        self.rings = False  # set by a change that others wait for
+        self.rings: Ring = ""  # set by a change: who waits for it
+        self.tail: tuple[int, str] | None = None  # number and time of the newest entry, within a transaction that knows
         self._turn = threading.Lock()
-        self._waiting: deque[_Pending[Any]] = deque()
+        self._waiting: deque[Change[Any]] = deque()
+        self._coming = False  # a flush that has not begun
         self._along: list[tuple[Work[Any], Callable[[], object]]] = []
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="bottega-commit")
 
@@ -100,31 +180,31 @@ class Database(ABC):
             StorageFailed: the database cannot write; nothing has changed.
             BottegaError: as ``work`` raised it; nothing of it has changed.
         """
-        pending = _Pending(work, durable, Future[T]())
-        self._waiting.append(pending)
+        change = Change(work, durable=durable)
+        self._waiting.append(change)
         try:
             with self._in_turn(wait=False) as mine:
                 if mine:
                     self._commit(self._drained())
-            return pending.future.result()
+            return change.result()
         except BaseException:
-            pending.future.cancel()  # Ctrl-C before its turn: nobody shall do it later
+            change.give_up()  # Ctrl-C before its turn: nobody shall do it later
             raise
 
-    def offer(self, work: Work[T], *, durable: bool = False) -> "Future[T]":
+    def offer(self, work: Work[T], *, durable: bool = False) -> Change[T]:
         """Have an atomic change made, and give its outcome, which may be still to come. See `ended`.
 
         A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
         """
-        pending = _Pending(work, durable, Future[T]())
+        change = Change(work, durable=durable)
         if not (durable or self.always_durable or self._waiting):
             with self._in_turn(wait=False) as mine:
                 if mine and self._begun_at_once():
-                    self._commit([pending])
-                    return pending.future
-        self._waiting.append(pending)
-        self._aside(self._flush)
-        return pending.future
+                    self._commit([change])
+                    return change
+        self._waiting.append(change)
+        self._flush_soon()
+        return change
 
     def along(self, work: Work[Any], written: Callable[[], object]) -> None:
         """Have a change made that nobody waits for: in the next commit and before all else in it, which may name it.
@@ -135,7 +215,14 @@ class Database(ABC):
 
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
         """As `write`, without holding up the event loop; who is cancelled before the turn has changed nothing."""
-        return await asyncio.wrap_future(self.offer(work, durable=durable))
+        change = self.offer(work, durable=durable)
+        try:
+            while not change.done():
+                await _turned(change)
+        except asyncio.CancelledError:
+            change.give_up()
+            raise
+        return change.result()
 
     @abstractmethod
     def rows(self, query: str, *values: object) -> list[Any]:
@@ -171,22 +258,28 @@ class Database(ABC):
             if mine:
                 self._turn.release()
                 if self._waiting:
-                    self._aside(self._flush)
+                    self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._coming:  # one that comes takes all that waits
+            self._coming = True
+            self._aside(self._flush)
 
     def _flush(self) -> None:
+        self._coming = False
         with self._in_turn():
             self._commit(self._drained())
 
-    def _drained(self) -> list[_Pending[Any]]:
+    def _drained(self) -> list[Change[Any]]:
         """All that waits, in the order in which it came, without what its caller has given up."""
-        group: list[_Pending[Any]] = []
+        group: list[Change[Any]] = []
         while self._waiting:
-            pending = self._waiting.popleft()
-            if pending.future.set_running_or_notify_cancel():
-                group.append(pending)
+            change = self._waiting.popleft()
+            if change.begin():
+                group.append(change)
         return group
 
-    def _commit(self, group: Sequence[_Pending[Any]]) -> None:
+    def _commit(self, group: Sequence[Change[Any]]) -> None:
         """Commit these and tell each its outcome; called with the turn."""
         if not group:
             return
@@ -195,41 +288,41 @@ class Database(ABC):
                 group, durable=self.always_durable or any(each.durable for each in group)
             )
         except Exception as error:  # noqa: BLE001 - goes to everyone in the group
-            for pending in group:
-                pending.future.set_exception(error)
+            for change in group:
+                change.end(error=error)
             return
         except BaseException:  # Ctrl-C in the thread whose turn it is
-            for pending in group:
-                pending.future.set_exception(StorageFailed("interrupted; it may not have been written"))
+            for change in group:
+                change.end(error=StorageFailed("interrupted; it may not have been written"))
             raise
         for each in tell:
             each()
         if self.rings:
-            self.rings = False
-            self._ring()
+            ring, self.rings = self.rings, ""
+            self._ring(ring)
 
-    def _commit_group(self, group: Sequence[_Pending[Any]], durable: bool) -> list[Callable[[], object]]:
+    def _commit_group(self, group: Sequence[Change[Any]], durable: bool) -> list[Callable[[], object]]:
         """One transaction over the group; what is refused is undone alone."""
         transaction = self._begin(durable)
+        self.tail = None
         along = [*self._along]
         tell = [written for _, written in along]
         try:
             for work, _ in along:
                 work(transaction)
-            for pending in group:
+            for change in group:
                 if len(group) == 1:
-                    tell.append(pending.run(transaction))
+                    tell.append(change.run(transaction))
                     continue
                 transaction.execute("SAVEPOINT one")
                 try:
-                    tell.append(pending.run(transaction))
+                    tell.append(change.run(transaction))
                 except StorageFailed:
                     raise
                 except Exception as refusal:  # noqa: BLE001 - goes to the one who asked
                     transaction.execute("ROLLBACK TO SAVEPOINT one")
-                    tell.append(
-                        lambda pending=pending, refusal=refusal: pending.future.set_exception(refusal)
-                    )
+                    self.tail = None
+                    tell.append(partial(change.end, error=refusal))
                 transaction.execute("RELEASE SAVEPOINT one")
             self._end()
         except BaseException:
@@ -282,6 +375,6 @@ class Database(ABC):
         """
         raise InvalidValue("this database is backed up by its own tools", remedy="use pg_dump")
 
-    def _ring(self) -> None:
+    def _ring(self, ring: Ring) -> None:
         """Wake those who wait for a change, in this process and in others."""
-        self.wakes.ring()
+        self.wakes.ring(ring)

@@ -16,6 +16,8 @@ from bottega.storage.merkle import TILE, leaf_hash, root_of
 NEVER = 2**62  # a number that no entry reaches
 PAGE = 1024  # entries read at once
 SALT = 32  # bytes before a sealed detail
+# What leases, ends and bills a step: it concerns who waits for a step, and nobody who waits for a run.
+OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {Act.BUDGET_RESERVED, Act.BUDGET_SETTLED}
 
 Detail = Mapping[str, Any]
 Fold = Callable[[Transaction, "Line"], None]
@@ -59,6 +61,12 @@ class Journal:
     now: Callable[[], str]
     fold: Fold
     seal: Seal | None = None
+    _moment: int = 0
+
+    def moment(self) -> int:
+        """A number for a round of work that only this process knows: beyond every earlier one of its, and every entry of its."""
+        self._moment += 1
+        return self._moment
 
     def append(
         self,
@@ -74,8 +82,12 @@ class Journal:
         holder: str = "",
     ) -> int:
         """Write one entry and give its number. Of a holder's detail and reason only a salted hash is in the entry."""
-        last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
+        last: tuple[int, str] | None = self.database.tail
+        if last is None:
+            last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
         n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
+        self.database.tail = n, at
+        self._moment = max(self._moment, n)
         entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
         if holder and self.seal is not None and why:
             detail, why = {**(detail or {}), "why": why}, ""
@@ -96,7 +108,10 @@ class Journal:
         )
         if n % TILE == TILE - 1:
             self._tile(transaction, n // TILE)
-        self.database.rings = True
+        if act not in OF_STEPS:
+            self.database.rings = "all"
+        elif not self.database.rings:
+            self.database.rings = "steps"
         self.fold(transaction, Line(n, at, act, actor, subject, detail or {}, cost or {}, holder))
         return n
 

@@ -116,7 +116,7 @@ class PostgreSQL(Database):
 
     def _end(self) -> None:
         self._group += 1
-        notify = f"NOTIFY {self._address.channel}, '{self._id}'; " if self.rings else ""
+        notify = f"NOTIFY {self._address.channel}, '{self._id} {self.rings}'; " if self.rings else ""
         try:
             self._writer.script(
                 f"INSERT INTO writers (id, committed, at) VALUES ({self._id}, {self._group}, now()) "

@@ -9,7 +9,7 @@ import psycopg
 
 from bottega.core.errors import StorageFailed
 from bottega.storage.postgres_link import FIRST_PAUSE, LONGEST_PAUSE, Address
-from bottega.storage.wakes import Wakes
+from bottega.storage.wakes import Ring, Wakes
 
 
 class Notified(Wakes):
@@ -66,8 +66,10 @@ class Notified(Wakes):
             heard.register(connection.fileno(), selectors.EVENT_READ)
             while all(key.fileobj is not self._ending for key, _ in heard.select()):
                 connection.pgconn.consume_input()
-                others = False
+                rung: Ring = ""
                 while (told := connection.pgconn.notifies()) is not None:
-                    others = others or told.extra.decode() != self._own
-                if others:
-                    self.ring_here()
+                    writer, _, kind = told.extra.decode().partition(" ")
+                    if writer != self._own and rung != "all":
+                        rung = "steps" if kind == "steps" else "all"
+                if rung:
+                    self.ring_here(rung)

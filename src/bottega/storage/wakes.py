@@ -6,18 +6,24 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 TICK = 1_000_000_000  # nanoseconds; file systems note the time of a change more coarsely than changes follow
 NEW = ".new"  # ends the name of a pipe that is not read yet
 
 
+Ring = Literal["", "steps", "all"]  # what a commit is told of: nobody, who waits for steps, everybody
+MARKS: Mapping[Ring, bytes] = {"steps": b",", "all": b"!"}
+
+
 class Bell:
     """Rung after each commit that others may wait for. Clear it, look, and wait: no ring is missed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: bool) -> None:
+        self.steps = steps
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._event = asyncio.Event()
@@ -56,9 +62,9 @@ class Wakes:
         self._starting = threading.Lock()
         self._known: tuple[int, list[Path]] = (0, [])
 
-    def ring(self) -> None:
-        """Wake all who sleep, in this process and in others."""
-        self.ring_here()
+    def ring(self, ring: Ring = "all") -> None:
+        """Wake who sleeps for this, in this process and in others."""
+        self.ring_here(ring)
         for path in self._others():
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
@@ -67,22 +73,23 @@ class Wakes:
                     path.unlink(missing_ok=True)
                 continue
             try:
-                os.write(handle, b"!")
+                os.write(handle, MARKS[ring])
             except (BlockingIOError, BrokenPipeError):
                 pass  # full of rings that are not heard yet, or its process ends just now
             finally:
                 os.close(handle)
 
-    def ring_here(self) -> None:
-        """Wake all who sleep in this process."""
+    def ring_here(self, ring: Ring = "all") -> None:
+        """Wake who sleeps for this in this process."""
         for bell in [*self._bells]:
-            bell.ring()
+            if bell.steps or ring == "all":
+                bell.ring()
 
     @contextmanager
-    def listen(self) -> Generator[Bell]:
-        """A bell for one sleeper."""
+    def listen(self, *, steps: bool = True) -> Generator[Bell]:
+        """A bell for one sleeper; without ``steps`` it is not rung when only steps were leased or ended."""
         self._open()
-        bell = Bell()
+        bell = Bell(steps=steps)
         self._bells.add(bell)
         try:
             yield bell
@@ -128,6 +135,6 @@ class Wakes:
             threading.Thread(target=self._hear, args=(handle,), name="bottega-wake", daemon=True).start()
 
     def _hear(self, handle: int) -> None:
-        while b"." not in os.read(handle, 4096):
-            self.ring_here()
+        while b"." not in (rung := os.read(handle, 4096)):
+            self.ring_here("all" if MARKS["all"] in rung else "steps")
         os.close(handle)
