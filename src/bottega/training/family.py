@@ -127,6 +127,7 @@ FAMILIES = {
     "dpo": "bottega.training.families.dpo:Dpo",
     "grpo": "bottega.training.families.grpo:Grpo",
     "encoder": "bottega.training.families.encoder:TextEncoder",
+    "seq2seq": "bottega.training.families.seq2seq:Seq2Seq",
 }
 
 

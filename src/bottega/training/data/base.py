@@ -46,6 +46,8 @@ SETS = {
     "sums": "bottega.training.data.sums",
     "sums-in-words": "bottega.training.data.sums_in_words",
     "package-descriptions": "bottega.training.data.package_descriptions",
+    "package-synopses": "bottega.training.data.package_synopses",
+    "package-italian": "bottega.training.data.package_italian",
 }
 
 
