@@ -85,14 +85,22 @@ def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
 
 @torch.no_grad()
 def generate(
-    model: Decoder, prompt: Tensor, length: int, key: torch.Generator, temperature: float = 1.0
+    model: Decoder,
+    prompt: Tensor,
+    length: int,
+    key: torch.Generator,
+    temperature: float = 1.0,
+    below: int | None = None,
 ) -> Tensor:
-    """Continue a prompt [B, T] by ``length`` tokens: [B, length]. A temperature of 0 takes the likeliest."""
+    """Continue a prompt [B, T] by ``length`` tokens: [B, length]; all, or those ``below`` a number.
+
+    A temperature of 0 takes the likeliest.
+    """
     cache: Cache = []
     made: list[Tensor] = []
     tokens = prompt
     for _ in range(length):
-        logits = model(tokens, cache)[:, -1].float()
+        logits = model(tokens, cache)[:, -1, :below].float()
         if temperature > 0:
             chances = F.softmax(logits / temperature, dim=-1).cpu()
             tokens = torch.multinomial(chances, 1, generator=key).to(prompt.device)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bottega.core.errors import NotFound
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import Table
-from bottega.training.data.base import Data
+from bottega.training.data.base import Data, several
 from bottega.training.recipe import Recipe, checked
 
 C = TypeVar("C", bound=Value)
@@ -65,6 +65,8 @@ class Family(ABC, Generic[C]):
     """
 
     config_type: ClassVar[type[Value]]
+    adapts: ClassVar[bool] = False
+    """Whether it goes on from what it knows, so that one class is enough to learn from."""
 
     def __init__(
         self, config: C, shape: Mapping[str, int], labels: tuple[str, ...], codec: JsonObject
@@ -86,7 +88,13 @@ class Family(ABC, Generic[C]):
         """New networks, by name; called under a fixed seed."""
 
     def start(self, nets: Nets) -> None:
-        """Fill new networks from weights that were trained before; nothing for most families."""
+        """Fill new networks from weights that were trained before, and freeze what shall stay; nothing for most families."""
+
+    def finish(self, nets: Nets) -> None:
+        """Make trained networks what ``nets`` makes, to be shipped; nothing for most families."""
+
+    def leave(self, nets: Nets, folder: Path) -> None:
+        """Write what else belongs to the run; nothing for most families."""
 
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
@@ -122,11 +130,14 @@ FAMILIES = {
     "flow-student": "bottega.training.families.flow_student:FlowStudent",
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
+    "vq": "bottega.training.families.vq:Vq",
     "lm": "bottega.training.families.lm:Lm",
     "sft": "bottega.training.families.sft:Sft",
     "dpo": "bottega.training.families.dpo:Dpo",
     "grpo": "bottega.training.families.grpo:Grpo",
     "encoder": "bottega.training.families.encoder:TextEncoder",
+    "adapted": "bottega.training.families.adapted:Adapted",
+    "checkpoint": "bottega.training.families.checkpoint:Checkpoint",
     "seq2seq": "bottega.training.families.seq2seq:Seq2Seq",
 }
 
@@ -148,8 +159,10 @@ def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """The recipe's family for this data: the depth dial, with the recipe's own ``[model]`` over it.
 
     Raises:
-        InvalidValue: an unknown or wrong field of ``[model]``.
+        InvalidValue: an unknown or wrong field of ``[model]``, or one class only.
     """
     kind = family_type(recipe.family)
+    if not kind.adapts:
+        several(data)
     config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")
     return kind(config, data.shape, data.labels, kind.learn_codec(config, data))
