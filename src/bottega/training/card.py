@@ -31,6 +31,8 @@ LIMITS = {
     "dpo": "It prefers what the pairs prefer; that is not the same as being right.",
     "grpo": "It does what the reward checks, and nothing holds it to what the reward does not check.",
     "seq2seq": "It writes in the manner of its training answers; names and facts in what it writes may be wrong.",
+    "embedder": "It tells apart texts like those that it was trained on; what a text means beyond its words it hardly knows.",
+    "captioner": "It reads pictures like those that it was trained on, of the same size, and answers the same questions.",
     "adapted": "It may have forgotten some of what its base could: only the new data were looked at.",
     "checkpoint": "What its base says wrong it may still say; only the new data were looked at.",
     "encoder": "It knows the labels of its training texts and no others, and always gives one; its shares are not calibrated.",

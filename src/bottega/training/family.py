@@ -50,6 +50,7 @@ class Wish(Value, frozen=True):
 
     count: int = Field(default=16, ge=1, le=100_000)
     prompt: str = Field(default="", description="a class, or the beginning of a text")
+    picture: bytes = Field(default=b"", description="the file of a picture to read")
     steps: int = Field(default=0, ge=0, le=1000, description="of the sampler; 0 takes the family's")
     guidance: float = Field(default=0.0, ge=0, le=20, description="0 takes the family's")
     temperature: float = Field(default=1.0, ge=0, le=10)
@@ -136,6 +137,8 @@ FAMILIES = {
     "dpo": "bottega.training.families.dpo:Dpo",
     "grpo": "bottega.training.families.grpo:Grpo",
     "encoder": "bottega.training.families.encoder:TextEncoder",
+    "embedder": "bottega.training.families.embedder:Embedder",
+    "captioner": "bottega.training.families.captioner:ReadsPictures",
     "adapted": "bottega.training.families.adapted:Adapted",
     "checkpoint": "bottega.training.families.checkpoint:Checkpoint",
     "seq2seq": "bottega.training.families.seq2seq:Seq2Seq",

@@ -24,6 +24,8 @@ MODELS = {
     "vq": "width = 8\ncodes = 8\nsize = 4\nprior_width = 8\nprior_layers = 1\njudged = 8\n",
     "lm": _LM + "judged = 200\n",
     "encoder": _LM,
+    "embedder": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\npretraining = 0.4\n",
+    "captioner": "width = 16\nlayers = 1\nheads = 2\nlength = 6\njudged = 16\n",
     "seq2seq": _LM + "length = 6\njudged = 8\nshown = ['1+2=']\n",
     "sft": _LM + _TUNED,
     "dpo": _TUNED,
@@ -139,8 +141,8 @@ def recipe(
     tmp_path: Path,
 ) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
-    sources = {"lm": text, "encoder": labelled} | dict.fromkeys(
-        ("sft", "dpo", "grpo", "seq2seq"), answered
+    sources = {"lm": text, "captioner": "charts", "encoder": labelled} | dict.fromkeys(
+        ("sft", "dpo", "grpo", "seq2seq", "embedder"), answered
     )
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:

@@ -49,6 +49,7 @@ SETS = {
     "sums": "bottega.training.data.sums",
     "sums-in-words": "bottega.training.data.sums_in_words",
     "package-descriptions": "bottega.training.data.package_descriptions",
+    "charts": "bottega.training.data.charts",
     "package-synopses": "bottega.training.data.package_synopses",
     "package-italian": "bottega.training.data.package_italian",
 }
