@@ -13,7 +13,9 @@ import click
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same bytes.")
 @click.option("--prompt", default="", help="A class, a question, or the beginning of a text.")
 @click.option(
-    "--picture", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A picture that is asked about."
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A picture that is asked about.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of the sampler.")
 @click.option("--guidance", type=click.FloatRange(1), help="How much the class counts; 1 is none.")

@@ -81,7 +81,9 @@ class Sparse:
     def dense(self) -> Tensor:
         """[words, N]."""
         where, starts, values = self._by_row
-        rows = torch.arange(self.size).repeat_interleave(torch.diff(starts, append=torch.tensor([len(where)])))
+        rows = torch.arange(self.size).repeat_interleave(
+            torch.diff(starts, append=torch.tensor([len(where)]))
+        )
         return torch.zeros(self.words, self.size).index_put((where, rows), values)
 
     def transposed_times(self, dense: Tensor) -> Tensor:

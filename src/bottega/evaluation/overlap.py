@@ -15,7 +15,10 @@ def rouge_l(said: str, wanted: str) -> float:
     for word in a:
         before = 0
         for place, other in enumerate(b, 1):
-            before, line[place] = line[place], before + 1 if word == other else max(line[place], line[place - 1])
+            before, line[place] = (
+                line[place],
+                before + 1 if word == other else max(line[place], line[place - 1]),
+            )
     return 2 * line[-1] / (len(a) + len(b)) if a and b else 0.0
 
 

@@ -65,9 +65,7 @@ def recalls(
     return [float((rank <= depth).float().mean()) for depth in depths]
 
 
-def nearest_texts(
-    scores: Callable[[Sequence[bytes]], Tensor], asked: Sequence[bytes]
-) -> list[int]:
+def nearest_texts(scores: Callable[[Sequence[bytes]], Tensor], asked: Sequence[bytes]) -> list[int]:
     """The number of the best text for each question."""
     found = [scores(asked[i : i + CHUNK]).argmax(1) for i in range(0, len(asked), CHUNK)]
     return [int(number) for number in torch.cat(found)]

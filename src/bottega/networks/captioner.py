@@ -1,6 +1,5 @@
 """A language model that sees: a picture becomes vectors that stand before the words (LLaVA, Liu 2023, at a small size)."""
 
-import torch
 from torch import Tensor, nn
 
 from bottega.networks.transformer import Cache, Decoder

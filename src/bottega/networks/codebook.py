@@ -57,7 +57,9 @@ class VQ(nn.Module):
         """Nats a pixel under the optimal shared variance, and how far the vectors are from their codes."""
         z, codes = self.encode(x)
         near = self.book[codes]
-        straight = z + (near - z).detach()  # the decoder's gradient goes to the encoder as if nothing was rounded
+        straight = (
+            z + (near - z).detach()
+        )  # the decoder's gradient goes to the encoder as if nothing was rounded
         error = (self.decode_map(straight.movedim(-1, 1)) - x).square().mean().clamp(min=1e-5)
         if self.training:
             self.variance.lerp_(error.detach(), 0.02)

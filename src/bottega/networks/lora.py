@@ -29,7 +29,9 @@ def adapt(net: nn.Module, rank: int, *, embeddings: bool = True) -> None:
 
     Networks that tie their embedding to their last layer as one and the same tensor need ``embeddings=False``.
     """
-    tied = {id(m.weight) for m in net.modules() if isinstance(m, nn.Embedding)} if not embeddings else set[int]()
+    tied = (
+        {id(m.weight) for m in net.modules() if isinstance(m, nn.Embedding)} if not embeddings else set[int]()
+    )
     for parameter in net.parameters():
         parameter.requires_grad_(False)
     for name, layer in list(net.named_modules()):

@@ -10,7 +10,17 @@ from bottega.training.families.adapted import trained_as
 from bottega.training.recipe import checked
 from bottega.training.runs import open_run
 
-MODALITIES = {"lm": "text", "sft": "text", "dpo": "text", "grpo": "text", "checkpoint": "text", "captioner": "text", "embedder": "data", "seq2seq": "text", "encoder": "data"}
+MODALITIES = {
+    "lm": "text",
+    "sft": "text",
+    "dpo": "text",
+    "grpo": "text",
+    "checkpoint": "text",
+    "captioner": "text",
+    "embedder": "data",
+    "seq2seq": "text",
+    "encoder": "data",
+}
 FILES = ("config.json", "model.safetensors", "README.md")
 
 

@@ -39,7 +39,9 @@ class CaptionerConfig(Value, frozen=True):
     layers: int = Field(default=3, ge=1, le=128)
     heads: int = Field(default=3, ge=1, le=128)
     length: int = Field(default=12, ge=1, le=4096, description="bytes of an answer at most")
-    blind: float = Field(default=0.2, gt=0, le=1, description="share of the steps that the blind network learns in")
+    blind: float = Field(
+        default=0.2, gt=0, le=1, description="share of the steps that the blind network learns in"
+    )
     judged: int = Field(default=1000, ge=8, description="held-out questions that the table is measured on")
 
 
@@ -61,7 +63,9 @@ class ReadsPictures(Family[CaptionerConfig]):
             InvalidValue: the data have no pictures with questions.
         """
         if not {"images", "prompts", "answers"} <= data.train.keys():
-            raise InvalidValue("it needs pictures with questions and answers", where=data.name, remedy="give charts")
+            raise InvalidValue(
+                "it needs pictures with questions and answers", where=data.name, remedy="give charts"
+            )
         images, asked = scaled(data.test["images"][:SHOWN]), unpacked(data.test, "prompts")[:SHOWN]
         shown = [
             {"picture": base64.b64encode(png(image)).decode(), "question": prompt.decode()}
@@ -83,7 +87,13 @@ class ReadsPictures(Family[CaptionerConfig]):
         """Both say the answers; the blind one has learnt soon what there is to guess."""
         return (
             Phase("answer", "captioner", lambda nets, batch, _: _loss(nets["captioner"], batch)),
-            Phase("blind", "blind", lambda nets, batch, _: _loss(nets["blind"], batch[1:]), 0.0, self.config.blind),
+            Phase(
+                "blind",
+                "blind",
+                lambda nets, batch, _: _loss(nets["blind"], batch[1:]),
+                0.0,
+                self.config.blind,
+            ),
         )
 
     @lru_cache(maxsize=4)  # noqa: B019 - of this family's data, for as long as it trains
@@ -103,7 +113,9 @@ class ReadsPictures(Family[CaptionerConfig]):
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
         """Nats a byte of held-out answers."""
-        return float(_loss(nets["captioner"], self._lines(data, "test", list(range(min(256, data.sizes["test"]))))))
+        return float(
+            _loss(nets["captioner"], self._lines(data, "test", list(range(min(256, data.sizes["test"])))))
+        )
 
     def answers(self, net: nn.Module, images: Tensor, prompts: list[bytes], wish: Wish) -> list[bytes]:
         """What is said about each picture; questions of one length go together, up to 200."""
@@ -146,7 +158,9 @@ class ReadsPictures(Family[CaptionerConfig]):
         size = (self.shape["wide"], self.shape["high"])
         if drawn.size != size:
             raise InvalidValue(
-                f"a picture of {drawn.width} by {drawn.height}", where="picture", remedy=f"give {size[0]} by {size[1]}"
+                f"a picture of {drawn.width} by {drawn.height}",
+                where="picture",
+                remedy=f"give {size[0]} by {size[1]}",
             )
         pixels = torch.from_numpy(np.array(drawn)).view(self.shape["high"], self.shape["wide"], -1)
         return scaled(pixels.permute(2, 0, 1)[None])
@@ -163,7 +177,9 @@ class ReadsPictures(Family[CaptionerConfig]):
     def exports(self, nets: Nets) -> dict[str, Export]:
         """What it sees, and the decoder after that: (vectors, tokens)."""
         net = cast(Captioner, nets["captioner"])
-        images = torch.randn(2, *(self.shape[name] for name in ("channels", "high", "wide")), generator=key(0, "export"))
+        images = torch.randn(
+            2, *(self.shape[name] for name in ("channels", "high", "wide")), generator=key(0, "export")
+        )
         tokens = torch.randint(self.tokenizer.size, (2, 8), generator=key(0, "export", "tokens"))
         return {"sight": (_Sees(net), (images,)), "decoder": (_Says(net), (net.see(images).detach(), tokens))}
 
@@ -190,11 +206,18 @@ class ReadsPictures(Family[CaptionerConfig]):
         still = Wish(temperature=0, seed=seed)
         return Table(
             measures={"exact": "share of answers that are right, letter by letter"}
-            | {name: f"the same of questions that begin so, {kinds.count(name)} of them" for name in sorted(set(kinds))},
+            | {
+                name: f"the same of questions that begin so, {kinds.count(name)} of them"
+                for name in sorted(set(kinds))
+            },
             rows=(
                 row(FLOOR, "the records' own answers", wanted),
                 row(TRIVIAL, "the most frequent answer to the question", common),
-                row(CLASSICAL, "the answer about the nearest picture", _nearest(data, train, known, asked, images)),
+                row(
+                    CLASSICAL,
+                    "the answer about the nearest picture",
+                    _nearest(data, train, known, asked, images),
+                ),
                 row(CLASSICAL, "the same network, blind", self.answers(nets["blind"], images, asked, still)),
                 row(MODEL, "the network that sees", self.answers(nets["captioner"], images, asked, still)),
             ),

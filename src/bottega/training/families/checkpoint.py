@@ -79,7 +79,9 @@ class Checkpoint(Family[CheckpointConfig]):
         try:
             from transformers import AutoConfig
         except ImportError as error:
-            raise ExtraMissing("transformers is not installed", remedy="pip install 'bottega[image]'") from error
+            raise ExtraMissing(
+                "transformers is not installed", remedy="pip install 'bottega[image]'"
+            ) from error
         return AutoConfig.from_pretrained(self.config.folder, local_files_only=True, trust_remote_code=False)
 
     def nets(self) -> Nets:
@@ -234,7 +236,9 @@ class Checkpoint(Family[CheckpointConfig]):
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The model over a full context, without its cache."""
-        tokens = torch.randint(int(self.settings.vocab_size), (2, self.config.context), generator=key(0, "export"))
+        tokens = torch.randint(
+            int(self.settings.vocab_size), (2, self.config.context), generator=key(0, "export")
+        )
         return {"model": (_Logits(nets["model"]), (tokens,))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:

@@ -33,7 +33,9 @@ class EmbedderConfig(Value, frozen=True):
 
     vocabulary: int = Field(default=4096, ge=256, le=65536, description="tokens; 256 takes bytes as they are")
     width: int = Field(default=128, ge=8, le=8192, multiple_of=8)
-    layers: int = Field(default=0, ge=0, le=128, description="of attention; without, a text is a bag of tokens")
+    layers: int = Field(
+        default=0, ge=0, le=128, description="of attention; without, a text is a bag of tokens"
+    )
     heads: int = Field(default=4, ge=1, le=128)
     context: int = Field(default=128, ge=8, le=8192, description="tokens; what a text has more is not read")
     pretraining: float = Field(default=0.0, ge=0, lt=1, description="share of the steps that only fill masks")
@@ -157,7 +159,12 @@ class Embedder(Family[EmbedderConfig]):
 
         depths = tuple(DEPTHS.values())
         own = (asked * known).sum(1, keepdim=True)
-        ranks = torch.cat([(part @ known.T >= mine).sum(1) for part, mine in zip(asked.split(256), own.split(256), strict=True)])
+        ranks = torch.cat(
+            [
+                (part @ known.T >= mine).sum(1)
+                for part, mine in zip(asked.split(256), own.split(256), strict=True)
+            ]
+        )
         chance = [min(1.0, depth / len(prompts)) for depth in depths]
         config = self.config
         return Table(
@@ -173,7 +180,10 @@ class Embedder(Family[EmbedderConfig]):
                     [float((ranks <= depth).float().mean()) for depth in depths],
                 ),
             ),
-            notes=(f"{len(prompts)} held-out pairs", "the classical rows count words in the held-out prompts"),
+            notes=(
+                f"{len(prompts)} held-out pairs",
+                "the classical rows count words in the held-out prompts",
+            ),
         )
 
 

@@ -118,7 +118,11 @@ class Seq2Seq(Family[Seq2SeqConfig]):
         pick = cast(list[int], torch.randint(len(sources), (size,), generator=key).tolist())
         pad = self.tokenizer.size
         hidden = [corrupted(sources[i], pad, SPANS, HIDDEN, SPAN, key) for i in pick]
-        parts = ([sources[i] for i in pick], [targets[i] for i in pick], *map(list, zip(*hidden, strict=True)))
+        parts = (
+            [sources[i] for i in pick],
+            [targets[i] for i in pick],
+            *map(list, zip(*hidden, strict=True)),
+        )
         return tuple(self.padded(part) for part in parts)
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
@@ -166,7 +170,10 @@ class Seq2Seq(Family[Seq2SeqConfig]):
         source = torch.randint(net.words, (2, config.context), generator=key(0, "export"))
         target = torch.randint(net.words, (2, config.length), generator=key(0, "export", "target"))
         reader, writer = _Reads(net), _Writes(net)
-        return {"reader": (reader, (source,)), "writer": (writer, (source, net.encode(source).detach(), target))}
+        return {
+            "reader": (reader, (source,)),
+            "writer": (writer, (source, net.encode(source).detach(), target)),
+        }
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Overlap with held-out answers, beside the first sentence, and the answer of the prompt most alike."""
@@ -191,7 +198,11 @@ class Seq2Seq(Family[Seq2SeqConfig]):
             rows=(
                 row(FLOOR, "the records' own answers", wanted),
                 row(TRIVIAL, "the first sentence that is read, as it stands", lead),
-                row(CLASSICAL, "the answer of the training text most alike (TF-IDF)", [known[i] for i in alike]),
+                row(
+                    CLASSICAL,
+                    "the answer of the training text most alike (TF-IDF)",
+                    [known[i] for i in alike],
+                ),
                 row(
                     MODEL,
                     f"{config.layers} + {config.layers} layers, the likeliest word each time",

@@ -132,7 +132,9 @@ class _Coded:
         for label in range(1, words + 1):
             bags = torch.full((len(images), 1), label)
             each.append(-self._codes(self.family.line(self.nets, images, bags)))
-        chance = torch.stack(each).logsumexp(0) - torch.tensor(float(words)).log()  # labels are equally likely
+        chance = (
+            torch.stack(each).logsumexp(0) - torch.tensor(float(words)).log()
+        )  # labels are equally likely
         return self.vq.nats(images) - chance
 
     def _codes(self, line: Tensor) -> Tensor:
