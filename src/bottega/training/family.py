@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bottega.core.errors import NotFound
+from bottega.core.errors import InvalidValue, NotFound
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import Table
 from bottega.training.data.base import Data, several
@@ -66,6 +66,8 @@ class Family(ABC, Generic[C]):
     """
 
     config_type: ClassVar[type[Value]]
+    needs: ClassVar[frozenset[str]]
+    """The tensors of the data that it learns from."""
     adapts: ClassVar[bool] = False
     """Whether it goes on from what it knows, so that one class is enough to learn from."""
 
@@ -158,6 +160,20 @@ def family_type(name: str) -> type["Family[Value]"]:
     return kind
 
 
+def fitting(kind: type["Family[Value]"], data: Data) -> None:
+    """Refuse data that a family cannot learn from.
+
+    Raises:
+        InvalidValue: says what is missing.
+    """
+    if missing := sorted(kind.needs - data.train.keys()):
+        raise InvalidValue(
+            f"it learns from {' and '.join(sorted(kind.needs))}; the data have no {' and '.join(missing)}",
+            where=data.name,
+            remedy="give pictures in one folder a class, a text file, or JSON lines, as the family needs",
+        )
+
+
 def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """The recipe's family for this data: the depth dial, with the recipe's own ``[model]`` over it.
 
@@ -165,6 +181,7 @@ def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
         InvalidValue: an unknown or wrong field of ``[model]``, or one class only.
     """
     kind = family_type(recipe.family)
+    fitting(kind, data)
     if not kind.adapts:
         several(data)
     config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")

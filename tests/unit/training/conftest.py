@@ -33,13 +33,13 @@ MODELS = {
 }
 
 
-def squares(folder: Path) -> Path:
-    """Bright and dark squares of 8 by 8, 60 of each, free for all."""
+def squares(folder: Path, side: int = 8) -> Path:
+    """Bright and dark squares on 8 by 8 pixels, or so, 60 of each, free for all."""
     draw = np.random.default_rng(0)
     for label, level in (("bright", 200), ("dark", 50)):
         (folder / label).mkdir(parents=True)
         for i in range(60):
-            pixels = np.zeros((8, 8), np.uint8)
+            pixels = np.zeros((side, side), np.uint8)
             pixels[2:6, 2:6] = level + draw.integers(-20, 20, (4, 4))
             Image.fromarray(pixels).save(folder / label / f"{i:02d}.png")
     (folder / "LICENCE").write_text("CC0-1.0\n")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.unit.training.conftest import squares
 
 from bottega.core.errors import InvalidValue, NotFound
 from bottega.service.training import Training
@@ -41,7 +42,9 @@ def test_a_run_learns_a_class_that_it_did_not_know(pictures: Path, tmp_path: Pat
     assert not [name for name in kept if name.endswith(".original")], "the frozen base is in the checkpoint"
     old, new = (checkpoint.read(tmp_path / name / "model.safetensors") for name in ("first", "second"))
     assert old.keys() == new.keys() and new["net.velocity.word.weight"].shape[0] == 4
-    again = adapted_from(tmp_path / "second", f"{grey}:grey@20", 2, SHORT, 0)  # an adapted run is a run like others
+    again = adapted_from(
+        tmp_path / "second", f"{grey}:grey@20", 2, SHORT, 0
+    )  # an adapted run is a run like others
     assert again.model["family"] == "flow" and again.model["labels"] == ["bright", "dark", "grey"]
     (tmp_path / "first" / "model.safetensors").unlink()
     assert sample(open_run(tmp_path / "second"), Wish(count=1))  # it needs its base no longer
@@ -52,10 +55,13 @@ def test_a_run_learns_a_class_that_it_did_not_know(pictures: Path, tmp_path: Pat
 def test_what_cannot_be_adapted_is_refused(
     teacher: Path, base: Path, text: Path, pictures: Path, recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidValue, match="channels = 1"):
-        train(adapted_from(teacher, str(text), 2, SHORT, 0), tmp_path / "a", tmp_path)
-    with pytest.raises(InvalidValue, match="base was trained with"):
-        train(adapted_from(base, str(pictures), 2, SHORT, 0), tmp_path / "a", tmp_path)
+    for begun, data, match in ((teacher, text, "no bags and images"), (base, pictures, "no tokens")):
+        with pytest.raises(InvalidValue, match=match):
+            train(adapted_from(begun, str(data), 2, SHORT, 0), tmp_path / "a", tmp_path)
+    larger = tmp_path / "larger"
+    squares(larger, 12)
+    with pytest.raises(InvalidValue, match="side = 8, these data have 12"):
+        train(adapted_from(teacher, str(larger), 2, SHORT, 0), tmp_path / "a", tmp_path)
     with pytest.raises(InvalidValue, match="no label 'black'"):
         load(f"{pictures}:black", tmp_path)
     with pytest.raises(InvalidValue, match="no part"):

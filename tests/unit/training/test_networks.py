@@ -38,7 +38,9 @@ def test_writing_from_the_cache_is_writing_without() -> None:
         assert torch.equal(logs[..., : net.first_span].argmax(-1)[~ended], said[~ended])
         target = torch.where(target == net.pad, 3, target)
         target[0, 5:] = net.pad
-        direct = F.nll_loss(net(source, target[:, :-1]).flatten(0, 1), target[:, 1:].flatten(), ignore_index=net.pad)
+        direct = F.nll_loss(
+            net(source, target[:, :-1]).flatten(0, 1), target[:, 1:].flatten(), ignore_index=net.pad
+        )
         assert torch.allclose(net.loss(source, target), direct, atol=1e-5)
         alone = write(net, source[1:2, :5], 7, key(0))
     assert torch.equal(alone, said[1:2])  # padding is not read

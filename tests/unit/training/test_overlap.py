@@ -33,6 +33,9 @@ def test_search_finds_rare_words_before_frequent_ones() -> None:
     for scores in (tf_idf_scores(texts * 2), bm25_scores(texts)):
         assert nearest_texts(scores, [b"slow", b"fast parser"]) == [1, 0]
     assert recalls(bm25_scores(texts), [b"fast parser", b"slow", b"reader"], (1,)) == [1.0]
-    assert recalls(bm25_scores(texts), [b"slow", b"fast parser", b"reader"], (1, 3)) == [pytest.approx(1 / 3), 1.0]
+    assert recalls(bm25_scores(texts), [b"slow", b"fast parser", b"reader"], (1, 3)) == [
+        pytest.approx(1 / 3),
+        1.0,
+    ]
     blind = recalls(lambda asked: torch.zeros(len(asked), 3), texts, (1, 3))
     assert blind == [0.0, 1.0]  # of equal scores the right one comes last

@@ -183,9 +183,9 @@ def test_fine_tuning_begins_as_its_base(
     plain = recipe("dpo").model_copy(update={"data": str(text)})
     refused(InvalidValue, "unwanted answer", lambda: train(plain, tmp_path / "a", tmp_path))
     plain = recipe("sft").model_copy(update={"data": str(text)})
-    refused(InvalidValue, "prompts with answers", lambda: train(plain, tmp_path / "a", tmp_path))
+    refused(InvalidValue, "no answers and prompts", lambda: train(plain, tmp_path / "a", tmp_path))
     plain = recipe("encoder").model_copy(update={"data": str(text)})
-    refused(InvalidValue, "texts with a label", lambda: train(plain, tmp_path / "a", tmp_path))
+    refused(InvalidValue, "no classes and texts", lambda: train(plain, tmp_path / "a", tmp_path))
     assert not (tmp_path / "a").exists()
     given = Training(tmp_path, 1).train(
         str(tmp_path / "tiny-sft.toml"), tmp_path / "run", steps=2, begin=base

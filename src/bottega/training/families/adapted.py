@@ -16,7 +16,7 @@ from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.families.tuned import Base
-from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish, family_type
+from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish, family_type, fitting
 from bottega.training.folder import RunFolder
 from bottega.training.recipe import checked
 
@@ -38,6 +38,7 @@ class Adapted(Family[AdaptedConfig]):
     """The base's family, with its labels and those that only the new data have."""
 
     config_type = AdaptedConfig
+    needs = frozenset[str]()
     adapts = True
 
     def __init__(
@@ -62,6 +63,7 @@ class Adapted(Family[AdaptedConfig]):
         Raises:
             InvalidValue: the data are of another kind or size than the base's.
         """
+        fitting(family_type(config.family), data)
         for name, size in config.shape.items():
             if name not in GROWING and data.shape.get(name) != size:
                 raise InvalidValue(

@@ -49,6 +49,7 @@ class ReadsPictures(Family[CaptionerConfig]):
     """Pictures and questions to answers, byte by byte."""
 
     config_type = CaptionerConfig
+    needs = frozenset({"images", "prompts", "answers"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -57,15 +58,7 @@ class ReadsPictures(Family[CaptionerConfig]):
 
     @classmethod
     def learn_codec(cls, config: CaptionerConfig, data: Data) -> JsonObject:
-        """Bytes are tokens; a few held-out pictures with their questions are kept to be shown.
-
-        Raises:
-            InvalidValue: the data have no pictures with questions.
-        """
-        if not {"images", "prompts", "answers"} <= data.train.keys():
-            raise InvalidValue(
-                "it needs pictures with questions and answers", where=data.name, remedy="give charts"
-            )
+        """Bytes are tokens; a few held-out pictures with their questions are kept to be shown."""
         images, asked = scaled(data.test["images"][:SHOWN]), unpacked(data.test, "prompts")[:SHOWN]
         shown = [
             {"picture": base64.b64encode(png(image)).decode(), "question": prompt.decode()}

@@ -40,6 +40,7 @@ class Checkpoint(Family[CheckpointConfig]):
     """Any causal language model of Transformers; only safetensors are read, and no code of the folder is run."""
 
     config_type = CheckpointConfig
+    needs = frozenset[str]()
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

@@ -47,6 +47,7 @@ class Embedder(Family[EmbedderConfig]):
     """One network for prompts and answers."""
 
     config_type = EmbedderConfig
+    needs = frozenset({"prompts", "answers"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -55,17 +56,7 @@ class Embedder(Family[EmbedderConfig]):
 
     @classmethod
     def learn_codec(cls, config: EmbedderConfig, data: Data) -> JsonObject:
-        """The merges of prompts and answers together.
-
-        Raises:
-            InvalidValue: the data are no pairs of texts.
-        """
-        if "prompts" not in data.train:
-            raise InvalidValue(
-                "an embedder needs pairs of texts",
-                where=data.name,
-                remedy='give package-synopses, or a .jsonl file of {"prompt": "...", "answer": "..."}',
-            )
+        """The merges of prompts and answers together."""
         text = torch.cat([data.train["prompts"][:READ], data.train["answers"][:READ]])
         return Tokenizer.learn(bytes(text.numpy()), config.vocabulary).codec
 

@@ -45,6 +45,7 @@ class TextEncoder(Family[EncoderConfig]):
     """Texts to classes."""
 
     config_type = EncoderConfig
+    needs = frozenset({"texts", "classes"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -53,17 +54,7 @@ class TextEncoder(Family[EncoderConfig]):
 
     @classmethod
     def learn_codec(cls, config: EncoderConfig, data: Data) -> JsonObject:
-        """The merges of a byte-pair encoding.
-
-        Raises:
-            InvalidValue: the data are no texts with labels.
-        """
-        if "classes" not in data.train or "texts" not in data.train:
-            raise InvalidValue(
-                "an encoder needs texts with a label each",
-                where=data.name,
-                remedy='give package-descriptions, or a .jsonl file of {"text": "...", "label": "..."}',
-            )
+        """The merges of a byte-pair encoding."""
         return Tokenizer.learn(bytes(data.train["texts"][:READ].numpy()), config.vocabulary).codec
 
     @cached_property

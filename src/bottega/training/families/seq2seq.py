@@ -50,6 +50,7 @@ class Seq2Seq(Family[Seq2SeqConfig]):
     """Prompts to answers."""
 
     config_type = Seq2SeqConfig
+    needs = frozenset({"prompts", "answers"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -58,17 +59,7 @@ class Seq2Seq(Family[Seq2SeqConfig]):
 
     @classmethod
     def learn_codec(cls, config: Seq2SeqConfig, data: Data) -> JsonObject:
-        """The merges of prompts and answers together.
-
-        Raises:
-            InvalidValue: the data have no prompts.
-        """
-        if "prompts" not in data.train:
-            raise InvalidValue(
-                "an encoder-decoder needs prompts with answers",
-                where=data.name,
-                remedy='give package-synopses, or a .jsonl file of {"prompt": "...", "answer": "..."}',
-            )
+        """The merges of prompts and answers together."""
         text = torch.cat([data.train["prompts"][:READ], data.train["answers"][:READ]])
         return Tokenizer.learn(bytes(text.numpy()), config.vocabulary).codec
 

@@ -30,6 +30,7 @@ class Vae(Family[VaeConfig]):
     """A picture becomes ``latent`` numbers, and those a picture."""
 
     config_type = VaeConfig
+    needs = frozenset({"images", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

@@ -41,6 +41,7 @@ class Vq(Family[VqConfig]):
     """A picture becomes codes, row by row; the prior writes codes of a label, which become a picture."""
 
     config_type = VqConfig
+    needs = frozenset({"images", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
