@@ -15,7 +15,7 @@ class SentenceEncoder(nn.Module):
 
     def __init__(self, words: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
-        self.encoder = Encoder(words, width, layers, heads, 1)
+        self.encoder = Encoder(words, width, layers, heads)
         self.weight = nn.Embedding(words + 2, 1)
         nn.init.zeros_(self.weight.weight)
         self.sharpness = nn.Parameter(torch.tensor(20.0).log())  # of the cosines in the loss

@@ -23,7 +23,7 @@ MODELS = {
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "vq": "width = 8\ncodes = 8\nsize = 4\nprior_width = 8\nprior_layers = 1\njudged = 8\n",
     "lm": _LM + "judged = 200\n",
-    "encoder": _LM,
+    "encoder": _LM + "glance = 32\npairs = 64\n",
     "embedder": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\npretraining = 0.4\n",
     "captioner": "width = 16\nlayers = 1\nheads = 2\nlength = 6\njudged = 16\n",
     "seq2seq": _LM + "length = 6\njudged = 8\nshown = ['1+2=']\n",
