@@ -11,7 +11,12 @@ import click
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="A new folder.")
 @click.option("-n", "--n", "count", type=click.IntRange(1), default=16, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same bytes.")
-@click.option("--prompt", default="", help="A class, or the beginning of a text.")
+@click.option("--prompt", default="", help="A class, a question, or the beginning of a text.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A picture that is asked about.",
+)
 @click.option("--steps", type=click.IntRange(1), help="Steps of the sampler.")
 @click.option("--guidance", type=click.FloatRange(1), help="How much the class counts; 1 is none.")
 @click.option("--temperature", type=click.FloatRange(0), help="Of a text; 0 takes the likeliest.")
@@ -24,5 +29,7 @@ def command(run: Path, out: Path, **wish: Any) -> None:
 
     settings = Settings()
     given = {name: value for name, value in wish.items() if value is not None}
+    if "picture" in given:
+        given["picture"] = given["picture"].read_bytes()
     written = Training(settings.home, settings.threads).sample(run, out, **given)
     click.echo(f"made {len(written)} files in {out}")

@@ -57,12 +57,17 @@ class TfIdf:
 
 
 class Sparse:
-    """A matrix [N, words] with rows of length one, mostly zero; ``values`` stand at ``rows`` and ``columns`` [nonzeros]."""
+    """A matrix [N, words], mostly zero, with rows of length one unless told otherwise.
 
-    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, size: int, words: int) -> None:
+    ``values`` stand at ``rows`` and ``columns`` [nonzeros].
+    """
+
+    def __init__(
+        self, rows: Tensor, columns: Tensor, values: Tensor, size: int, words: int, *, unit: bool = True
+    ) -> None:
         values = values.float()
-        length = torch.zeros(size).index_add(0, rows, values.square()).sqrt()
-        values = values / length[rows]
+        if unit:
+            values = values / torch.zeros(size).index_add(0, rows, values.square()).sqrt()[rows]
         order = columns.argsort(stable=True)
         self.size, self.words = size, words
         self._by_row = (columns, _starts(rows, size), values)
@@ -72,6 +77,14 @@ class Sparse:
         """[words, K] -> [N, K]."""
         where, starts, values = self._by_row
         return F.embedding_bag(where, dense, starts, per_sample_weights=values, mode="sum")
+
+    def dense(self) -> Tensor:
+        """[words, N]."""
+        where, starts, values = self._by_row
+        rows = torch.arange(self.size).repeat_interleave(
+            torch.diff(starts, append=torch.tensor([len(where)]))
+        )
+        return torch.zeros(self.words, self.size).index_put((where, rows), values)
 
     def transposed_times(self, dense: Tensor) -> Tensor:
         """[N, K] -> [words, K]."""

@@ -63,7 +63,7 @@ def pca_gaussian(
 ) -> Tensor:
     """For each wanted class a draw from the Gaussian of its first ``size`` principal components: [M, C, H, W]."""
     made = torch.empty(len(wanted), *images.shape[1:])
-    for label in range(int(wanted.max()) + 1):
+    for label in wanted.unique():
         mine = images[labels == label].flatten(1)
         kept = min(size, *(side - 1 for side in mine.shape))
         places = (wanted == label).nonzero()[:, 0]

@@ -1,6 +1,6 @@
-"""An encoder-only transformer: each token sees all others. Masked-LM and class head stand on one body.
+"""An encoder-only transformer: each token sees all others. Masks are filled, and classes told, from one body.
 
-Devlin 2018 (masks, classes); the layers are those of ``transformer``: RMS norm, rotary positions, squared ReLU.
+Devlin 2018 (masks, classes); Cheng 2016 (wide beside deep); Joulin 2016 (hashed pairs); the layers are those of ``transformer``: RMS norm, rotary positions, squared ReLU.
 """
 
 import torch
@@ -20,17 +20,14 @@ class Layer(Block):
 
 
 class Encoder(nn.Module):
-    """Tokens [B, T], padded with ``words``, masked with ``words + 1`` -> logits of the classes [B, classes]."""
+    """Reads tokens [B, T], padded with ``words``, masked with ``words + 1``."""
 
-    def __init__(self, words: int, width: int, layers: int, heads: int, classes: int) -> None:
+    def __init__(self, words: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.words, self.width = words, width
         self.word = nn.Embedding(words + 2, width)
         nn.init.normal_(self.word.weight, std=width**-0.5)
         self.layers = nn.ModuleList([Layer(width, heads) for _ in range(layers)])
-        self.head = nn.Linear(width, classes)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def body(self, tokens: Tensor) -> Tensor:
         """[B, T] -> [B, T, width]."""
@@ -39,12 +36,6 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x, seen)
         return F.rms_norm(x, (self.width,))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[B, T] -> [B, classes]: of the mean over all tokens that are no padding."""
-        there = (tokens != self.words).unsqueeze(-1).float()
-        mean = (self.body(tokens) * there).sum(1) / there.sum(1).clamp(min=1)
-        return self.head(mean)
 
     def cover(self, tokens: Tensor, share: float, generator: torch.Generator) -> Tensor:
         """The tokens with masks for a ``share`` of them, drawn at random; padding stays."""
@@ -59,3 +50,34 @@ class Encoder(nn.Module):
         x = self.body(covered)[hidden]
         logits = F.linear(x, self.word.weight[: self.words]) * (self.width**-0.5 * 4)
         return F.cross_entropy(logits.float(), tokens[hidden])
+
+
+class Classifier(Encoder):
+    """Tokens -> logits of the classes: from the first ``context`` tokens in depth, from all of them at a glance.
+
+    At a glance every token, and every pair of neighbours by a hash below ``pairs``, has a number of its own for each class.
+    """
+
+    def __init__(
+        self, words: int, width: int, layers: int, heads: int, classes: int, context: int, pairs: int
+    ) -> None:
+        super().__init__(words, width, layers, heads)
+        self.context, self.pairs = context, pairs
+        self.head = nn.Linear(width, classes)
+        self.wide, self.wide_pairs = nn.Embedding(words + 2, classes), nn.Embedding(pairs + 1, classes)
+        for part in (self.head, self.wide, self.wide_pairs):
+            nn.init.zeros_(part.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[B, T] -> [B, classes]."""
+        first = tokens[:, : self.context]
+        there = (first != self.words).unsqueeze(-1).float()
+        deep = self.head((self.body(first) * there).sum(1) / there.sum(1).clamp(min=1))
+        size = (tokens != self.words).sum(1, keepdim=True).clamp(min=1).float()
+        here = (tokens != self.words).unsqueeze(-1).float()
+        hashed = (tokens[:, :-1] * 7919 + tokens[:, 1:] * 104729) % self.pairs
+        both = hashed.masked_fill(tokens[:, 1:] == self.words, self.pairs)
+        kept = (both != self.pairs).unsqueeze(-1).float()
+        glance = (self.wide(tokens) * here).sum(1) + (self.wide_pairs(both) * kept).sum(1)
+        return deep + glance * size**-0.5 * 4

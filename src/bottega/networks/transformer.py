@@ -67,13 +67,18 @@ class Decoder(nn.Module):
         nn.init.normal_(self.word.weight, std=width**-0.5)
         self.layers = nn.ModuleList([Layer(width, heads) for _ in range(layers)])
 
-    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """[B, T] -> [B, T, vocabulary]. A prompt of several tokens needs an empty ``cache``; then one by one."""
-        x = F.rms_norm(self.word(tokens), (self.width,))
+    def forward(self, tokens: Tensor, cache: Cache | None = None, before: Tensor | None = None) -> Tensor:
+        """[B, T] -> [B, T, vocabulary]. A prompt of several tokens needs an empty ``cache``; then one by one.
+
+        Vectors ``before`` [B, P, width] stand in front of the tokens: what was seen.
+        """
+        x = self.word(tokens) if before is None else torch.cat((before, self.word(tokens)), dim=1)
+        x = F.rms_norm(x, (self.width,))
         for i, layer in enumerate(self.layers):
             x, now = layer(x, cache[i] if cache and i < len(cache) else None)
             if cache is not None:
                 cache[i : i + 1] = [now]
+        x = x[:, -tokens.shape[1] :]
         return F.linear(F.rms_norm(x, (self.width,)), self.word.weight) * (self.width**-0.5 * 4)
 
 
@@ -85,14 +90,22 @@ def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
 
 @torch.no_grad()
 def generate(
-    model: Decoder, prompt: Tensor, length: int, key: torch.Generator, temperature: float = 1.0
+    model: nn.Module,
+    prompt: Tensor,
+    length: int,
+    key: torch.Generator,
+    temperature: float = 1.0,
+    below: int | None = None,
 ) -> Tensor:
-    """Continue a prompt [B, T] by ``length`` tokens: [B, length]. A temperature of 0 takes the likeliest."""
+    """Continue a prompt [B, T] by ``length`` tokens: [B, length]; all, or those ``below`` a number.
+
+    A temperature of 0 takes the likeliest.
+    """
     cache: Cache = []
     made: list[Tensor] = []
     tokens = prompt
     for _ in range(length):
-        logits = model(tokens, cache)[:, -1].float()
+        logits = model(tokens, cache)[:, -1, :below].float()
         if temperature > 0:
             chances = F.softmax(logits / temperature, dim=-1).cpu()
             tokens = torch.multinomial(chances, 1, generator=key).to(prompt.device)

@@ -87,6 +87,44 @@ class Training:
             wanted, Path(out), self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
         )
 
+    def adapt(
+        self,
+        base: str | Path,
+        out: str | Path,
+        *,
+        data: str,
+        rank: int = 8,
+        steps: int = 150,
+        batch: int = 32,
+        rate: float = 5e-3,
+        seed: int = 0,
+        resume: bool = False,
+        watch: "Watch | None" = None,
+    ) -> "Report":
+        """Teach a run, or a checkpoint of Transformers, new data by low-rank sums; they are merged in what comes out.
+
+        Raises:
+            NotFound: ``base`` is neither a trained run nor a checkpoint.
+            InvalidValue: the data do not fit the base; and all that ``train`` raises.
+        """
+        _needs_extra()
+        from bottega.training.adapt import adapted_from
+        from bottega.training.recipe import Fit
+        from bottega.training.runs import Watch, train
+
+        fit = Fit(steps=steps, batch=batch, rate=rate, warmup=10, ema=0.95, save_every=25, validate_every=50)
+        wanted = adapted_from(Path(base), data, rank, fit, seed)
+        command = f"adapt {base} --data {data} --rank {rank} --steps {steps} --batch {batch} --rate {rate:g}"
+        return train(
+            wanted,
+            Path(out),
+            self.home,
+            f"{command} --seed {seed}",
+            resume=resume,
+            threads=self.threads,
+            watch=watch or Watch(),
+        )
+
     def sample(self, run: str | Path, out: str | Path, weights: str = "", **wish: Any) -> list[Path]:
         """Write what a run makes into the new folder ``out``; ``wish`` are fields of ``Wish``.
 

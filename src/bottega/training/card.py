@@ -25,10 +25,16 @@ LIMITS = {
     "flow-student": "What its teacher cannot make it cannot either; it goes in the steps that it was distilled to, and no others.",
     "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",
     "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
+    "vq": "Its pictures are as sharp as its codebook; fine texture is lost in it.",
     "lm": "It continues text in the manner of its training text. What it says is not true or false.",
     "sft": "It answers prompts like those that it was trained on, and goes on answering where it should not.",
     "dpo": "It prefers what the pairs prefer; that is not the same as being right.",
     "grpo": "It does what the reward checks, and nothing holds it to what the reward does not check.",
+    "seq2seq": "It writes in the manner of its training answers; names and facts in what it writes may be wrong.",
+    "embedder": "It tells apart texts like those that it was trained on; what a text means beyond its words it hardly knows.",
+    "captioner": "It reads pictures like those that it was trained on, of the same size, and answers the same questions.",
+    "adapted": "It may have forgotten some of what its base could: only the new data were looked at.",
+    "checkpoint": "What its base says wrong it may still say; only the new data were looked at.",
     "encoder": "It knows the labels of its training texts and no others, and always gives one; its shares are not calibrated.",
 }
 

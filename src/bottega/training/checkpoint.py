@@ -16,12 +16,17 @@ Optimisers = dict[str, tuple[torch.optim.Optimizer, ...]]
 
 
 def flat(nets: Nets, prefix: str) -> dict[str, Tensor]:
-    """Every parameter and buffer of the nets under ``prefix.net.name``."""
+    """Every parameter that is trained, and every buffer, of the nets under ``prefix.net.name``."""
     return {
         f"{prefix}.{name}.{key}": value.detach().cpu().contiguous()
         for name, net in nets.items()
-        for key, value in net.state_dict().items()
+        for key, value in _state(net).items()
     }
+
+
+def _state(net: torch.nn.Module) -> dict[str, Tensor]:
+    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in net.state_dict().items() if name not in frozen}
 
 
 def load_nets(nets: Nets, state: dict[str, Tensor], prefix: str, where: str) -> None:
@@ -33,8 +38,11 @@ def load_nets(nets: Nets, state: dict[str, Tensor], prefix: str, where: str) -> 
     for name, net in nets.items():
         start = f"{prefix}.{name}."
         mine = {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+        wanted = _state(net)
         try:
-            net.load_state_dict(mine)
+            if missing := sorted(wanted.keys() ^ mine.keys()):
+                raise RuntimeError(f"'{missing[0]}' is in one of them only")
+            net.load_state_dict(mine, strict=False)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise InvalidValue(

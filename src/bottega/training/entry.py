@@ -6,10 +6,21 @@ from pathlib import Path
 
 from bottega.catalog.model import Model
 from bottega.storage.disk import digest_of
+from bottega.training.families.adapted import trained_as
 from bottega.training.recipe import checked
 from bottega.training.runs import open_run
 
-MODALITIES = {"lm": "text", "sft": "text", "dpo": "text", "grpo": "text", "encoder": "data"}
+MODALITIES = {
+    "lm": "text",
+    "sft": "text",
+    "dpo": "text",
+    "grpo": "text",
+    "checkpoint": "text",
+    "captioner": "text",
+    "embedder": "data",
+    "seq2seq": "text",
+    "encoder": "data",
+}
 FILES = ("config.json", "model.safetensors", "README.md")
 
 
@@ -22,10 +33,11 @@ def entry_of(path: Path, name: str) -> tuple[Model, str]:
     """
     run = open_run(path)
     recipe, data = run.config.recipe, run.config.data
+    family, _ = trained_as(run.family, recipe.family)
     facts = {
         "id": name,
         "title": f"{recipe.id}, trained here",
-        "modality": MODALITIES.get(recipe.family, "image"),
+        "modality": MODALITIES.get(family, "image"),
         "licence": data.licence,
         "attribution": f"trained on {data.name}: {data.attribution}",
     }

@@ -28,6 +28,7 @@ class Estimate(Value, frozen=True):
 def estimate(family: Family[Value], data: Data, fit: Fit, steps: int) -> Estimate:
     """Run three steps without an update: what the first keeps for its gradient is counted, the faster of the others timed."""
     nets = build_nets(family, 0)
+    family.start(nets)
     batch = family.batch(data, fit.batch, key(0, "estimate"))
     kept: dict[int, int] = {}
 
@@ -39,7 +40,7 @@ def estimate(family: Family[Value], data: Data, fit: Fit, steps: int) -> Estimat
         spent = 0.0
         for phase in family.phases():
             begun = time.monotonic()
-            parameters = list(nets[phase.net].parameters())
+            parameters = [p for p in nets[phase.net].parameters() if p.requires_grad]
             torch.autograd.grad(phase.loss(nets, batch, key(0, phase.name)), parameters, allow_unused=True)
             spent += (time.monotonic() - begun) * (phase.until - phase.since)
         return spent

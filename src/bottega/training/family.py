@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bottega.core.errors import NotFound
+from bottega.core.errors import InvalidValue, NotFound
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import Table
-from bottega.training.data.base import Data
+from bottega.training.data.base import Data, several
 from bottega.training.recipe import Recipe, checked
 
 C = TypeVar("C", bound=Value)
@@ -50,6 +50,7 @@ class Wish(Value, frozen=True):
 
     count: int = Field(default=16, ge=1, le=100_000)
     prompt: str = Field(default="", description="a class, or the beginning of a text")
+    picture: bytes = Field(default=b"", description="the file of a picture to read")
     steps: int = Field(default=0, ge=0, le=1000, description="of the sampler; 0 takes the family's")
     guidance: float = Field(default=0.0, ge=0, le=20, description="0 takes the family's")
     temperature: float = Field(default=1.0, ge=0, le=10)
@@ -65,6 +66,10 @@ class Family(ABC, Generic[C]):
     """
 
     config_type: ClassVar[type[Value]]
+    needs: ClassVar[frozenset[str]]
+    """The tensors of the data that it learns from."""
+    adapts: ClassVar[bool] = False
+    """Whether it goes on from what it knows, so that one class is enough to learn from."""
 
     def __init__(
         self, config: C, shape: Mapping[str, int], labels: tuple[str, ...], codec: JsonObject
@@ -86,7 +91,13 @@ class Family(ABC, Generic[C]):
         """New networks, by name; called under a fixed seed."""
 
     def start(self, nets: Nets) -> None:
-        """Fill new networks from weights that were trained before; nothing for most families."""
+        """Fill new networks from weights that were trained before, and freeze what shall stay; nothing for most families."""
+
+    def finish(self, nets: Nets) -> None:
+        """Make trained networks what ``nets`` makes, to be shipped; nothing for most families."""
+
+    def leave(self, nets: Nets, folder: Path) -> None:
+        """Write what else belongs to the run; nothing for most families."""
 
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
@@ -122,11 +133,17 @@ FAMILIES = {
     "flow-student": "bottega.training.families.flow_student:FlowStudent",
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
+    "vq": "bottega.training.families.vq:Vq",
     "lm": "bottega.training.families.lm:Lm",
     "sft": "bottega.training.families.sft:Sft",
     "dpo": "bottega.training.families.dpo:Dpo",
     "grpo": "bottega.training.families.grpo:Grpo",
     "encoder": "bottega.training.families.encoder:TextEncoder",
+    "embedder": "bottega.training.families.embedder:Embedder",
+    "captioner": "bottega.training.families.captioner:ReadsPictures",
+    "adapted": "bottega.training.families.adapted:Adapted",
+    "checkpoint": "bottega.training.families.checkpoint:Checkpoint",
+    "seq2seq": "bottega.training.families.seq2seq:Seq2Seq",
 }
 
 
@@ -143,12 +160,29 @@ def family_type(name: str) -> type["Family[Value]"]:
     return kind
 
 
+def fitting(kind: type["Family[Value]"], data: Data) -> None:
+    """Refuse data that a family cannot learn from.
+
+    Raises:
+        InvalidValue: says what is missing.
+    """
+    if missing := sorted(kind.needs - data.train.keys()):
+        raise InvalidValue(
+            f"it learns from {' and '.join(sorted(kind.needs))}; the data have no {' and '.join(missing)}",
+            where=data.name,
+            remedy="give pictures in one folder a class, a text file, or JSON lines, as the family needs",
+        )
+
+
 def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """The recipe's family for this data: the depth dial, with the recipe's own ``[model]`` over it.
 
     Raises:
-        InvalidValue: an unknown or wrong field of ``[model]``.
+        InvalidValue: an unknown or wrong field of ``[model]``, or one class only.
     """
     kind = family_type(recipe.family)
+    fitting(kind, data)
+    if not kind.adapts:
+        several(data)
     config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")
     return kind(config, data.shape, data.labels, kind.learn_codec(config, data))

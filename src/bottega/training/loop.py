@@ -67,10 +67,12 @@ def fit(
     how = recipe_fit
     device = "cuda" if torch.cuda.is_available() else "cpu"
     nets, average = build_nets(family, seed), build_nets(family, seed)
+    family.start(nets)
+    family.start(average)
     for net in (*nets.values(), *average.values()):
         net.to(device)
     optimisers = {phase.name: _optimisers(nets[phase.net], how) for phase in family.phases()}
-    step, best, waited = _restore(family, nets, average, optimisers, folder)
+    step, best, waited = _restore(nets, average, optimisers, folder)
     folder.cut_metrics(step)
     begun, first, spent = time.monotonic(), step, folder.spent - time.process_time()
     over = bool(how.patience) and waited >= how.patience
@@ -107,7 +109,8 @@ def fit(
             watch(told)
     ended = f"no better validation in {waited} tries" if over else "all steps done"
     for net in average.values():
-        net.eval()
+        net.cpu().eval()
+    family.finish(average)
     return Fitted(average, step, ended, folder.spent)
 
 
@@ -117,7 +120,7 @@ def _optimisers(net: torch.nn.Module, how: Fit) -> tuple[torch.optim.Optimizer, 
         [m.weight for m in net.modules() if isinstance(m, torch.nn.Linear)] if how.optimiser == "muon" else []
     )
     taken = {id(weight) for weight in inside}
-    rest = [weight for weight in net.parameters() if id(weight) not in taken]
+    rest = [weight for weight in net.parameters() if weight.requires_grad and id(weight) not in taken]
     adamw = torch.optim.AdamW(rest, lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay)
     if not inside:
         return (adamw,)
@@ -187,11 +190,9 @@ def _save(
 
 
 def _restore(
-    family: Family[Value], nets: Nets, average: Nets, optimisers: checkpoint.Optimisers, folder: RunFolder
+    nets: Nets, average: Nets, optimisers: checkpoint.Optimisers, folder: RunFolder
 ) -> tuple[int, float, int]:
     if not folder.training_file.is_file():
-        family.start(nets)
-        family.start(average)
         return 0, math.inf, 0
     state = checkpoint.read(folder.training_file)
     checkpoint.load_nets(nets, state, "net", str(folder.training_file))

@@ -86,8 +86,8 @@ def train(
         attribution=data.attribution,
         sha256=data.sha256,
         sizes=data.sizes,
-        shape=data.shape,
-        labels=data.labels,
+        shape=family.shape,
+        labels=family.labels,
     )
     config = Config(recipe=recipe, data=facts, codec=family.codec, threads=threads, torch=torch.__version__)
     config = folder.begin(config, resume=resume)
@@ -99,8 +99,9 @@ def train(
         watch.moves(progress)
 
     fitted = fit(family, data, recipe.fit, recipe.seed, folder, moves)
-    nets = {name: net.cpu() for name, net in fitted.nets.items()}
+    nets = fitted.nets
     checkpoint.write(folder.weights_file, checkpoint.flat(nets, "net"))
+    family.leave(nets, out)
     report = Report(
         command=command,
         estimate=stated,

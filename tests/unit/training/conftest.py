@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bottega.training.adapt import adapted_from
 from bottega.training.distil import student_of
 from bottega.training.recipe import Fit, Recipe, read_recipe
 from bottega.training.runs import train
@@ -20,21 +21,25 @@ MODELS = {
     "flow": "width = 8\nsteps = 2\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
+    "vq": "width = 8\ncodes = 8\nsize = 4\nprior_width = 8\nprior_layers = 1\njudged = 8\n",
     "lm": _LM + "judged = 200\n",
-    "encoder": _LM,
+    "encoder": _LM + "glance = 32\npairs = 64\n",
+    "embedder": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\npretraining = 0.4\n",
+    "captioner": "width = 16\nlayers = 1\nheads = 2\nlength = 6\njudged = 16\n",
+    "seq2seq": _LM + "length = 6\njudged = 8\nshown = ['1+2=']\n",
     "sft": _LM + _TUNED,
     "dpo": _TUNED,
     "grpo": _TUNED + "group = 8\n",
 }
 
 
-def squares(folder: Path) -> Path:
-    """Bright and dark squares of 8 by 8, 60 of each, free for all."""
+def squares(folder: Path, side: int = 8) -> Path:
+    """Bright and dark squares on 8 by 8 pixels, or so, 60 of each, free for all."""
     draw = np.random.default_rng(0)
     for label, level in (("bright", 200), ("dark", 50)):
         (folder / label).mkdir(parents=True)
         for i in range(60):
-            pixels = np.zeros((8, 8), np.uint8)
+            pixels = np.zeros((side, side), np.uint8)
             pixels[2:6, 2:6] = level + draw.integers(-20, 20, (4, 4))
             Image.fromarray(pixels).save(folder / label / f"{i:02d}.png")
     (folder / "LICENCE").write_text("CC0-1.0\n")
@@ -103,14 +108,50 @@ def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.fixture(scope="session")
+def saved(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as Transformers saves it: a tiny Llama with random weights, and a tokenizer of bytes."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("saved") / "tiny-llama"
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=256, eos_token_id=None, bos_token_id=None, **size))
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
 @pytest.fixture
 def recipe(
-    pictures: Path, text: Path, labelled: Path, answered: Path, base: Path, teacher: Path, tmp_path: Path
+    pictures: Path,
+    text: Path,
+    labelled: Path,
+    answered: Path,
+    base: Path,
+    teacher: Path,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
-    sources = {"lm": text, "encoder": labelled} | dict.fromkeys(("sft", "dpo", "grpo"), answered)
+    sources = {"lm": text, "captioner": "charts", "encoder": labelled} | dict.fromkeys(
+        ("sft", "dpo", "grpo", "seq2seq", "embedder"), answered
+    )
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
+        if family in ("adapted", "checkpoint"):
+            fit = Fit(steps=steps, batch=4, save_every=4, validate_every=10)
+            begun = teacher if family == "adapted" else request.getfixturevalue("saved")
+            data = pictures if family == "adapted" else text
+            found = adapted_from(begun, str(data), 2, fit, 0)
+            return found.model_copy(update={**given, "id": f"tiny-{family}"})
         if family == "flow-student":
             found = student_of(teacher, 2, steps, 0).document()
             found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}

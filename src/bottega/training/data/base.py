@@ -1,12 +1,14 @@
 """What a data set is, and how it is kept once it was prepared."""
 
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save
 from torch import Tensor
@@ -22,7 +24,7 @@ class Data:
     """Two splits of tensors.
 
     Pictures: ``images`` uint8 [N, C, H, W] and ``bags`` int64 [N, words], indices into ``labels`` from 1, 0 for none.
-    Texts: ``tokens`` uint8 [N]. Records of texts: as in ``records``.
+    Texts: ``tokens`` uint8 [N]. Records of texts: as in ``records``. ``whole`` names the data set that this is a part of.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Data:
     shape: dict[str, int]
     labels: tuple[str, ...] = ()
     sha256: str = ""
+    whole: str = ""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -46,16 +49,25 @@ SETS = {
     "sums": "bottega.training.data.sums",
     "sums-in-words": "bottega.training.data.sums_in_words",
     "package-descriptions": "bottega.training.data.package_descriptions",
+    "charts": "bottega.training.data.charts",
+    "package-synopses": "bottega.training.data.package_synopses",
+    "package-italian": "bottega.training.data.package_italian",
 }
 
 
 def load(name: str, home: Path, watch: Watch = lambda text: None) -> Data:
     """A data set by name, fetched and prepared once; or a folder or text file of one's own.
 
+    ``NAME:boot,bag`` are the examples of these labels, ``NAME:-boot`` all others, and ``NAME:boot@200`` the first 200 to
+    learn from; held-out examples are not counted.
+
     Raises:
         NotFound: neither a known name nor a path.
-        InvalidValue: too few examples, one class only, or not a number.
+        InvalidValue: too few examples, not a number, or no such label.
     """
+    if ":" in name and not Path(name).exists():
+        whole, _, wanted = name.partition(":")
+        return checked(part_of(load(whole, home, watch), name, *wanted.partition("@")[::2]))
     if name not in SETS:
         if not Path(name).exists():
             raise NotFound(
@@ -69,6 +81,35 @@ def load(name: str, home: Path, watch: Watch = lambda text: None) -> Data:
         watch(f"preparing {name}")
         _keep(kept, module.prepare(home, watch))
     return checked(read(kept))
+
+
+def part_of(data: Data, name: str, labels: str, count: str) -> Data:
+    """The examples of some labels, or of all others; of the training split at most ``count``."""
+    chosen = labels.removeprefix("-").split(",")
+    kept = tuple(label for label in data.labels if (label in chosen) != labels.startswith("-"))
+    if unknown := [label for label in chosen if label not in data.labels]:
+        raise InvalidValue(f"no label '{unknown[0]}'", where=name, remedy=f"of {', '.join(data.labels)}")
+    if "bags" not in data.train or not kept or not (count or "1").isdigit():
+        raise InvalidValue("no part of it", where=name, remedy="NAME:LABEL,LABEL@COUNT, of labelled pictures")
+    places = torch.zeros(len(data.labels) + 1, dtype=torch.int64)
+    for place, label in enumerate(kept, 1):
+        places[data.labels.index(label) + 1] = place
+
+    def split(part: dict[str, Tensor], most: int | None) -> dict[str, Tensor]:
+        bags = places[part["bags"]]
+        mine = bags[:, 0].nonzero()[:most, 0]
+        return {"images": part["images"][mine], "bags": bags[mine]}
+
+    return replace(
+        data,
+        name=name,
+        train=split(data.train, int(count) if count else None),
+        test=split(data.test, None),
+        shape={**data.shape, "words": len(kept)},
+        labels=kept,
+        sha256=hashlib.sha256(f"{data.sha256} {name}".encode()).hexdigest(),
+        whole=name.partition(":")[0],
+    )
 
 
 def _keep(path: Path, data: Data) -> None:
@@ -105,16 +146,24 @@ def read(path: Path) -> Data:
     )
 
 
+def several(data: Data) -> None:
+    """Refuse one class only, from which nothing can be told apart.
+
+    Raises:
+        InvalidValue: names the class.
+    """
+    if len(data.labels) == 1:
+        raise InvalidValue(
+            f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
+        )
+
+
 def checked(data: Data) -> Data:
     """Refuse what no model can learn from.
 
     Raises:
         InvalidValue: says which split and what is wrong.
     """
-    if len(data.labels) == 1:
-        raise InvalidValue(
-            f"one class only: '{data.labels[0]}'", where=data.name, remedy="give two classes or more"
-        )
     for part, tensors in (("train", data.train), ("test", data.test)):
         size = data.sizes[part]
         if size < 8:

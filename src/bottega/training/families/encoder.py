@@ -14,7 +14,7 @@ from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.labels import TfIdf, accuracy, logistic_regression, macro_f1, nearest_centroid
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
-from bottega.networks.encoder import Encoder
+from bottega.networks.encoder import Classifier
 from bottega.networks.noise import key
 from bottega.training.data.base import Data
 from bottega.training.data.records import unpacked
@@ -35,7 +35,9 @@ class EncoderConfig(Value, frozen=True):
     width: int = Field(default=128, ge=8, le=8192, multiple_of=8)
     layers: int = Field(default=2, ge=1, le=128)
     heads: int = Field(default=4, ge=1, le=128)
-    context: int = Field(default=48, ge=8, le=8192, description="tokens; what a text has more is not read")
+    context: int = Field(default=48, ge=8, le=8192, description="tokens that are read in depth")
+    glance: int = Field(default=128, ge=8, le=8192, description="tokens that are read at all")
+    pairs: int = Field(default=16384, ge=1, le=2**24, description="hashes of neighbours, for the glance")
     pretraining: float = Field(default=0.3, ge=0, lt=1, description="share of the steps that only fill masks")
     masks: float = Field(default=0.3, gt=0, lt=1, description="share of tokens that are hidden")
     judged: int = Field(default=100_000, ge=8, description="held-out texts that the table is measured on")
@@ -45,6 +47,7 @@ class TextEncoder(Family[EncoderConfig]):
     """Texts to classes."""
 
     config_type = EncoderConfig
+    needs = frozenset({"texts", "classes"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -53,17 +56,7 @@ class TextEncoder(Family[EncoderConfig]):
 
     @classmethod
     def learn_codec(cls, config: EncoderConfig, data: Data) -> JsonObject:
-        """The merges of a byte-pair encoding.
-
-        Raises:
-            InvalidValue: the data are no texts with labels.
-        """
-        if "classes" not in data.train or "texts" not in data.train:
-            raise InvalidValue(
-                "an encoder needs texts with a label each",
-                where=data.name,
-                remedy='give package-descriptions, or a .jsonl file of {"text": "...", "label": "..."}',
-            )
+        """The merges of a byte-pair encoding."""
         return Tokenizer.learn(bytes(data.train["texts"][:READ].numpy()), config.vocabulary).codec
 
     @cached_property
@@ -72,10 +65,10 @@ class TextEncoder(Family[EncoderConfig]):
         return Tokenizer(self.codec)
 
     def tokens(self, texts: list[bytes]) -> Tensor:
-        """int64 [N, context], padded."""
-        found = torch.full((len(texts), self.config.context), self.tokenizer.size)
+        """int64 [N, glance], padded."""
+        found = torch.full((len(texts), self.config.glance), self.tokenizer.size)
         for row, text in zip(found, texts, strict=True):
-            said = self.tokenizer.encode(text)[: self.config.context]
+            said = self.tokenizer.encode(text)[: self.config.glance]
             row[: len(said)] = said
         return found
 
@@ -87,8 +80,14 @@ class TextEncoder(Family[EncoderConfig]):
         """One body with two heads."""
         config = self.config
         return {
-            "encoder": Encoder(
-                self.tokenizer.size, config.width, config.layers, config.heads, self.shape["classes"]
+            "encoder": Classifier(
+                self.tokenizer.size,
+                config.width,
+                config.layers,
+                config.heads,
+                self.shape["classes"],
+                config.context,
+                config.pairs,
             )
         }
 
@@ -101,12 +100,13 @@ class TextEncoder(Family[EncoderConfig]):
         )
 
     def _masked(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
-        return cast(Encoder, nets["encoder"]).masked_loss(batch[0], self.config.masks, generator)
+        return cast(Classifier, nets["encoder"]).masked_loss(
+            batch[0][:, : self.config.context], self.config.masks, generator
+        )
 
-    def _class(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Masks here too, so that no single word is learnt by heart."""
-        (tokens, classes), net = batch, cast(Encoder, nets["encoder"])
-        return F.cross_entropy(net(net.cover(tokens, self.config.masks, generator)), classes)
+    def _class(self, nets: Nets, batch: Batch, _: torch.Generator) -> Tensor:
+        tokens, classes = batch
+        return F.cross_entropy(nets["encoder"](tokens), classes)
 
     def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
         """Tokens [B, T], cut to the longest text of the batch, and classes [B]."""
@@ -118,7 +118,7 @@ class TextEncoder(Family[EncoderConfig]):
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
         """Nats a class on the first held-out texts; none before there is a class to tell."""
-        net = cast(Encoder, nets["encoder"])
+        net = cast(Classifier, nets["encoder"])
         if not net.head.weight.any():
             return None
         return float(F.cross_entropy(net(self._tokens(data, "test")[:512]), data.test["classes"][:512]))
@@ -159,7 +159,7 @@ class TextEncoder(Family[EncoderConfig]):
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The classifier over full texts."""
-        tokens = torch.randint(self.tokenizer.size, (2, self.config.context), generator=key(0, "export"))
+        tokens = torch.randint(self.tokenizer.size, (2, self.config.glance), generator=key(0, "export"))
         return {"encoder": (nets["encoder"], (tokens,))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
@@ -192,6 +192,6 @@ class TextEncoder(Family[EncoderConfig]):
             ),
             notes=(
                 f"{len(test)} held-out texts, {len(self.labels)} classes",
-                f"the classical rows read the whole text, the model its first {self.config.context} tokens",
+                f"the classical rows read the whole text, the model {self.config.glance} tokens, in depth the first {self.config.context}",
             ),
         )

@@ -27,6 +27,7 @@ class Flow(Velocity[FlowConfig]):
     """Learns the velocity from pictures."""
 
     config_type = FlowConfig
+    needs = frozenset({"images", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

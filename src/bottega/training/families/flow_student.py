@@ -42,6 +42,7 @@ class FlowStudent(Velocity[StudentConfig]):
     """Learns the velocity from another network's paths."""
 
     config_type = StudentConfig
+    needs = frozenset({"images", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

@@ -30,6 +30,7 @@ class Gan(Family[GanConfig]):
     """A generator whose pictures shall look more real to a critic than real ones, and the critic."""
 
     config_type = GanConfig
+    needs = frozenset({"images", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

@@ -39,6 +39,7 @@ class Lm(Family[LmConfig]):
     """The next token from those before it."""
 
     config_type = LmConfig
+    needs = frozenset({"tokens"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

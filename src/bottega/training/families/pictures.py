@@ -16,7 +16,7 @@ from bottega.evaluation.judge import judge, seen
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
 from bottega.networks.judge import Judge
 from bottega.networks.noise import key
-from bottega.training.data.base import Data
+from bottega.training.data.base import Data, load
 from bottega.training.family import Batch, Made
 
 JUDGE_STEPS = 2000  # for 60,000 pictures; fewer for fewer
@@ -81,9 +81,15 @@ def files(images: Tensor, labels: tuple[str, ...], bags: Tensor) -> list[Made]:
     ]
 
 
+def judged_by(data: Data, home: Path) -> Data:
+    """The data whose judge looks at these."""
+    return load(data.whole, home) if data.whole else data
+
+
 @lru_cache(maxsize=2)
 def judge_of(data: Data, home: Path) -> Judge:
-    """The judge of a data set, trained at most once on a machine."""
+    """The judge of a data set, or of the one that it is a part of, trained at most once on a machine."""
+    data = judged_by(data, home)
     steps = min(JUDGE_STEPS, 50 + len(data.train["images"]) // 30)
     kept = home / "data" / "judges" / f"{data.sha256[:16]}-{steps}.safetensors"
     labels = data.train["bags"][:, 0] - 1
@@ -108,8 +114,11 @@ def picture_table(
     count = len(test)
     reference = torch.randperm(len(train), generator=generator)[: max(10_000, count)]
     base, _ = seen(net, train[reference])
-    bags = wanted("", data.labels, count)
+    there = data.train["bags"][:, 0].unique()  # of labels that the data are a part of not all
+    bags = there[torch.arange(count) % len(there)][:, None]
     asked = bags[:, 0] - 1
+    known = judged_by(data, home).labels
+    named = torch.tensor([known.index(label) if label in known else -1 for label in data.labels])
     close = float(pictures.nearest(test, train).quantile(0.01))
 
     def row(kind: str, text: str, images: Tensor, classes: Tensor) -> Row:
@@ -117,7 +126,7 @@ def picture_table(
         precision, recall = pictures.precision_recall(base[:count], features)
         values = {
             "FD": pictures.frechet(base, features),
-            "accuracy": float((said == classes).float().mean()),
+            "accuracy": float((said == named[classes]).float().mean()),
             "precision": precision,
             "recall": recall,
             "copies": float((pictures.nearest(images, train) < close).float().mean()),

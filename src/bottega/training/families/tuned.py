@@ -62,6 +62,7 @@ class Tuned(Lm):
     """A language model that answers prompts. A family of it adds what it learns from."""
 
     config_type = TunedConfig
+    needs = frozenset({"prompts", "answers"})
     needs_base: ClassVar[bool] = True
 
     @property
@@ -74,18 +75,12 @@ class Tuned(Lm):
         """The base's; without one, merges of prompts and answers.
 
         Raises:
-            InvalidValue: the data have no prompts, or it needs a base and has none.
+            InvalidValue: it needs a base and has none.
         """
         base = cast(TunedConfig, config).base
         if cls.needs_base and not base:
             raise InvalidValue(
                 "it needs a trained language model to begin with", where="from", remedy="give --from RUN"
-            )
-        if "prompts" not in data.train:
-            raise InvalidValue(
-                "fine-tuning needs prompts with answers",
-                where=data.name,
-                remedy='give sums, or a .jsonl file of {"prompt": "...", "answer": "..."}',
             )
         if base:
             return RunFolder(Path(base.weights).parent).config().codec

@@ -1,0 +1,49 @@
+"""Low-rank adaptation (LoRA, Hu 2022) of any network: its weights stay, and each matrix gets a sum of a few outer products."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from bottega.networks.noise import key
+
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
+
+
+class LowRank(nn.Module):
+    """weight + up @ down, as a parametrisation of the weight; ``up`` begins at zero, so that nothing changes at first."""
+
+    def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
+        super().__init__()
+        rows, columns = len(weight), weight[0].numel()
+        rank = min(rank, rows, columns)
+        self.down = nn.Parameter(torch.randn(rank, columns, generator=generator) * columns**-0.5)
+        self.up = nn.Parameter(torch.zeros(rows, rank))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """[rows, ...] -> the same shape."""
+        return weight + (self.up @ self.down).view_as(weight)
+
+
+def adapt(net: nn.Module, rank: int, *, embeddings: bool = True) -> None:
+    """Freeze a network and lay a ``LowRank`` over every matrix, convolution and, where wanted, embedding of it.
+
+    Networks that tie their embedding to their last layer as one and the same tensor need ``embeddings=False``.
+    """
+    tied = (
+        {id(m.weight) for m in net.modules() if isinstance(m, nn.Embedding)} if not embeddings else set[int]()
+    )
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    for name, layer in list(net.named_modules()):
+        if isinstance(layer, LAYERS) and id(layer.weight) not in tied:
+            low = LowRank(layer.weight, rank, key(0, "lora", name))
+            parametrize.register_parametrization(layer, "weight", low)
+
+
+def merge(net: nn.Module) -> None:
+    """Add what was learnt to the weights, and make the network a plain one again."""
+    for layer in net.modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    for parameter in net.parameters():
+        parameter.requires_grad_(True)

@@ -1,0 +1,119 @@
+"""Networks say with their caches what they say without, and low-rank sums change nothing until they have learnt."""
+
+import copy
+
+import torch
+from torch.nn import functional as F
+
+from bottega.evaluation.density import PrincipalGaussian, area_under_curve, stitched
+from bottega.networks import lora
+from bottega.networks.autoencoder import VAE
+from bottega.networks.codebook import VQ, usage
+from bottega.networks.encoder_decoder import EncoderDecoder, corrupted, write
+from bottega.networks.noise import key
+from bottega.networks.unet import UNet
+
+
+def stirred(net: torch.nn.Module) -> torch.nn.Module:
+    """Weights that are not zero anywhere."""
+    generator = key(0, "stirred")
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return net
+
+
+def test_writing_from_the_cache_is_writing_without() -> None:
+    net = EncoderDecoder(50, 32, 2, 4, 8)
+    stirred(net)
+    source = torch.randint(50, (3, 9), generator=key(0))
+    source[1, 5:] = net.pad
+    said = write(net, source, 7, key(0))
+    target = F.pad(said, (1, 0), value=net.end)
+    with torch.no_grad():
+        logs = net(source, target[:, :-1])
+        assert torch.allclose(logs.exp().sum(-1), torch.ones(3, 7), atol=1e-4)
+        logs[..., net.pad] = -torch.inf
+        ended = said == net.pad
+        assert torch.equal(logs[..., : net.first_span].argmax(-1)[~ended], said[~ended])
+        target = torch.where(target == net.pad, 3, target)
+        target[0, 5:] = net.pad
+        direct = F.nll_loss(
+            net(source, target[:, :-1]).flatten(0, 1), target[:, 1:].flatten(), ignore_index=net.pad
+        )
+        assert torch.allclose(net.loss(source, target), direct, atol=1e-5)
+        alone = write(net, source[1:2, :5], 7, key(0))
+    assert torch.equal(alone, said[1:2])  # padding is not read
+
+
+def test_hidden_spans_put_back_are_the_text() -> None:
+    for length in (1, 2, 7, 40):
+        text, pad = torch.arange(length), 100
+        source, target = corrupted(text, pad, 16, 0.15, 3, key(length))
+        assert target[0] == target[-1] == pad + 1 and int((source >= pad).sum()) >= 1
+        found: list[int] = []
+        spans = target[1:-1].tolist()
+        for token in source.tolist():
+            if token < pad:
+                found.append(token)
+                continue
+            at = spans.index(token) + 1
+            while at < len(spans) and spans[at] < pad:
+                found.append(spans[at])
+                at += 1
+        assert found == text.tolist()
+
+
+def test_low_rank_sums_begin_at_nothing_and_merge_to_the_same() -> None:
+    net = UNet(1, 8, 3)
+    stirred(net)
+    inputs = (torch.randn(2, 1, 8, 8, generator=key(0)), torch.tensor([0.2, 0.8]), torch.tensor([[1], [3]]))
+    plain = net(*inputs)
+    adapted = copy.deepcopy(net)
+    lora.adapt(adapted, 2)
+    assert torch.equal(adapted(*inputs), plain)
+    trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+    share = sum(map(torch.numel, trained)) / sum(p.numel() for p in net.parameters())
+    assert 0 < share < 0.2
+    with torch.no_grad():
+        for parameter in trained:
+            parameter.add_(0.1)
+    changed = adapted(*inputs)
+    assert not torch.allclose(changed, plain, atol=1e-3)
+    lora.merge(adapted)
+    assert torch.allclose(adapted(*inputs), changed, atol=1e-5)
+    assert adapted.state_dict().keys() == net.state_dict().keys()
+
+
+def test_a_codebook_follows_what_is_near_and_wakes_what_is_dead() -> None:
+    net = VQ(1, 8, 8, 16, 4)
+    net.book[:8] += 1000  # nothing will be near to these
+    images = torch.rand(8, 1, 8, 8, generator=key(1)) * 2 - 1
+    for step in range(200):
+        net.loss(images, key(2, step))
+    vectors, codes = net.encode(images)
+    assert float((vectors - net.book[codes]).square().mean()) < float(vectors.var(dim=(0, 1, 2)).mean()) / 2
+    assert usage(codes, 16)[0] > 0.5 and net.book.abs().max() < 100
+    assert usage(torch.zeros(5, dtype=torch.int64), 4) == (0.25, 1.0)
+
+
+def test_the_prior_of_an_autoencoder_draws_what_it_says_is_likely() -> None:
+    net = VAE(1, 8, 8, 2, 3)
+    with torch.no_grad():
+        net.centres.copy_(torch.tensor([[5.0, 0], [-5, 0], [0, 5]]))
+        net.shares.copy_(torch.tensor([0.5, 0.25, 0.25]).log())
+        drawn = net.draw(torch.rand(4000, generator=key(0)), torch.randn(4000, 2, generator=key(1)))
+        assert abs(float((drawn[:, 0] > 2.5).float().mean()) - 0.5) < 0.05
+        grid = torch.cartesian_prod(*[torch.linspace(-12, 12, 200)] * 2)
+        assert abs(float((-net.prior(grid)).exp().mean()) * 24**2 - 1) < 0.05
+        assert float(net.prior(drawn).mean()) < float(net.prior(torch.zeros(1, 2)))
+
+
+def test_a_gaussian_says_that_stitched_pictures_are_odd() -> None:
+    level = torch.rand(400, 1, 1, 1, generator=key(0)) * 2 - 1
+    images = (level + torch.randn(400, 1, 8, 8, generator=key(1)) * 0.05).expand(400, 1, 8, 8)
+    density = PrincipalGaussian(images[:300], 1)
+    held = images[300:]
+    assert area_under_curve(density.nats(stitched(held)), density.nats(held)) > 0.9
+    assert area_under_curve(density.nats(held), density.nats(held)) == 0.5
+    assert float((density.rebuilt(held) - held).square().mean()) < 0.01
