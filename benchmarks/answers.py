@@ -21,7 +21,6 @@ import tempfile
 import time
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -131,28 +130,17 @@ def judged(asked: dict[str, Any], answer: Answer) -> str:
             return "rightly asked back" if asked["expect"] == "asks_back" else "wrongly asked back"
 
 
-async def measure(
-    answers: Answers, model: str, asked: Sequence[dict[str, Any]], *, quiet: bool
-) -> list[dict[str, Any]]:
-    """Ask every question."""
-    rows: list[dict[str, Any]] = []
-    for each in asked:
-        begun = time.perf_counter()
-        answer = await answers.ask(
-            each["ask"], "support", allowed=each.get("labels", ()), model=model, fresh=True
-        )
-        row = {
-            "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
-            "said": answer.text or answer.explanation, "seconds": round(time.perf_counter() - begun, 1),
-            "scores": [s.score for s in answer.sentences], "removed": [[s.text, s.problem, s.score] for s in answer.removed],
-        }  # fmt: skip
-        rows.append(row)
-        if not quiet:
-            print(
-                f"{row['came']:20} {row['seconds']:6} s  {row['ask']}  ->  {row['said']}  {row['scores']} {row['removed'] or ''}",
-                flush=True,
-            )
-    return rows
+async def measure(answers: Answers, model: str, each: dict[str, Any]) -> dict[str, Any]:
+    """Ask one question."""
+    begun = time.perf_counter()
+    answer = await answers.ask(
+        each["ask"], "support", allowed=each.get("labels", ()), model=model, fresh=True
+    )
+    return {
+        "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
+        "said": answer.text or answer.explanation, "seconds": round(time.perf_counter() - begun, 1),
+        "scores": [s.score for s in answer.sentences], "removed": [[s.text, s.problem, s.score] for s in answer.removed],
+    }  # fmt: skip
 
 
 async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
@@ -168,18 +156,27 @@ async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
             service.shop.generate = Replies(service.shop.generate, options.keep / "replies.jsonl")
-        found: dict[str, Any] = {}
-        for model in options.model:
-            for judge in options.judge:
-                judged = Judged(
-                    service.shop,
-                    service.collections(),
-                    service.actor,
-                    service.privacy,
-                    service.shop_of,
-                    chosen=judge,
-                )
-                found[f"{model}, judged by {judge}"] = await measure(judged, model, asked, quiet=options.json)
+        arms = {
+            f"{model}, judged by {judge}": (
+                model,
+                Judged(
+                    service.shop, service.collections(), service.actor, service.privacy, service.shop_of, chosen=judge
+                ),
+            )
+            for model in options.model
+            for judge in options.judge
+        }  # fmt: skip
+        found: dict[str, Any] = {arm: [] for arm in arms}
+        for each in asked:
+            for arm, (model, answers) in arms.items():
+                row = await measure(answers, model, each)
+                found[arm].append(row)
+                if not options.json:
+                    print(
+                        f"{row['came']:20} {row['seconds']:6} s  {arm}: {row['ask']}  ->  {row['said']}  {row['scores']} "
+                        f"{row['removed'] or ''}",
+                        flush=True,
+                    )
         return found
     finally:
         service.close()

@@ -96,7 +96,9 @@ class Bottega:
         self.actor = actor
         self.folder = folder
         self.audit = audit
-        self.privacy = Privacy(state, ring, shop.artifacts, audit, actor, shop.collections)
+        self.privacy = Privacy(
+            state, ring, shop.artifacts, audit, actor, shop.collections, shop.collections_server
+        )
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority
         self._collections: Collections | None = None

@@ -12,6 +12,7 @@ from bottega.governance.proof import Proof
 from bottega.governance.redaction import masked
 from bottega.governance.seal import Vault
 from bottega.retrieval.collections import memory
+from bottega.retrieval.collections.store import server_of
 from bottega.service.audit import Audit
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.database import Transaction
@@ -47,6 +48,7 @@ class Privacy:
         audit: Audit,
         actor: str,
         collections: Path,
+        collections_server: str = "",
     ) -> None:
         self._journal = state.journal
         self._database = state.database
@@ -56,6 +58,7 @@ class Privacy:
         self._audit = audit
         self._actor = actor
         self._collections = collections
+        self._collections_server = collections_server
 
     def holder_of(self, data_subject: str) -> str:
         """The pseudonym under whose key all about this person is kept; "" for nobody.
@@ -133,7 +136,7 @@ class Privacy:
             view.delete(sha256)
         for view in {id(view): view for view, _ in files}.values():
             view.close()
-        memory.erase(self._collections, holder)
+        memory.erase(self._collections, holder, server_of(self._collections_server))
         clean = self._database.purge()
         receipt = self._audit.prove(str(n))
         return Erased(holder, n, receipt, tuple(sorted(filter(None, folders))), clean, self._audit.attest())
