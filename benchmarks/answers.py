@@ -1,29 +1,41 @@
-"""Measures answers over examples/support-assistant: right, wrong, rightly and wrongly abstained, by language model.
+"""Measures answers over examples/support-assistant: right, wrong, rightly and wrongly abstained, by language model and judge.
 
     python benchmarks/answers.py                                  # the default model
     python benchmarks/answers.py --model smollm2-135m-instruct --json
     python benchmarks/answers.py --half tuned                     # the questions that prompts and thresholds were tuned on
+    python benchmarks/answers.py --judge language --judge entailment-minilm --keep DIR
 
 A question counts as right when it was answered and the answer holds the expected facts. An unclear question is right when it is asked
 back. A trap that is answered is wrong, unless it lists facts that a right correction holds. Every second question of each
 kind (``held``) was kept back while prompts and thresholds were chosen.
+
+With ``--keep`` every reply of a language model is written down as it comes: a run that was stopped goes on, and judges are compared
+on the same drafts. A model at temperature 0 says the same to the same request.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import tempfile
 import time
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from bottega.bootstrap import build
+from bottega.core.canonical import digest
+from bottega.core.request import Finished, Output, Request, Usage
+from bottega.engines.base import Bench
+from bottega.pipelines.workshop import Listen
 from bottega.retrieval.answers.answer import Answer
-from bottega.service import Bottega
+from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
+from bottega.retrieval.entail import Entailment, EntailmentMiniLM
+from bottega.service.answers import Answers
 from bottega.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "support-assistant"
@@ -35,6 +47,59 @@ OUTCOMES = (
     "rightly asked back",
     "wrongly asked back",
 )
+
+
+OUTPUTS: TypeAdapter[list[Output]] = TypeAdapter(list[Output])
+
+
+@dataclass
+class Judged(Answers):
+    """Answers with the judge that is measured, whatever is pulled."""
+
+    chosen: str = "language"
+
+    def _entailment(self, ask: Any, model: str, loop: asyncio.AbstractEventLoop) -> tuple[Entailment, str]:
+        if self.chosen == "language":
+            return YesNo(ask, model, loop), f"{model} yes/no"
+        self._judge = self._judge or EntailmentMiniLM(
+            self.shop.catalog.path(CROSS_ENCODER), self.shop.threads
+        )
+        return self._judge, CROSS_ENCODER
+
+
+@dataclass
+class Replies:
+    """What the language engine said, kept in a file, so that nothing is asked twice."""
+
+    generate: Any  # that of a workshop
+    file: Path
+    known: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+
+    def __post_init__(self) -> None:
+        for line in self.file.read_text().splitlines() if self.file.exists() else []:
+            row = json.loads(line)
+            self.known[row["asked"]] = row["said"]
+
+    async def __call__(
+        self, request: Request, bench: Bench, listen: Listen | None = None
+    ) -> tuple[list[Finished], Usage]:
+        """As `Workshop.generate`."""
+        if request.engine != "language":
+            return await self.generate(request, bench, listen)
+        asked = digest(request.document())
+        if asked not in self.known:
+            outputs: list[Output] = []
+            await self.generate(request, bench, outputs.append)
+            self.known[asked] = OUTPUTS.dump_python(outputs, mode="json")
+            with self.file.open("a") as file:
+                file.write(json.dumps({"asked": asked, "said": self.known[asked]}) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        said = OUTPUTS.validate_python(self.known[asked])
+        for output in said if listen else []:
+            listen(output)
+        used = next((each for each in said if isinstance(each, Usage)), Usage())
+        return [each for each in said if isinstance(each, Finished)], used
 
 
 def questions() -> list[dict[str, Any]]:
@@ -65,28 +130,17 @@ def judged(asked: dict[str, Any], answer: Answer) -> str:
             return "rightly asked back" if asked["expect"] == "asks_back" else "wrongly asked back"
 
 
-async def measure(
-    service: Bottega, model: str, asked: Sequence[dict[str, Any]], *, quiet: bool
-) -> list[dict[str, Any]]:
-    """Ask every question."""
-    rows: list[dict[str, Any]] = []
-    for each in asked:
-        begun = time.perf_counter()
-        answer = await service.answers().ask(
-            each["ask"], "support", allowed=each.get("labels", ()), model=model, fresh=True
-        )
-        row = {
-            "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
-            "said": answer.text or answer.explanation, "seconds": round(time.perf_counter() - begun, 1),
-            "scores": [s.score for s in answer.sentences], "removed": [[s.text, s.problem, s.score] for s in answer.removed],
-        }  # fmt: skip
-        rows.append(row)
-        if not quiet:
-            print(
-                f"{row['came']:20} {row['seconds']:6} s  {row['ask']}  ->  {row['said']}  {row['scores']} {row['removed'] or ''}",
-                flush=True,
-            )
-    return rows
+async def measure(answers: Answers, model: str, each: dict[str, Any]) -> dict[str, Any]:
+    """Ask one question."""
+    begun = time.perf_counter()
+    answer = await answers.ask(
+        each["ask"], "support", allowed=each.get("labels", ()), model=model, fresh=True
+    )
+    return {
+        "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
+        "said": answer.text or answer.explanation, "seconds": round(time.perf_counter() - begun, 1),
+        "scores": [s.score for s in answer.sentences], "removed": [[s.text, s.problem, s.score] for s in answer.removed],
+    }  # fmt: skip
 
 
 async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
@@ -99,7 +153,31 @@ async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
         asked = [each for each in questions() if options.half in ("all", each["half"])]
         if options.only:
             asked = [each for each in asked if options.only in each["ask"]]
-        return {model: await measure(service, model, asked, quiet=options.json) for model in options.model}
+        if options.keep:
+            options.keep.mkdir(parents=True, exist_ok=True)
+            service.shop.generate = Replies(service.shop.generate, options.keep / "replies.jsonl")
+        arms = {
+            f"{model}, judged by {judge}": (
+                model,
+                Judged(
+                    service.shop, service.collections(), service.actor, service.privacy, service.shop_of, chosen=judge
+                ),
+            )
+            for model in options.model
+            for judge in options.judge
+        }  # fmt: skip
+        found: dict[str, Any] = {arm: [] for arm in arms}
+        for each in asked:
+            for arm, (model, answers) in arms.items():
+                row = await measure(answers, model, each)
+                found[arm].append(row)
+                if not options.json:
+                    print(
+                        f"{row['came']:20} {row['seconds']:6} s  {arm}: {row['ask']}  ->  {row['said']}  {row['scores']} "
+                        f"{row['removed'] or ''}",
+                        flush=True,
+                    )
+        return found
     finally:
         service.close()
 
@@ -121,11 +199,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", action="append", help="repeat for several")
+    parser.add_argument(
+        "--judge", action="append", choices=("language", CROSS_ENCODER), help="repeat for both"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="keep the replies of language models in this folder, and use them again"
+    )
     parser.add_argument("--half", choices=("all", "tuned", "held"), default="all")
     parser.add_argument("--only", default="", help="questions that hold these words")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.model = options.model or ["qwen2.5-coder-1.5b-instruct"]
+    options.judge = options.judge or ["language"]
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(run(options, Path(folder)))
     if options.json:

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from bottega.core.errors import NotFound
 from bottega.retrieval.collections.collection import Collection, Hit, Method
 from bottega.retrieval.collections.indexing import Indexer, Tools
 from bottega.retrieval.collections.lock import collection_lock
-from bottega.retrieval.collections.report import Report
+from bottega.retrieval.collections.report import Progress, Report
+from bottega.retrieval.collections.server import Server
 from bottega.retrieval.embed import Embedder, Vectors, unit
 
 
@@ -37,10 +39,11 @@ class Hashed:
 
 
 class Shelved:
-    """A collection in ``folder/collection`` of the files under ``folder/files``."""
+    """A collection in ``folder/collection``, or on a server, of the files under ``folder/files``."""
 
-    def __init__(self, folder: Path, embedder: Embedder | None = None) -> None:
+    def __init__(self, folder: Path, embedder: Embedder | None = None, server: Server | None = None) -> None:
         self.place = folder / "collection"
+        self.server = server
         self.files = folder / "files"
         self.files.mkdir(parents=True, exist_ok=True)
         self.embedder = embedder
@@ -59,9 +62,9 @@ class Shelved:
         tools: Tools | None = None,
     ) -> Report:
         given = tools or Tools(embedder=self.embedder, weights="1")
-        with collection_lock(self.place) as held:
+        with collection_lock(self.place, self.server) as held:
             assert held
-            indexer = Indexer(self.place, given)
+            indexer = self.indexer(given)
             try:
                 chosen = None if labels is None else frozenset(labels)
                 return asyncio.run(indexer.index(paths or [self.files], labels=chosen, prune=prune))
@@ -69,14 +72,22 @@ class Shelved:
                 indexer.close()
 
     def remove(self, *names: str) -> Report:
-        indexer = Indexer(self.place, Tools())
+        indexer = self.indexer(Tools())
         try:
             return indexer.remove(names)
         finally:
             indexer.close()
 
+    def indexer(
+        self,
+        tools: Tools,
+        told: Callable[[Progress], None] = lambda progress: None,
+        stop: threading.Event | None = None,
+    ) -> Indexer:
+        return Indexer(self.place, tools, told, stop, self.server)
+
     def open(self) -> Collection:
-        return Collection(self.place, self._embedder)
+        return Collection(self.place, self._embedder, server=self.server)
 
     def search(self, query: str, *labels: str, method: Method = "fusion", top: int = 10) -> list[Hit]:
         collection = self.open()

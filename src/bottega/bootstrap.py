@@ -68,6 +68,7 @@ def build(
         policy=Policy.load(policy),
         scratch=settings.state / "scratch",
         collections=settings.state / "collections",
+        collections_server=settings.collections,
         now=now,
         threads=settings.threads,
         limits=settings.limits,

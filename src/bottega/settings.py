@@ -74,6 +74,10 @@ class Settings:
     database: str = field(default_factory=lambda: environment.get("BOTTEGA_DATABASE", ""), repr=False)
     """``BOTTEGA_DATABASE``: ``postgresql://USER@HOST/DATABASE?schema=NAME`` for several hosts; empty for SQLite under the state."""
 
+    collections: str = field(default_factory=lambda: environment.get("BOTTEGA_COLLECTIONS", ""), repr=False)
+    """``BOTTEGA_COLLECTIONS``: ``postgresql://USER@HOST/DATABASE?schema=NAME``, a database with pgvector that holds the collections of
+    several hosts; empty for files under the state."""
+
     artifacts: str = field(default_factory=lambda: environment.get("BOTTEGA_ARTIFACTS", ""), repr=False)
     """``BOTTEGA_ARTIFACTS``: a bucket for several hosts (``s3://bucket/prefix?endpoint=...&region=...``); empty for the state folder.
     Its credentials are those that S3 clients read: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``."""

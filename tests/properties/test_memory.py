@@ -11,7 +11,8 @@ from bottega.core.errors import PolicyDenied
 from bottega.governance.keyring import KeyRing
 from bottega.governance.seal import Vault
 from bottega.retrieval.collections.memory import Memory, erase
-from bottega.retrieval.collections.store import FILE, Store
+from bottega.retrieval.collections.schema import FILE
+from bottega.retrieval.collections.store import Store
 
 PEOPLE = ("", "ada", "grace")
 SECRET = "nobody shall read "

@@ -37,7 +37,8 @@ class Workshop:
     ``now`` gives the time as RFC 3339 text in UTC; ``secret`` looks up a credential by name; ``limits`` says how many
     steps of an engine, and how many local steps of this host (``local``), may run at once. With ``isolate``, engines
     whose card asks for it run in processes of their own. ``holder`` is the pseudonym of the data subject whose
-    sealed artifacts it works on, if it does; ``collections`` is the folder of indexed documents.
+    sealed artifacts it works on, if it does; ``collections`` is the folder of indexed documents, and
+    ``collections_server`` the address of the database that holds their tables where hosts share them.
     """
 
     artifacts: ArtifactStore
@@ -55,6 +56,7 @@ class Workshop:
     isolate: bool = True
     holder: str = ""
     collections: Path = Path("collections")
+    collections_server: str = field(default="", repr=False)
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])

@@ -18,7 +18,8 @@ from bottega.retrieval.collections.collection import NOBODY, Collection, Hit, Me
 from bottega.retrieval.collections.indexing import Indexer, Tools
 from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.report import Progress, Report
-from bottega.retrieval.collections.store import FILE, Labels
+from bottega.retrieval.collections.schema import FILE
+from bottega.retrieval.collections.store import Labels, server_of
 
 WORDS_ONLY = "none"  # the embedder of a collection without vectors
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -37,12 +38,13 @@ class Listed:
 
 
 class Collections:
-    """The collections of this machine. What is open stays open until `close`."""
+    """The collections of this machine, or those that hosts share. What is open stays open until `close`."""
 
     def __init__(self, shop: Workshop, actor: str) -> None:
         self._shop = shop
         self._actor = actor
         self._folder = shop.collections
+        self._server = server_of(shop.collections_server)
         self._open: dict[str, Collection] = {}
         self._embedders: dict[str, embed.Embedder] = {}
 
@@ -86,10 +88,10 @@ class Collections:
         if chosen != WORDS_ONLY:
             model, weights = await asyncio.to_thread(self._embedder, chosen)
             tools = replace(tools, embedder=model, weights=weights)
-        with collection_lock(folder) as held:
+        with collection_lock(folder, self._server) as held:
             if not held:
                 raise _busy(name)
-            indexer = await asyncio.to_thread(Indexer, folder, tools, watch, cancelled)
+            indexer = await asyncio.to_thread(Indexer, folder, tools, watch, cancelled, self._server)
             try:
                 report = await (indexer.index(paths, labels=given, prune=prune) if paths else indexer.embed())
             finally:
@@ -105,10 +107,10 @@ class Collections:
             StorageFailed: another process is indexing this collection.
         """
         folder = self._existing(name)
-        with collection_lock(folder) as held:
+        with collection_lock(folder, self._server) as held:
             if not held:
                 raise _busy(name)
-            indexer = await asyncio.to_thread(Indexer, folder, Tools())
+            indexer = await asyncio.to_thread(lambda: Indexer(folder, Tools(), server=self._server))
             try:
                 report = await asyncio.to_thread(indexer.remove, documents)
             finally:
@@ -140,21 +142,21 @@ class Collections:
             NotFound: there is none of this name.
         """
         if name not in self._open:
-            self._open[name] = Collection(self._folder / _named(name), self._embedder)
+            self._open[name] = Collection(self._folder / _named(name), self._embedder, server=self._server)
         return self._open[name]
 
     def all(self, *, allowed: Labels = NOBODY) -> list[Listed]:
         """Every collection, counted as a user with these labels sees it."""
-        folders = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
         found: list[Listed] = []
-        for folder in folders:
-            if (folder / FILE).is_file():
-                collection = self.open(folder.name)
-                documents, passages = collection.counts(allowed=allowed)
-                space = collection.space
-                found.append(
-                    Listed(folder.name, documents, passages, space.embedder if space else WORDS_ONLY, folder)
+        for name in self._names():
+            collection = self.open(name)
+            documents, passages = collection.counts(allowed=allowed)
+            space = collection.space
+            found.append(
+                Listed(
+                    name, documents, passages, space.embedder if space else WORDS_ONLY, self._folder / name
                 )
+            )
         return found
 
     def delete(self, name: str) -> None:
@@ -165,12 +167,15 @@ class Collections:
             StorageFailed: another process is indexing it.
         """
         folder = self._existing(name)
-        with collection_lock(folder) as held:
+        with collection_lock(folder, self._server) as held:
             if not held:
                 raise _busy(name)
             if name in self._open:
                 self._open.pop(name).close()
-            (folder / FILE).unlink()  # first, so that a half-deleted collection is none
+            if self._server:
+                self._server.drop(name)
+            else:
+                (folder / FILE).unlink()  # first, so that a half-deleted collection is none
             shutil.rmtree(folder)
         self._record(Act.COLLECTION_REMOVED, name, {"whole": True})
 
@@ -178,16 +183,23 @@ class Collections:
         """Close every collection that was opened."""
         while self._open:
             self._open.popitem()[1].close()
+        if self._server:
+            self._server.close()
+
+    def _names(self) -> list[str]:
+        if self._server:
+            return sorted(self._server.names())
+        return sorted(file.parent.name for file in self._folder.glob(f"*/{FILE}"))
 
     def _existing(self, name: str) -> Path:
         folder = self._folder / _named(name)
-        if not (folder / FILE).is_file():
+        if name not in self._names():
             raise NotFound(f"there is no collection '{name}'", remedy="`bottega collections` lists them")
         return folder
 
     def _present(self, folder: Path) -> str:
         """The embedder that a collection has; empty when there is no collection yet."""
-        if not (folder / FILE).is_file():
+        if folder.name not in self._names():
             return ""
         space = self.open(folder.name).space
         return space.embedder if space else WORDS_ONLY

@@ -98,7 +98,14 @@ class Bottega:
         self.folder = folder
         self.audit = audit
         self.privacy = Privacy(
-            state, ring, shop.artifacts, audit, actor, shop.collections, folder.absolute() / "deliveries"
+            state,
+            ring,
+            shop.artifacts,
+            audit,
+            actor,
+            shop.collections,
+            folder.absolute() / "deliveries",
+            shop.collections_server,
         )
         self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
         self._authority = authority

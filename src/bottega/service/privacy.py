@@ -13,6 +13,7 @@ from bottega.governance.proof import Proof
 from bottega.governance.redaction import masked
 from bottega.governance.seal import Vault
 from bottega.retrieval.collections import memory
+from bottega.retrieval.collections.store import server_of
 from bottega.service.audit import Audit
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.database import Transaction
@@ -49,6 +50,7 @@ class Privacy:
         actor: str,
         collections: Path,
         deliveries: Path,
+        collections_server: str = "",
     ) -> None:
         """``deliveries`` is the folder of what a server has delivered: an erasure removes what there is about the person."""
         self._journal = state.journal
@@ -60,6 +62,7 @@ class Privacy:
         self._actor = actor
         self._collections = collections
         self._deliveries = deliveries
+        self._collections_server = collections_server
 
     def holder_of(self, data_subject: str) -> str:
         """The pseudonym under whose key all about this person is kept; "" for nobody.
@@ -140,7 +143,7 @@ class Privacy:
             shutil.rmtree(out, ignore_errors=True)
         for view in {id(view): view for view, _ in files}.values():
             view.close()
-        memory.erase(self._collections, holder)
+        memory.erase(self._collections, holder, server_of(self._collections_server))
         clean = self._database.purge()
         receipt = self._audit.prove(str(n))
         return Erased(

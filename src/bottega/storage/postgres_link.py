@@ -24,7 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries to connect
 # A session whose program hangs or whose host is gone gives the writers' lock back by itself; times in milliseconds
 # or, for keepalives, seconds.
 SESSION = """
-SET search_path = {schema}; SET lock_timeout = 60000; SET idle_in_transaction_session_timeout = 60000;
+SET search_path = {path}; SET lock_timeout = 60000; SET idle_in_transaction_session_timeout = 60000;
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3
 """
 CLIENT = {
@@ -45,11 +45,12 @@ class _Whole(Loader):
 
 @dataclass(frozen=True)
 class Address:
-    """A database and the schema in it that holds our tables."""
+    """A database and the schema in it that holds our tables; ``extensions`` is one where types are looked for after it."""
 
     schema: str
     where: str  # as people may see it
     conninfo: str = field(repr=False)  # as libpq takes it; may hold the password
+    extensions: str = ""
 
     @classmethod
     def of(cls, url: str) -> "Address":
@@ -101,7 +102,8 @@ class Address:
             raise self.failed("cannot be reached", error, lost=True) from error
         connection.adapters.register_loader("numeric", _Whole)
         try:
-            connection.execute(SESSION.format(schema=self.schema).encode(), prepare=False)
+            path = ", ".join(filter(None, [self.schema, self.extensions]))
+            connection.execute(SESSION.format(path=path).encode(), prepare=False)
         except psycopg.Error as error:
             connection.close()
             raise self.failed("cannot be reached", error, lost=True) from error

@@ -7,7 +7,7 @@ import typst
 from tests.collecting import Shelved
 
 from bottega.core.passage import Passage
-from bottega.retrieval.collections.store import FILE
+from bottega.retrieval.collections.schema import FILE
 from bottega.retrieval.convert import convert
 
 PAGE = b"""#set page(width: 400pt, height: 300pt, margin: 40pt)

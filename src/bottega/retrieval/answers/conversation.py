@@ -10,19 +10,15 @@ from bottega.core.passage import Passage
 from bottega.core.value import Value
 from bottega.retrieval.answers.answer import Outcome, Sentence
 from bottega.retrieval.answers.coverage import content_words
+from bottega.retrieval.answers.leaning import points_back
 from bottega.retrieval.answers.writing import Ask, rewrite_request
 from bottega.retrieval.lexical import Lexical
+from bottega.retrieval.words import guess_language
 
 RECENT = 4  # turns that stay as they were said; older ones are summed up
 REWRITTEN_FROM = 2  # turns that the model sees when it completes a question
 SUMMARY_WORDS = 160
 SHORT = 4  # words of a reply to a question back
-
-_LEANS = re.compile(
-    r"^(?:and|or|but|so|ok(?:ay)?|what about|how about|what if|why not|why)\b|^.{0,30}\b(?:the same|instead)\b"
-    r"|\b(?:it|its|they|them|their|that|this|these|those|there|then|he|she)\b",
-    re.IGNORECASE,
-)
 
 
 class Turn(Value, frozen=True):
@@ -84,7 +80,15 @@ def leans(question: str, last: Turn) -> bool:
     It begins in the middle, points back or names nothing; or it is the short reply to a question back.
     """
     replies = last.outcome == "asks_back" and len(question.split()) <= SHORT
-    return replies or bool(_LEANS.search(question.strip())) or not content_words(question)
+    languages = {
+        guess_language([question]),
+        guess_language([question, last.complete]),
+    }  # few words say little
+    return (
+        replies
+        or any(points_back(question, language) for language in languages)
+        or not content_words(question)
+    )
 
 
 async def standalone(question: str, turns: Sequence[Turn], ask: Ask, model: str) -> str:
@@ -97,7 +101,9 @@ async def standalone(question: str, turns: Sequence[Turn], ask: Ask, model: str)
     older = " ".join(each.text for each in summary(turns[:-REWRITTEN_FROM]))
     said = (await ask(rewrite_request(question, history, model))).text.strip().strip('"')
     line = next((each.strip() for each in said.splitlines() if each.strip()), "")
-    line = re.sub(r"^(?:question|last question|rewritten question)\s*:\s*", "", line, flags=re.IGNORECASE)
+    line = re.sub(
+        r"^(?:(?:last |rewritten )?question|frage|pregunta|domanda)\s*:\s*", "", line, flags=re.IGNORECASE
+    )
     conversation_words = content_words(
         " ".join([question, older, *(text for pair in history for text in pair)])
     )

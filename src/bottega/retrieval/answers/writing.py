@@ -11,6 +11,7 @@ from bottega.core.request import Delta, Finished, Output, Part, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.retrieval.document import dump_passages
 from bottega.retrieval.sentences import sentence_spans
+from bottega.retrieval.words import guess_language
 
 MOST_TOKENS = 100  # of an answer
 MOST_TOKENS_TYPED = 400
@@ -23,6 +24,10 @@ _REWRITE = (
     "{history}\n\nLast question: {question}\n\n"
     "Write the last question again as one complete question that can be understood alone. Use only words of the conversation."
 )
+_IN = {
+    language: f" Write it in {name}."
+    for language, name in (("de", "German"), ("es", "Spanish"), ("fr", "French"), ("it", "Italian"))
+}
 # "The sources do not say", "is not mentioned in the provided sources", "there is no information about"
 _REFUSES = re.compile(
     r"not in the sources|\b(?:sources?|documents?|passages?|text|information)\b[^.]{0,40}\b(?:do(?:es)? not|don't|doesn't|did not|cannot)\b"
@@ -89,7 +94,8 @@ def rewrite_request(question: str, history: Sequence[tuple[str, str]], model: st
     said = "\n".join(f"Question: {asked}\nAnswer: {answered}" for asked, answered in history)
     params: JsonObject = {
         "system": "You rewrite questions. You write one question and nothing else.",
-        "prompt": _REWRITE.format(history=said, question=question),
+        "prompt": _REWRITE.format(history=said, question=question)
+        + _IN.get(guess_language([question, said]), ""),
         "max_tokens": 60,
         "media_type": "text/plain",
     }

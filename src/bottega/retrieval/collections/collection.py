@@ -5,22 +5,23 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from bottega.core.errors import InvalidValue, NotFound, WeightsMissing
 from bottega.core.passage import Passage
+from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.memory import Memory
-from bottega.retrieval.collections.shelves import Shelf, catch_up, shelves_of
+from bottega.retrieval.collections.schema import FILE
+from bottega.retrieval.collections.shelves import Shelf, catch_up, current, reached, shelves_of
 from bottega.retrieval.collections.spaces import Space, active
-from bottega.retrieval.collections.store import FILE, DocumentRow, Labels, Store
-from bottega.retrieval.collections.vectors import Rows
+from bottega.retrieval.collections.store import DocumentRow, Labels, Store, marks
 from bottega.retrieval.collections.words import ShelfIndex, rank
 from bottega.retrieval.embed import Embedder
 from bottega.retrieval.fusion import DEPTH, Reranker, blend, fuse
+
+if TYPE_CHECKING:
+    from bottega.retrieval.collections.server import Server
 
 Method = Literal["words", "vectors", "fusion", "rrf", "reranked"]
 NOBODY: Labels = frozenset()
@@ -40,14 +41,11 @@ class Hit:
 
 @dataclass(frozen=True)
 class _View:
-    """What was there at one generation: shelves, and for each row of vectors its passage and shelf, by row."""
+    """What was there when the collection and this host's word indexes had come so far."""
 
-    generation: int
-    shelves: dict[int, Shelf]
+    key: tuple[int, int]
+    shelves: Sequence[Shelf]
     space: Space | None
-    rows: Rows
-    passages: Rows
-    on: NDArray[np.int64]
 
 
 class Collection:
@@ -65,8 +63,9 @@ class Collection:
         folder: Path,
         embedder: Callable[[str], tuple[Embedder, str]],
         reranker: Reranker | None = None,
+        server: "Server | None" = None,
     ) -> None:
-        if not (folder / FILE).is_file():
+        if not (folder.name in server.names() if server else (folder / FILE).is_file()):
             raise NotFound(
                 f"there is no collection '{folder.name}'", remedy=f"bottega index {folder.name} PATH makes it"
             )
@@ -74,7 +73,8 @@ class Collection:
         self.reranker = reranker
         self._folder = folder
         self._embedder = embedder
-        self._store = Store(folder)
+        self._store = Store(folder, server)
+        self._kept = kept_by(self._store)
         self._lock = threading.Lock()
         self._indexes: dict[tuple[str, int], ShelfIndex] = {}
         self._seen: _View | None = None
@@ -118,8 +118,8 @@ class Collection:
         visible = [shelf.id for shelf in shelves_of(self._store) if shelf.visible(allowed)]
         passages = self._store.rows(
             "SELECT count(*) FROM passages JOIN documents ON documents.id = document "
-            "WHERE state = 'indexed' AND shelf IN (SELECT value FROM json_each(?))",
-            json.dumps(visible),
+            f"WHERE state = 'indexed' AND shelf IN ({marks(visible)})",
+            *visible,
         )[0][0]
         return len(self.documents(allowed=allowed)), int(passages)
 
@@ -169,7 +169,7 @@ class Collection:
         return sorted(scored, key=lambda hit: -hit.score)[:top]
 
     def _words(self, query: str, allowed: Labels, depth: int, view: _View) -> list[tuple[int, float]]:
-        seen = [shelf for shelf in view.shelves.values() if shelf.folder and shelf.visible(allowed)]
+        seen = [shelf for shelf in view.shelves if shelf.folder and shelf.visible(allowed)]
         return rank([(self._index(shelf), shelf.analyser) for shelf in seen], query, depth)
 
     def _vectors(self, query: str, allowed: Labels, depth: int, view: _View) -> list[tuple[int, float]]:
@@ -186,11 +186,8 @@ class Collection:
                 f"'{self.name}' was embedded with other weights of {space.embedder}",
                 remedy=f"bottega index {self.name} --embedder {space.embedder}",
             )
-        visible = [shelf.id for shelf in view.shelves.values() if shelf.visible(allowed)]
-        mask = np.isin(view.on, visible)
-        rows, passages = view.rows[mask], view.passages[mask]
-        places, scores = space.vectors(self._folder).nearest(embedder.query(query), rows, depth)
-        return list(zip(passages[places].tolist(), scores.tolist(), strict=True))
+        visible = [shelf.id for shelf in view.shelves if shelf.visible(allowed)]
+        return self._kept.nearest(space, embedder.query(query), visible, depth)
 
     def _hits(self, ranked: Sequence[tuple[int, float]], allowed: Labels) -> list[Hit]:
         """Passages that are still there and visible; equal scores by document and place."""
@@ -203,18 +200,16 @@ class Collection:
         return sorted(hits, key=lambda hit: (-hit.score, hit.document.name, hit.passage.start))
 
     def _fetch(self, passages: Iterable[int]) -> dict[int, Hit]:
-        wanted = json.dumps(list(passages))
+        wanted = list(passages)
         rows: list[Any] = self._store.rows(
             'SELECT id, document, n, page, start, "end", heading, language, text, boxes '
-            "FROM passages WHERE id IN (SELECT value FROM json_each(?))",
-            wanted,
+            f"FROM passages WHERE id IN ({marks(wanted)})",
+            *wanted,
         )
-        ids = json.dumps(sorted({row[1] for row in rows}))
+        ids = sorted({row[1] for row in rows})
         documents = {
             each.id: each
-            for each in self._store.documents(
-                "state = 'indexed' AND id IN (SELECT value FROM json_each(?))", ids
-            )
+            for each in self._store.documents(f"state = 'indexed' AND id IN ({marks(ids)})", *ids)
         }
         return {
             id_: Hit(
@@ -241,41 +236,15 @@ class Collection:
             return self._indexes[key]
 
     def _view(self) -> _View:
-        self._mend()
-        generation, caught_up = self._store.rows("SELECT generation, caught_up FROM state")[0]
-        key = generation + caught_up  # both only grow
-        with self._lock:
-            if self._seen is None or self._seen.generation != key:
-                self._seen = self._look(key)
-            return self._seen
-
-    def _mend(self) -> None:
-        """Bring the word indexes up to date after a writer was killed, unless another one is at work."""
-        generation, caught_up = self._store.rows("SELECT generation, caught_up FROM state")[0]
         words = self._folder / "words"
-        if generation != caught_up or not all(
-            (words / shelf.folder).is_dir() for shelf in shelves_of(self._store)
-        ):
+        at = current(self._store, words)
+        if at is None:  # a writer was killed, is at work, or is on another host
             with collection_lock(self._folder) as held:
                 if held:
                     catch_up(self._store, words)
-
-    def _look(self, key: int) -> _View:
-        space = active(self._store)
-        rows: list[Any] = []
-        if space is not None:
-            rows = self._store.rows(
-                'SELECT "row", passage, shelf FROM vectors JOIN passages ON passages.id = passage '
-                "JOIN documents ON documents.id = document WHERE space = ? AND state = 'indexed' "
-                'ORDER BY "row"',
-                space.id,
-            )
-        table = np.array(rows, dtype=np.int64).reshape(len(rows), 3)
-        return _View(
-            key,
-            {shelf.id: shelf for shelf in shelves_of(self._store)},
-            space,
-            np.ascontiguousarray(table[:, 0]),
-            np.ascontiguousarray(table[:, 1]),
-            np.ascontiguousarray(table[:, 2]),
-        )
+            at = reached(self._store, words)
+        key = (self._store.generation, at.generation)
+        with self._lock:
+            if self._seen is None or self._seen.key != key:
+                self._seen = _View(key, shelves_of(self._store, at), active(self._store))
+            return self._seen

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bottega.core.canonical import digest_bytes
 from bottega.core.errors import (
@@ -21,6 +22,7 @@ from bottega.core.passage import Passage
 from bottega.retrieval.chunk import Block, Composer
 from bottega.retrieval.collections import spaces
 from bottega.retrieval.collections.analysis import analyser_of, language_of
+from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.files import MEMBER, Found, roots, under, walk
 from bottega.retrieval.collections.report import Progress, Report, Told
 from bottega.retrieval.collections.shelves import catch_up
@@ -31,6 +33,9 @@ from bottega.retrieval.convert import Store as StoreBytes
 from bottega.retrieval.embed import Embedder
 from bottega.retrieval.lexical import searched
 from bottega.retrieval.media import EMAIL, media_type_of
+
+if TYPE_CHECKING:
+    from bottega.retrieval.collections.server import Server
 
 LIMITS = Limits(file_bytes=500_000_000, characters=200_000_000, pages=20_000, ocr_pages=200)
 BATCH = 64  # passages embedded and written at a time
@@ -63,12 +68,14 @@ class Indexer:
         tools: Tools,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         cancelled: threading.Event | None = None,
+        server: "Server | None" = None,
     ) -> None:
         self._folder = folder
         self._tools = tools
         self._tell = on_progress
         self._cancelled = cancelled or threading.Event()
-        self._store = Store(folder)
+        self._store = Store(folder, server)
+        self._kept = kept_by(self._store)
         self._store.drop_partial()
         self._space: spaces.Space | None = None
         self._told: list[Told] = []
@@ -144,7 +151,7 @@ class Indexer:
                     remedy=f"name one by its place: {' or '.join(each.place for each in found)}",
                 )
             if not found:
-                near = self._store.documents("instr(name, ?) > 0", name)[:3]
+                near = self._store.documents("replace(name, ?, '') <> name", name)[:3]
                 raise NotFound(
                     f"no document '{name}' in this collection",
                     remedy=f"perhaps {' or '.join(each.name for each in near)}" if near else "check its name",
@@ -334,17 +341,17 @@ class Indexer:
         if force and self._space is not None:
             self._space = spaces.active(self._store)
             if self._space is not None:
-                await asyncio.to_thread(spaces.compact, self._store, self._space, self._folder)
+                await asyncio.to_thread(self._kept.tidy, self._space)
 
     async def _vectors(self) -> None:
         """Make the tools' embedder that of the collection, and embed whatever lacks a vector of it."""
         embedder = self._tools.embedder
         if embedder is None:
             if spaces.active(self._store) is not None:
-                spaces.swap(self._store, None, self._folder)
+                self._swap(None)
             return
         space = spaces.prepared(self._store, embedder, self._tools.weights)
-        spaces.mend(self._store, space, self._folder)
+        self._kept.mend(space)
         (of,) = self._store.rows(
             "SELECT (SELECT count(*) FROM passages) - (SELECT count(*) FROM vectors WHERE space = ?)",
             space.id,
@@ -356,40 +363,38 @@ class Indexer:
             self._tell(Progress(stage="vectors", done=done, of=of, passages=done, seconds_left=left))
             texts = [searched(heading, text) for _, heading, text in batch]
             rows = await asyncio.to_thread(embedder.passages, texts)
-            first = self._rows(space)
-            await asyncio.to_thread(space.vectors(self._folder).write, first, rows)
-            spaces.attach(self._store, space, first, [passage for passage, _, _ in batch])
+            kept = await asyncio.to_thread(self._kept.keep, space, rows)
+            spaces.attach(self._store, space, [passage for passage, _, _ in batch], kept)
             done += len(batch)
         self._embedded += done
         now = spaces.active(self._store)
         if now is None or now.id != space.id:
-            spaces.swap(self._store, space, self._folder)
+            self._swap(space)
         self._space = space
 
-    def _rows(self, space: spaces.Space) -> int:
-        """How many rows of a space are given away."""
-        return int(self._store.rows("SELECT rows FROM spaces WHERE id = ?", space.id)[0][0])
+    def _swap(self, space: spaces.Space | None) -> None:
+        spaces.swap(self._store, space)
+        self._kept.tidy()
 
     def _blank(self, rows: Sequence[int]) -> None:
         if rows and self._space is None:
             self._space = spaces.active(self._store)
         if rows and self._space is not None:
-            self._space.vectors(self._folder).blank(rows)
+            self._kept.blank(self._space, rows)
 
     def write(self, document: int, passages: Sequence[Passage], labels: Labels, main: str) -> None:
         """Put passages of a document that is being read on their shelves; ``main`` is its language."""
         self._check()
         languages = [language_of(one.text, main) for one in passages]
         space, embedder = self._space, self._tools.embedder
-        first = -1
+        kept: Sequence[object] = [None] * len(passages)
         if space is not None and embedder is not None:
             rows = embedder.passages([searched(one.heading, one.text) for one in passages])
-            first = self._rows(space)
-            space.vectors(self._folder).write(first, rows)
+            kept = self._kept.keep(space, rows)
             self._embedded += len(rows)
         pieces = [
-            Piece(one, language, analyser_of(language), first + place)
-            for place, (one, language) in enumerate(zip(passages, languages, strict=True))
+            Piece(one, language, analyser_of(language), vector)
+            for one, language, vector in zip(passages, languages, kept, strict=True)
         ]
         self._store.add(document, pieces, labels, space.id if space is not None else None)
 

@@ -4,9 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bottega.governance.seal import Vault
-from bottega.retrieval.collections.store import FILE, Labels, Store
+from bottega.retrieval.collections.schema import FILE
+from bottega.retrieval.collections.store import Labels, Store, marks
+
+if TYPE_CHECKING:
+    from bottega.retrieval.collections.server import Server
 
 FORGOTTEN = "forgotten"
 
@@ -55,7 +60,11 @@ class Memory:
         """Cache an answer made from this generation, unless the collection has changed meanwhile."""
         row = (self._name(key), self._closed(answer), self.holder, generation)
         with self.store.transaction(durable=False) as db:
-            db.execute("INSERT OR REPLACE INTO answers SELECT ?, ?, ? FROM state WHERE generation = ?", row)
+            db.execute(
+                "INSERT INTO answers SELECT ?, ?, ? FROM state WHERE generation = ? "
+                "ON CONFLICT (key) DO UPDATE SET answer = excluded.answer, holder = excluded.holder",
+                row,
+            )
 
     def turns(self, owner: str, session: str, allowed: Labels) -> list[Remembered]:
         """The owner's turns of a session, oldest first, that somebody with these labels may see now.
@@ -106,18 +115,19 @@ class Memory:
         question, asked, said = map(self._closed, (question, asked, said))
         with self.store.transaction() as db:
             rows = db.execute(
-                "SELECT id, labels FROM documents WHERE state = 'indexed' AND id IN (SELECT value FROM json_each(?))",
-                (json.dumps(wanted),),
+                f"SELECT id, labels FROM documents WHERE state = 'indexed' AND id IN ({marks(wanted)})",
+                wanted,
             ).fetchall()
             if len(rows) < len(wanted):
                 asked, outcome, said = "", FORGOTTEN, "[]"
             labels = json.dumps(sorted({label for _, each in rows for label in json.loads(each)}))
             turn = db.execute(
                 "INSERT INTO turns (owner, session, at, labels, question, asked, outcome, said, holder) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                 (owner, session, at, labels, question, asked, outcome, said, self.holder),
-            ).lastrowid
-            db.executemany("INSERT INTO rests_on VALUES (?, ?)", [(turn, document) for document, _ in rows])
+            ).fetchone()[0]
+            for document, _ in rows:
+                db.execute("INSERT INTO rests_on VALUES (?, ?)", (turn, document))
 
     def forget(self, owner: str, session: str) -> int:
         """Delete a conversation; gives the number of its turns."""
@@ -146,14 +156,19 @@ class Memory:
         return self.vault.open(text) if self.vault else text
 
 
-def erase(folder: Path, holder: str) -> None:
-    """Delete what every collection under ``folder`` remembers of a data subject.
+def erase(folder: Path, holder: str, server: "Server | None" = None) -> None:
+    """Delete what every collection under ``folder``, or on the server, remembers of a data subject.
 
     Raises:
         StorageFailed: a collection cannot be written.
     """
-    for file in sorted(folder.glob(f"*/{FILE}")):
-        store = Store(file.parent)
+    places = (
+        [folder / name for name in server.names()]
+        if server
+        else sorted(file.parent for file in folder.glob(f"*/{FILE}"))
+    )
+    for place in places:
+        store = Store(place, server)
         try:
             with store.transaction() as db:
                 for table in ("answers", "turns"):
@@ -161,3 +176,5 @@ def erase(folder: Path, holder: str) -> None:
             store.scrub()
         finally:
             store.close()
+    if server:
+        server.close()

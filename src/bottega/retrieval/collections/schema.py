@@ -1,21 +1,33 @@
 """The tables of a collection."""
 
-VERSION = 3  # of these tables; kept as SQLite's user_version
+FILE = "collection.sqlite"
+VERSION = 4  # of these tables; kept as SQLite's user_version
 
 ADDED = {  # since version 1
     ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''",
     ("answers", "holder"): "ALTER TABLE answers ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
     ("turns", "holder"): "ALTER TABLE turns ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+    ("state", "stamp"): "ALTER TABLE state ADD COLUMN stamp TEXT NOT NULL DEFAULT ''",
 }
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     generation INTEGER NOT NULL,           -- counts changes of what can be found
-    caught_up INTEGER NOT NULL,            -- the generation that every word index has reached
-    space INTEGER                          -- the vectors that are searched
+    caught_up INTEGER NOT NULL DEFAULT 0,  -- of versions 1 to 3
+    space INTEGER,                         -- the vectors that are searched
+    stamp TEXT NOT NULL DEFAULT ''         -- tells this collection from another of its name
 ) STRICT;
-INSERT OR IGNORE INTO state VALUES (1, 0, 0, NULL);
+INSERT INTO state (one, generation) VALUES (1, 0) ON CONFLICT DO NOTHING;
+
+CREATE TABLE IF NOT EXISTS shelves (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    labels TEXT NOT NULL,
+    analyser TEXT NOT NULL,
+    folder TEXT NOT NULL DEFAULT '',       -- of versions 1 to 3, as is generation
+    generation INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (labels, analyser)
+) STRICT;
 
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
@@ -50,15 +62,6 @@ CREATE TABLE IF NOT EXISTS passages (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
 CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);
-
-CREATE TABLE IF NOT EXISTS shelves (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    labels TEXT NOT NULL,
-    analyser TEXT NOT NULL,
-    folder TEXT NOT NULL DEFAULT '',       -- of its index, under words/
-    generation INTEGER NOT NULL DEFAULT 0, -- up to which its index is complete
-    UNIQUE (labels, analyser)
-) STRICT;
 
 CREATE TABLE IF NOT EXISTS removals (
     generation INTEGER NOT NULL,

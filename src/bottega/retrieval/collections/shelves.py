@@ -4,11 +4,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bottega.core.errors import StorageFailed
 from bottega.retrieval.collections.store import Labels, Store
 from bottega.retrieval.collections.words import Entry, ShelfIndex
 from bottega.retrieval.lexical import searched
+from bottega.storage.disk import appearing, disk, sync_file
+
+REACHED = "reached.json"
 
 AT_ONCE = 2_000  # passages read from the database at a time
 MOST_DEAD = 0.1  # share of an index that may be passages taken out, before it is written again
@@ -29,22 +33,65 @@ class Shelf:
         return self.labels <= allowed
 
 
-def shelves_of(store: Store) -> list[Shelf]:
-    """Every shelf."""
-    rows = store.rows("SELECT id, labels, analyser, folder, generation FROM shelves ORDER BY id")
-    return [Shelf(id_, frozenset(json.loads(labels)), *rest) for id_, labels, *rest in rows]
+class Reached(NamedTuple):
+    """How far the indexes of a folder have come: the generation that all have reached, and folder and generation of each.
+
+    It lies beside them, because each host has its own. Those of another collection, or from after a backup that was
+    put back, count for nothing.
+    """
+
+    stamp: str = ""
+    generation: int = -1
+    shelves: dict[str, tuple[str, int]] = {}  # noqa: RUF012 - never changed in place
+
+    def write(self, folder: Path) -> None:
+        """On the disk when this returns."""
+        with disk(folder), appearing(folder / REACHED) as path:
+            path.write_text(json.dumps(self))
+            sync_file(path)
+
+
+def reached(store: Store, folder: Path) -> Reached:
+    """What stands beside the indexes in ``folder``."""
+    try:
+        stamp, generation, shelves = json.loads((folder / REACHED).read_bytes())
+        found = Reached(stamp, generation, {id_: (name, at) for id_, (name, at) in shelves.items()})
+    except (OSError, ValueError, TypeError):
+        return Reached()
+    ahead = max([generation, *(at for _, at in found.shelves.values())]) > store.generation
+    return Reached() if stamp != store.stamp or ahead else found
+
+
+def shelves_of(store: Store, at: Reached | None = None) -> list[Shelf]:
+    """Every shelf; with ``at``, how far the index of each has come."""
+    rows = store.rows("SELECT id, labels, analyser FROM shelves ORDER BY id")
+    known = at.shelves if at else {}
+    return [
+        Shelf(id_, frozenset(json.loads(labels)), analyser, *known.get(str(id_), ("", 0)))
+        for id_, labels, analyser in rows
+    ]
+
+
+def current(store: Store, folder: Path) -> Reached | None:
+    """How far the indexes have come, if that is as far as the collection."""
+    at = reached(store, folder)
+    whole = at.generation == store.generation and all(
+        each.folder and (folder / each.folder).is_dir() for each in shelves_of(store, at)
+    )
+    return at if whole else None
 
 
 def catch_up(store: Store, folder: Path, *, erase: bool = False) -> None:
-    """Bring every index to the present generation; the caller holds the collection's lock.
+    """Bring every index to the present generation; the caller holds this host's lock on the collection.
 
     With ``erase``, an index that still holds bytes of what was taken out is written again.
     """
-    generation, caught_up = store.rows("SELECT generation, caught_up FROM state")[0]
-    shelves = shelves_of(store)
-    if generation == caught_up and not erase and all((folder / each.folder).is_dir() for each in shelves):
+    if not erase and current(store, folder):
         return
-    for shelf in shelves:
+    generation, at = store.generation, reached(store, folder)
+    stamp, done = store.stamp, dict(at.shelves)
+    folder.mkdir(parents=True, exist_ok=True)
+    for shelf in shelves_of(store, at):
         index = ShelfIndex(folder / shelf.folder, shelf.analyser)
         removed = [
             document
@@ -73,13 +120,12 @@ def catch_up(store: Store, folder: Path, *, erase: bool = False) -> None:
         name = shelf.folder if whole else f"{shelf.id}-{generation}"
         if not whole:
             _write_again(store, shelf, folder / name)
-        with store.transaction() as db:
-            db.execute(
-                "UPDATE shelves SET folder = ?, generation = ? WHERE id = ?", (name, generation, shelf.id)
-            )
+        done[str(shelf.id)] = (name, generation)
+        Reached(stamp, at.generation, done).write(folder)
         if name != shelf.folder and shelf.folder:
             index.remove()
-    _tidy(store, folder, generation)
+    Reached(stamp, generation, done).write(folder)
+    _tidy(store, folder, generation, done)
     if erase:
         store.scrub()
 
@@ -111,13 +157,17 @@ def _entries(store: Store, shelf: int, after: int) -> Iterator[Entry]:
         document, n = rows[-1][1:3]
 
 
-def _tidy(store: Store, folder: Path, generation: int) -> None:
-    """Forget removals that every index has seen, shelves that are empty, and folders that nobody names."""
+def _tidy(store: Store, folder: Path, generation: int, done: dict[str, tuple[str, int]]) -> None:
+    """Forget removals that every index has seen, shelves that are empty, and folders that nobody names.
+
+    Where hosts share the collection, removals stay: nobody knows who has seen them.
+    """
     with store.transaction(durable=False) as db:
-        db.execute("UPDATE state SET caught_up = ?", (generation,))
-        db.execute("DELETE FROM removals WHERE generation <= ?", (generation,))
+        if not store.shared:
+            db.execute("DELETE FROM removals WHERE generation <= ?", (generation,))
         db.execute("DELETE FROM shelves WHERE NOT EXISTS (SELECT 1 FROM passages WHERE shelf = shelves.id)")
-    named = {shelf.folder for shelf in shelves_of(store)}
-    for path in folder.iterdir() if folder.is_dir() else ():
+    there = {str(shelf.id) for shelf in shelves_of(store)}
+    named = {name for id_, (name, _) in done.items() if id_ in there} | {REACHED}
+    for path in folder.iterdir():
         if path.name not in named:
             ShelfIndex(path, "plain").remove()

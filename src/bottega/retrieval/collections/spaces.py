@@ -1,16 +1,11 @@
 """Spaces: the vectors of one embedder. One is searched; another may be in the making."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-
-from bottega.retrieval.collections.store import Store
-from bottega.retrieval.collections.vectors import VectorFile
-from bottega.retrieval.embed import Embedder
-
-LEAST = 1_000  # rows: a smaller file is not worth writing again
+from bottega.retrieval.collections.store import Store, note_rows
+from bottega.retrieval.embed import Embedder, Vectors
 
 
 @dataclass(frozen=True)
@@ -24,9 +19,39 @@ class Space:
     file: str
     rows: int
 
-    def vectors(self, folder: Path) -> VectorFile:
-        """Its file, under the collection's folder."""
-        return VectorFile(folder / "vectors" / self.file, self.dimensions)
+
+class Kept(Protocol):
+    """Where the vectors of a collection lie: in a file of this host, or in the tables that hosts share."""
+
+    def keep(self, space: Space, vectors: Vectors) -> Sequence[object]:
+        """Keep vectors, shape (n, dimensions); gives what stands for each in the table ``vectors``.
+
+        Raises:
+            StorageFailed: the disk is full.
+        """
+        ...
+
+    def blank(self, space: Space, rows: Sequence[int]) -> None:
+        """Erase what stood in these rows of a file."""
+        ...
+
+    def nearest(
+        self, space: Space, query: Vectors, shelves: Sequence[int], top: int
+    ) -> list[tuple[int, float]]:
+        """The passages on these shelves with the largest dot products, as (passage, score), best first; exact.
+
+        Raises:
+            StorageFailed: vectors are missing.
+        """
+        ...
+
+    def mend(self, space: Space) -> None:
+        """Forget vectors that are not there, so that they are made again."""
+        ...
+
+    def tidy(self, space: Space | None = None) -> None:
+        """Give back the place of what nobody needs; of the rows of ``space``, when that is worth it."""
+        ...
 
 
 def active(store: Store) -> Space | None:
@@ -40,22 +65,21 @@ def prepared(store: Store, embedder: Embedder, weights: str) -> Space:
     if found is None:
         with store.transaction() as db:
             space = db.execute(
-                "INSERT INTO spaces (embedder, weights, dimensions, file) VALUES (?, ?, ?, '')",
+                "INSERT INTO spaces (embedder, weights, dimensions, file) VALUES (?, ?, ?, '') RETURNING id",
                 (embedder.id, weights, embedder.dimensions),
-            ).lastrowid
+            ).fetchone()[0]
             db.execute("UPDATE spaces SET file = ? WHERE id = ?", (f"{space}-0.f32", space))
         found = _one(store, "embedder = ? AND weights = ?", embedder.id, weights)
     assert found is not None
     return found
 
 
-def swap(store: Store, space: Space | None, folder: Path) -> None:
+def swap(store: Store, space: Space | None) -> None:
     """Search this space from now on, and forget every other."""
     with store.transaction() as db:
         chosen = space.id if space else None
         db.execute("UPDATE state SET space = ?, generation = generation + 1", (chosen,))
-        db.execute("DELETE FROM spaces WHERE id IS NOT ?", (chosen,))
-    tidy(store, folder)
+        db.execute("DELETE FROM spaces WHERE id <> ?", (chosen or 0,))
 
 
 def missing(store: Store, space: Space, most: int) -> list[tuple[int, str, str]]:
@@ -70,56 +94,12 @@ def missing(store: Store, space: Space, most: int) -> list[tuple[int, str, str]]
     return [tuple(row) for row in rows]
 
 
-def attach(store: Store, space: Space, first: int, passages: list[int]) -> None:
-    """Note which rows, already written from ``first``, belong to which passages."""
+def attach(store: Store, space: Space, passages: Sequence[int], vectors: Sequence[object]) -> None:
+    """Note which vectors, already kept, belong to which passages."""
     with store.transaction(durable=False) as db:
-        db.executemany(
-            "INSERT INTO vectors VALUES (?, ?, ?)",
-            [(space.id, passage, first + place) for place, passage in enumerate(passages)],
-        )
-        db.execute("UPDATE spaces SET rows = ? WHERE id = ?", (first + len(passages), space.id))
-
-
-def mend(store: Store, space: Space, folder: Path) -> None:
-    """Forget vectors that are not in the file, so that they are made again."""
-    length = space.vectors(folder).length
-    if store.rows('SELECT 1 FROM vectors WHERE space = ? AND "row" >= ? LIMIT 1', space.id, length):
-        with store.transaction() as db:
-            db.execute('DELETE FROM vectors WHERE space = ? AND "row" >= ?', (space.id, length))
-            db.execute("UPDATE state SET generation = generation + 1")
-
-
-def compact(store: Store, space: Space, folder: Path) -> None:
-    """Write the file again without the rows that nobody needs, when they are more than half of it."""
-    kept = [
-        (passage, row)
-        for passage, row in store.rows(
-            'SELECT passage, "row" FROM vectors WHERE space = ? ORDER BY "row"', space.id
-        )
-    ]
-    if space.rows < LEAST or 2 * len(kept) > space.rows:
-        return
-    (generation,) = store.rows("SELECT generation FROM state")[0]
-    file = f"{space.id}-{generation + 1}.f32"
-    rows = np.array([row for _, row in kept], dtype=np.int64)
-    space.vectors(folder).copy(folder / "vectors" / file, rows)
-    with store.transaction() as db:
-        db.executemany(
-            'UPDATE vectors SET "row" = ? WHERE space = ? AND passage = ?',
-            [(place, space.id, passage) for place, (passage, _) in enumerate(kept)],
-        )
-        db.execute("UPDATE spaces SET file = ?, rows = ? WHERE id = ?", (file, len(kept), space.id))
-        db.execute("UPDATE state SET generation = generation + 1")
-    tidy(store, folder)
-
-
-def tidy(store: Store, folder: Path) -> None:
-    """Delete files that no space names; who still reads one keeps what he has open."""
-    named = {file for (file,) in store.rows("SELECT file FROM spaces")}
-    place = folder / "vectors"
-    for path in place.iterdir() if place.is_dir() else ():
-        if path.name not in named:
-            path.unlink(missing_ok=True)
+        for passage, vector in zip(passages, vectors, strict=True):
+            db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space.id, passage, vector))
+        note_rows(db, space.id, vectors[-1])
 
 
 def _one(store: Store, where: str, *values: object) -> Space | None:

@@ -1,21 +1,21 @@
-"""What a collection knows, in one SQLite file; everything else can be made again from it."""
+"""What a collection knows; everything else can be made again from it."""
 
 import json
-import sqlite3
-import threading
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bottega.core.errors import StorageFailed
+from bottega.core.errors import ExtraMissing, StorageFailed
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.files import MEMBER
-from bottega.retrieval.collections.schema import ADDED, TABLES, VERSION
+from bottega.retrieval.collections.tables import SQLiteTables, Tables
+from bottega.storage.database import Transaction
 
-FILE = "collection.sqlite"
-BUSY = 30.0  # seconds
+if TYPE_CHECKING:
+    from bottega.retrieval.collections.server import Server
+
 FIELDS = (
     "id", "place", "name", "digest", "media_type", "size", "labels", "state", "error", "remedy", "notes", "pages"
 )  # fmt: skip
@@ -42,91 +42,42 @@ class DocumentRow:
 
 @dataclass(frozen=True)
 class Piece:
-    """A passage on its way in: its language, its analyser, and the row of its vector, if it has one."""
+    """A passage on its way in: its language, its analyser, and what stands for its vector, if it has one."""
 
     passage: Passage
     language: str
     analyser: str
-    row: int = -1
+    vector: object = None
 
 
 class Store:
-    """One connection: one writer at a time holds the collection's lock, readers never wait.
+    """What is known of a collection, in a file of its folder or, with a ``server``, in tables that hosts share.
 
     Raises:
-        StorageFailed: the file cannot be opened, is damaged, or is from a later version.
+        StorageFailed: the tables cannot be opened, are damaged, or are from a later version.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: "Server | None" = None) -> None:
         self.folder = folder
-        self._path = folder / FILE
-        self._lock = threading.RLock()
-        with self._failing("cannot be opened"):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                self._path, timeout=BUSY, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA secure_delete = ON")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version < VERSION:
-                with self.transaction():
-                    for statement in TABLES.split(";\n"):
-                        self._db.execute(statement)
-                    for (table, column), statement in ADDED.items():
-                        if (column,) not in self.rows(f"SELECT name FROM pragma_table_info('{table}')"):
-                            self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {VERSION}")
-        if version > VERSION:
-            raise StorageFailed(
-                f"this collection was written by a later version of Bottega (format {version})",
-                where=str(folder),
-                remedy="upgrade Bottega",
-            )
-
-    @contextmanager
-    def _failing(self, what: str) -> Generator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StorageFailed(
-                f"the collection {what}: {error}",
-                where=str(self._path),
-                remedy="free some disk space or check the folder; if the file is damaged, remove it and index again",
-            ) from error
-
-    @contextmanager
-    def transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
-        """All or nothing; on the disk at the end, or with the next durable one."""
-        with self._lock, self._failing("cannot be written"):
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def rows(self, query: str, *values: object) -> list[Any]:
-        """All rows of a query, as committed."""
-        with self._lock, self._failing("cannot be read"):
-            return self._db.execute(query, values).fetchall()
-
-    def scrub(self) -> None:
-        """Empty the write-ahead log, where what was erased may still stand, unless somebody is reading just now."""
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+        self._tables: Tables = server.tables(folder.name) if server else SQLiteTables(folder)
+        self.shared = self._tables.shared
+        self.transaction = self._tables.transaction
+        self.rows = self._tables.rows
+        self.scrub = self._tables.scrub
+        self.close = self._tables.close
+        if not self.stamp:
+            with self.transaction() as db:
+                db.execute("UPDATE state SET stamp = ? WHERE stamp = ''", (uuid.uuid4().hex,))
 
     @property
     def generation(self) -> int:
         """Counts changes of what can be found; whatever was worked out from a collection is good for one of them."""
         return int(self.rows("SELECT generation FROM state")[0][0])
+
+    @property
+    def stamp(self) -> str:
+        """Tells this collection from another that had its name."""
+        return str(self.rows("SELECT stamp FROM state")[0][0])
 
     # documents
 
@@ -155,31 +106,29 @@ class Store:
     def begin(self, digest: str, media_type: str, size: int, labels: Labels) -> int:
         """A document that is being read: nobody finds it, and after a kill it is thrown away."""
         with self.transaction(durable=False) as db:
-            found = db.execute(
+            return _id(
+                db,
                 "INSERT INTO documents (digest, media_type, size, labels, state) VALUES (?, ?, ?, ?, 'partial')",
-                (digest, media_type, size, _json(labels)),
-            ).lastrowid
-            assert found is not None
-            return found
+                digest, media_type, size, _json(labels),
+            )  # fmt: skip
 
     def add(self, document: int, pieces: Sequence[Piece], labels: Labels, space: int | None = None) -> None:
         """Passages of a document that is being read; ``space`` is where their vectors lie."""
         with self.transaction(durable=False) as db:
             for piece in pieces:
                 one = piece.passage
-                passage = db.execute(
+                passage = _id(
+                    db,
                     'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes) '
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
-                        piece.language, _shelf(db, labels, piece.analyser), one.text,
-                        json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
-                    ),
-                ).lastrowid  # fmt: skip
+                    document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
+                    piece.language, _shelf(db, labels, piece.analyser), one.text,
+                    json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
+                )  # fmt: skip
                 if space is not None:
-                    db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space, passage, piece.row))
+                    db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space, passage, piece.vector))
             if space is not None and pieces:
-                db.execute("UPDATE spaces SET rows = ? WHERE id = ?", (pieces[-1].row + 1, space))
+                note_rows(db, space, pieces[-1].vector)
 
     def finish(self, document: int, place: str, name: str, pages: int, notes: Sequence[str]) -> list[int]:
         """Acknowledge a document: in one step it is there, and what stood at its place is gone.
@@ -188,13 +137,19 @@ class Store:
         """
         with self.transaction() as db:
             generation = _next(db)
-            old = [id_ for (id_,) in db.execute("SELECT id FROM documents WHERE place = ?", (place,))]
-            freed = _remove(db, old, generation)
-            db.execute(
+            old = db.execute("SELECT id FROM documents WHERE place = ?", (place,)).fetchall()
+            freed = self._remove(db, [id_ for (id_,) in old], generation)
+            done = db.execute(
                 "UPDATE documents SET place = ?, name = ?, pages = ?, notes = ?, state = 'indexed', generation = ? "
                 "WHERE id = ?",
                 (place, name, pages, json.dumps(list(notes)), generation, document),
             )
+            if not done.rowcount:
+                raise StorageFailed(
+                    "another process took the collection over",
+                    where=name,
+                    remedy="give the same command again",
+                )
             return freed
 
     def skip(
@@ -206,7 +161,7 @@ class Store:
                 "INSERT INTO documents (place, name, digest, media_type, size, labels, state, error, remedy) "
                 "VALUES (?, ?, ?, ?, ?, '[]', 'skipped', ?, ?) ON CONFLICT (place) DO UPDATE SET "
                 "digest = excluded.digest, media_type = excluded.media_type, size = excluded.size, "
-                "error = excluded.error, remedy = excluded.remedy WHERE state = 'skipped'",
+                "error = excluded.error, remedy = excluded.remedy WHERE documents.state = 'skipped'",
                 (place, name, digest, media_type, size, error, remedy),
             )
 
@@ -220,7 +175,7 @@ class Store:
         """Take documents out, with their passages; gives the vector rows that nobody needs any more."""
         gone = list(documents)
         with self.transaction() as db:
-            return _remove(db, gone, _next(db))
+            return self._remove(db, gone, _next(db))
 
     def rename(self, old: DocumentRow, place: str, name: str) -> None:
         """The same bytes at another place, with all that stands in them."""
@@ -263,6 +218,51 @@ class Store:
                     ),
                 )
 
+    def _remove(self, db: Transaction, documents: Sequence[int], generation: int) -> list[int]:
+        rows: list[int] = []
+        for document in documents:
+            db.execute(
+                "INSERT INTO removals SELECT DISTINCT ?, shelf, document FROM passages WHERE document = ?",
+                (generation, document),
+            )
+            if not self.shared:
+                found = db.execute(
+                    'SELECT "row" FROM vectors JOIN passages ON passage = passages.id WHERE document = ?',
+                    (document,),
+                )
+                rows += [row for (row,) in found.fetchall()]
+            db.execute("DELETE FROM documents WHERE id = ?", (document,))
+        return rows
+
+
+def server_of(url: str) -> "Server | None":
+    """The database that holds collections; None for files.
+
+    Raises:
+        InvalidValue: it is not the address of a PostgreSQL database.
+        ExtraMissing: the driver of PostgreSQL is not installed.
+    """
+    if not url:
+        return None
+    try:
+        from bottega.retrieval.collections.server import Server
+    except ImportError as error:
+        raise ExtraMissing(
+            "the package 'psycopg' is not installed", remedy="pip install 'bottega[postgres]'"
+        ) from error
+    return Server(url)
+
+
+def marks(values: Sequence[object]) -> str:
+    """A question mark for each value, to stand in ``IN (...)``; ``NULL``, which nothing equals, for none."""
+    return ", ".join("?" * len(values)) or "NULL"
+
+
+def note_rows(db: Transaction, space: int, last: object) -> None:
+    """Note how many rows of a space's file are given away, where its vectors lie in one."""
+    if isinstance(last, int):
+        db.execute("UPDATE spaces SET rows = ? WHERE id = ?", (last + 1, space))
+
 
 def _parsed(row: Sequence[Any]) -> dict[str, Any]:
     given = dict(zip(FIELDS, row, strict=True))
@@ -273,12 +273,16 @@ def _json(labels: Labels) -> str:
     return json.dumps(sorted(labels))
 
 
-def _next(db: sqlite3.Connection) -> int:
+def _next(db: Transaction) -> int:
     db.execute("DELETE FROM answers")  # none outlives what it was made from
     return int(db.execute("UPDATE state SET generation = generation + 1 RETURNING generation").fetchone()[0])
 
 
-def _shelf(db: sqlite3.Connection, labels: Labels, analyser: str) -> int:
+def _id(db: Transaction, insert: str, *values: object) -> int:
+    return int(db.execute(f"{insert} RETURNING id", values).fetchone()[0])
+
+
+def _shelf(db: Transaction, labels: Labels, analyser: str) -> int:
     db.execute(
         "INSERT INTO shelves (labels, analyser) VALUES (?, ?) ON CONFLICT DO NOTHING",
         (_json(labels), analyser),
@@ -287,21 +291,3 @@ def _shelf(db: sqlite3.Connection, labels: Labels, analyser: str) -> int:
         "SELECT id FROM shelves WHERE labels = ? AND analyser = ?", (_json(labels), analyser)
     ).fetchone()
     return int(found[0])
-
-
-def _remove(db: sqlite3.Connection, documents: Sequence[int], generation: int) -> list[int]:
-    rows: list[int] = []
-    for document in documents:
-        db.execute(
-            "INSERT INTO removals SELECT DISTINCT ?, shelf, document FROM passages WHERE document = ?",
-            (generation, document),
-        )
-        rows += [
-            row
-            for (row,) in db.execute(
-                'SELECT "row" FROM vectors JOIN passages ON passage = passages.id WHERE document = ?',
-                (document,),
-            )
-        ]
-        db.execute("DELETE FROM documents WHERE id = ?", (document,))
-    return rows

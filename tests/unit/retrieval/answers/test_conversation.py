@@ -38,6 +38,65 @@ def test_a_question_that_needs_an_earlier_one_is_seen(question: str) -> None:
     assert not leans("How long is the warranty of Rill Duo?", TURNS[-1])
 
 
+FOLLOWING = {
+    "de": (
+        "Wie lange ist die Garantie von Rill One?",
+        (
+            "Und von Rill Estate?", "Was ist mit Rill Duo?", "Wie lange dauert es?", "Was kostet das?", "Hat er eine App?",
+            "Wie lange hält sie?", "Gilt das auch für Batterien?", "Ist dieser Regler wasserdicht?", "Warum?", "Wird dafür ein Konto gebraucht?",
+        ),
+        (
+            "Gibt es eine Garantie für Rill Duo?", "Liefern Sie nach Japan?", "Ist das WLAN verschlüsselt?", "Ist es möglich, den Filter zu waschen?",
+            "Welche Garantie hat Rill Duo?",
+        ),
+    ),
+    "fr": (
+        "Combien de temps dure la garantie de Rill One ?",
+        (
+            "Et celle de Rill Estate ?", "Combien coûte-t-elle ?", "Combien de temps dure-t-il ?", "Et en Norvège ?", "Combien ça coûte ?",
+            "Pourquoi ?", "Est-ce que cette pompe est étanche ?", "C'est gratuit ?", "Est-ce la même chose pour Rill Duo ?",
+        ),
+        (
+            "Y a-t-il une garantie pour Rill Duo ?", "Est-ce que le filtre se lave ?", "La garantie couvre-t-elle le gel ?",
+            "Faut-il un compte pour Rill Duo ?", "Où se trouve le bouton ?", "Est-il possible de laver le filtre ?",
+        ),
+    ),
+    "es": (
+        "¿Cuánto tiempo dura la garantía de Rill One?",
+        ("¿Y la de Rill Estate?", "¿Y en Noruega?", "¿Cuánto cuesta eso?", "¿Por qué?", "¿Esta bomba es impermeable?", "¿Vale lo mismo para Rill Duo?"),
+        ("¿Dónde está el botón?", "¿Envían a Japón?", "¿Tiene garantía el Rill Duo?", "¿Es posible lavar el filtro?"),
+    ),
+    "it": (
+        "Quanto dura la garanzia di Rill One?",
+        ("E quella di Rill Estate?", "E in Norvegia?", "Quanto costa questo?", "Perché?", "Questa pompa è impermeabile?", "Vale lo stesso per Rill Duo?"),
+        ("È possibile lavare il filtro?", "Dov'è il pulsante?", "Spedite in Giappone?", "Quanto dura la garanzia di Rill Duo?"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", FOLLOWING)
+def test_it_is_seen_in_other_languages(language: str) -> None:
+    before, following, alone = FOLLOWING[language]
+    last = turn(before, "24")
+    assert [question for question in following if not leans(question, last)] == []
+    assert [question for question in alone if leans(question, last)] == []
+
+
+async def test_it_is_completed_in_its_own_language() -> None:
+    turns = [turn("Wie lange ist die Garantie von Rill One?", "Rill One hat eine Garantie von 24 Monaten.")]
+    good = Writer(["Wie lange ist die Garantie von Rill Estate?"])
+    assert (
+        await standalone("Und von Rill Estate?", turns, good, "")
+        == "Wie lange ist die Garantie von Rill Estate?"
+    )
+    assert "in German" in good.asked[0].params["prompt"]
+    english = Writer(["How long is the warranty of Rill Estate?"])
+    assert (
+        await standalone("Und von Rill Estate?", turns, english, "")
+        == "Wie lange ist die Garantie von Rill One? Und von Rill Estate?"
+    )
+
+
 def test_a_short_reply_to_a_question_back_leans_on_it() -> None:
     back = Turn(at="", question="How long is the warranty?", outcome="asks_back")
     assert leans("Rill Duo", back) and not leans("Rill Duo", TURNS[-1])

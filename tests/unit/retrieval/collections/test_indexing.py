@@ -9,24 +9,24 @@ from tests.collecting import Hashed, Shelved, outcomes
 
 from bottega.core.errors import Cancelled, NotFound, UnreadableSource
 from bottega.retrieval.collections.collection import Collection
-from bottega.retrieval.collections.indexing import Indexer, Tools
+from bottega.retrieval.collections.indexing import Tools
 from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.report import Progress
 
 LONG = "\n\n".join(f"# Part {n}\n\n" + f"The heron number{n} waits by the river. " * 20 for n in range(12))
 
 
-def test_an_unchanged_file_is_not_embedded_again(shelved: Shelved) -> None:
+def test_an_unchanged_file_is_not_embedded_again(either: Shelved) -> None:
     embedder = Hashed()
-    shelved.embedder = embedder
-    shelved.write("a.md", "# Kettles\n\nThe kettle boils quickly.")
-    assert outcomes(shelved.index()) == {"files/a.md": "indexed"}
-    shelved.write("b.md", "# Teapots\n\nThe teapot keeps warm.")
+    either.embedder = embedder
+    either.write("a.md", "# Kettles\n\nThe kettle boils quickly.")
+    assert outcomes(either.index()) == {"files/a.md": "indexed"}
+    either.write("b.md", "# Teapots\n\nThe teapot keeps warm.")
     before = embedder.embedded
-    report = shelved.index()
+    report = either.index()
     assert outcomes(report) == {"files/a.md": "unchanged", "files/b.md": "indexed"}
     assert embedder.embedded - before == report.embedded == 1
-    assert shelved.names("boiling kettles") == ["files/a.md"]
+    assert either.names("boiling kettles") == ["files/a.md"]
 
 
 def test_a_hit_names_its_place_and_the_text_stands_there(shelved: Shelved) -> None:
@@ -42,40 +42,40 @@ def test_a_hit_names_its_place_and_the_text_stands_there(shelved: Shelved) -> No
     collection.close()
 
 
-def test_a_changed_file_replaces_what_it_said(shelved: Shelved) -> None:
-    shelved.write("a.md", "The kettle is green.")
-    shelved.index()
-    shelved.write("a.md", "The kettle is purple.")
-    assert outcomes(shelved.index()) == {"files/a.md": "indexed"}
-    assert shelved.names("green") == [] and shelved.names("purple") == ["files/a.md"]
-    assert len(shelved.search("kettle")) == 1
+def test_a_changed_file_replaces_what_it_said(either: Shelved) -> None:
+    either.write("a.md", "The kettle is green.")
+    either.index()
+    either.write("a.md", "The kettle is purple.")
+    assert outcomes(either.index()) == {"files/a.md": "indexed"}
+    assert either.names("green") == [] and either.names("purple") == ["files/a.md"]
+    assert len(either.search("kettle")) == 1
 
 
-def test_a_renamed_file_is_only_renamed(shelved: Shelved) -> None:
-    path = shelved.write("a.md", "The kettle is green.")
-    shelved.index()
+def test_a_renamed_file_is_only_renamed(either: Shelved) -> None:
+    path = either.write("a.md", "The kettle is green.")
+    either.index()
     path.rename(path.with_name("b.md"))
-    report = shelved.index()
+    report = either.index()
     assert outcomes(report) == {"files/b.md": "renamed"} and report.embedded == 0
-    assert shelved.names("green") == ["files/b.md"]
+    assert either.names("green") == ["files/b.md"]
 
 
-def test_the_same_bytes_twice_are_indexed_once(shelved: Shelved) -> None:
-    shelved.write("a.md", "The kettle is green.")
-    shelved.write("b.md", "The kettle is green.")
-    assert outcomes(shelved.index()) == {"files/a.md": "indexed", "files/b.md": "copy"}
-    assert len(shelved.search("green")) == 1
+def test_the_same_bytes_twice_are_indexed_once(either: Shelved) -> None:
+    either.write("a.md", "The kettle is green.")
+    either.write("b.md", "The kettle is green.")
+    assert outcomes(either.index()) == {"files/a.md": "indexed", "files/b.md": "copy"}
+    assert len(either.search("green")) == 1
 
 
-def test_a_vanished_file_goes_with_prune_alone(shelved: Shelved) -> None:
-    path = shelved.write("a.md", "The kettle is green.")
-    shelved.write("b.md", "The teapot is green.")
-    shelved.index()
+def test_a_vanished_file_goes_with_prune_alone(either: Shelved) -> None:
+    path = either.write("a.md", "The kettle is green.")
+    either.write("b.md", "The teapot is green.")
+    either.index()
     path.unlink()
-    assert outcomes(shelved.index()) == {"files/b.md": "unchanged"}
-    assert len(shelved.search("green")) == 2
-    assert outcomes(shelved.index(prune=True)) == {"files/b.md": "unchanged", "files/a.md": "removed"}
-    assert shelved.names("green") == ["files/b.md"]
+    assert outcomes(either.index()) == {"files/b.md": "unchanged"}
+    assert len(either.search("green")) == 2
+    assert outcomes(either.index(prune=True)) == {"files/b.md": "unchanged", "files/a.md": "removed"}
+    assert either.names("green") == ["files/b.md"]
 
 
 def test_what_is_removed_is_in_no_file_any_more(shelved: Shelved) -> None:
@@ -98,13 +98,13 @@ def test_what_is_removed_is_in_no_file_any_more(shelved: Shelved) -> None:
         shelved.remove("files/a.md")
 
 
-def test_a_file_that_becomes_unreadable_keeps_what_was_indexed(shelved: Shelved) -> None:
-    shelved.write("a.pdf.md", "The kettle is green.")
-    shelved.index()
-    shelved.write("a.pdf.md", b"\x00\x01\x02" * 50)
-    told = shelved.index().documents[0]
+def test_a_file_that_becomes_unreadable_keeps_what_was_indexed(either: Shelved) -> None:
+    either.write("a.pdf.md", "The kettle is green.")
+    either.index()
+    either.write("a.pdf.md", b"\x00\x01\x02" * 50)
+    told = either.index().documents[0]
     assert told.outcome == "skipped" and told.notes == ("what was indexed before stays",)
-    assert shelved.names("green") == ["files/a.pdf.md"]
+    assert either.names("green") == ["files/a.pdf.md"]
 
 
 def test_files_that_cannot_be_read_are_told_and_the_rest_is_indexed(shelved: Shelved) -> None:
@@ -140,25 +140,26 @@ def test_right_to_left_and_unspaced_scripts_are_found(shelved: Shelved) -> None:
     assert languages["files/de.txt"] == "de" and languages["files/mixed.txt"] == "en"
 
 
-def test_a_new_embedder_embeds_all_again_and_the_old_vectors_go(shelved: Shelved) -> None:
-    shelved.write("a.md", LONG)
-    shelved.index()
-    old = shelved.search("number3", method="vectors")
-    reader = Collection(shelved.place, lambda name: ({"hashed": Hashed()}[name], "1"))
-    shelved.embedder = Hashed("other")
-    report = shelved.index()
+def test_a_new_embedder_embeds_all_again_and_the_old_vectors_go(either: Shelved) -> None:
+    either.write("a.md", LONG)
+    either.index()
+    old = either.search("number3", method="vectors")
+    reader = Collection(either.place, lambda name: ({"hashed": Hashed()}[name], "1"), server=either.server)
+    either.embedder = Hashed("other")
+    report = either.index()
     assert report.embedded == 12 and outcomes(report) == {"files/a.md": "unchanged"}
     with pytest.raises(KeyError, match="other"):  # a reader sees the swap at once
         reader.search("number3", method="vectors")
-    assert shelved.search("number3", method="vectors")[0].passage == old[0].passage
-    assert len(list((shelved.place / "vectors").iterdir())) == 1
+    assert either.search("number3", method="vectors")[0].passage == old[0].passage
+    if either.server is None:
+        assert len(list((either.place / "vectors").iterdir())) == 1
     reader.close()
 
 
-async def test_a_change_of_embedder_goes_on_where_it_stopped(shelved: Shelved, tmp_path: Path) -> None:
+async def test_a_change_of_embedder_goes_on_where_it_stopped(either: Shelved, tmp_path: Path) -> None:
     parts = [f"# Part {n}\n\n" + f"The heron number{n} waits by the river. " * 20 for n in range(150)]
-    path = shelved.write("a.md", "\n\n".join(parts))
-    indexer = Indexer(shelved.place, Tools(embedder=Hashed(), weights="1"))
+    path = either.write("a.md", "\n\n".join(parts))
+    indexer = either.indexer(Tools(embedder=Hashed(), weights="1"))
     await indexer.index([path])
     indexer.close()
     other, stop = Hashed("other"), threading.Event()
@@ -168,15 +169,15 @@ async def test_a_change_of_embedder_goes_on_where_it_stopped(shelved: Shelved, t
             stop.set()
 
     for _ in range(2):
-        indexer = Indexer(shelved.place, Tools(embedder=other, weights="1"), told, stop)
+        indexer = either.indexer(Tools(embedder=other, weights="1"), told, stop)
         with pytest.raises(Cancelled):
             await indexer.embed()
         indexer.close()
-        hits = shelved.open().search("number3", method="vectors")
+        hits = either.search("number3", method="vectors")
         assert (
             hits[0].passage.heading == "Part 3"
         )  # the old vectors are searched until all new ones are there
-    indexer = Indexer(shelved.place, Tools(embedder=other, weights="1"))
+    indexer = either.indexer(Tools(embedder=other, weights="1"))
     await indexer.embed()
     indexer.close()
     assert other.embedded == 150
@@ -202,13 +203,16 @@ def test_a_file_named_alone_must_be_there(shelved: Shelved) -> None:
         shelved.index(shelved.files / "nothing.md")
 
 
-def test_one_writer_at_a_time(shelved: Shelved) -> None:
-    with collection_lock(shelved.place) as first, collection_lock(shelved.place) as second:
+def test_one_writer_at_a_time(either: Shelved) -> None:
+    with (
+        collection_lock(either.place, either.server) as first,
+        collection_lock(either.place, either.server) as second,
+    ):
         assert first and not second
 
 
 def test_half_of_the_rows_gone_makes_a_new_file(shelved: Shelved, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bottega.retrieval.collections.spaces.LEAST", 1)
+    monkeypatch.setattr("bottega.retrieval.collections.file_vectors.LEAST", 1)
     shelved.write("a.md", LONG)
     shelved.write("b.md", "The teapot is green.")
     shelved.index()

@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 
 from bottega.retrieval.collections.memory import Memory
-from bottega.retrieval.collections.schema import VERSION
-from bottega.retrieval.collections.store import FILE, Store
+from bottega.retrieval.collections.schema import FILE, VERSION
+from bottega.retrieval.collections.store import Store
 
 
 def test_a_collection_of_the_first_format_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
