@@ -36,7 +36,7 @@ class App:
         route: Route | None = None
         try:
             route = self.routes.find(call)
-            key = self.desk.access.admit(call, route.grant)
+            key = await self.desk.access.admit(call, route.grant)
             answer = await self._answered(route, call, key)
         except Cancelled as stop:
             answer = problem(stop)
