@@ -31,6 +31,7 @@ from bottega.server.names import Names
 from bottega.server.oidc import People
 from bottega.server.routes import Route
 from bottega.server.shelf import Shelf
+from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
 
@@ -76,6 +77,7 @@ class Desk:
         self.guards = Guards(service.shop, config.guard)
         self.fetcher = Fetcher(config.fetch)
         self.metrics = Metrics()
+        self.traces = traces_of(config.telemetry)
         self.shelf = Shelf()
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self._breaker = Breaker()
@@ -132,7 +134,12 @@ class Desk:
                 target = named.targets[index]
                 for attempt in range(named.retries + 1):
                     try:
-                        await self._once(call, key, answer, asking(target), told, part)
+                        request = asking(target)
+                        card = self.service.shop.card(request.engine)
+                        with self.traces.engine(request, card, named.name, answer.id) as ended:
+                            await self._once(call, key, answer, request, told, part)
+                            if answer.result is not None:
+                                ended(answer.result)
                         answer.target = target
                         self._breaker.answered((named.name, index))
                         return answer
