@@ -1,7 +1,8 @@
-"""``python -m benchmarks.judges [--python BIN]``: starts a server, asks every judge, prints one table with the failures named.
+"""``python -m benchmarks.judges [--python BIN] [--node DIR] [--only NAME]``: starts a server, asks every judge, prints a table.
 
-``BIN`` is the Python of an environment with ``llm-comply``, ``schemathesis``, ``langchain-tests`` and ``langchain-openai``; a judge that is not
-installed there is named as not asked.
+``BIN`` is the Python of an environment with ``llm-comply``, ``schemathesis``, ``langchain-tests``, ``langchain-openai`` and ``llm``;
+``DIR`` a folder with the npm packages ``openai``, ``ai`` and ``@ai-sdk/openai-compatible``. A judge that is not installed there is
+named as not asked; failures are named.
 """
 
 import argparse
@@ -11,10 +12,13 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.serving import Server
 
+NODE = {"openai-node": "openai", "Vercel AI SDK": "ai"}
 DIALECTS = ("openai-chat", "anthropic", "open-responses")
 LANGCHAIN = """
 import os
@@ -31,7 +35,7 @@ class TestChat(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self):
-        return {**HOW, "model": "standard", "temperature": 0, "max_tokens": 200}
+        return {**HOW, "model": "small", "temperature": 0, "max_tokens": 100}
 
     @property
     def has_tool_choice(self):
@@ -45,7 +49,7 @@ class TestEmbeddings(EmbeddingsIntegrationTests):
 
     @property
     def embedding_model_params(self):
-        return {**HOW, "model": "embed", "check_embedding_ctx_length": False}
+        return {**HOW, "model": "potion-base-8m", "check_embedding_ctx_length": False}
 """
 
 
@@ -54,21 +58,33 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--python", type=Path, default=Path(sys.executable))
     options.add_argument("--examples", type=int, default=30, help="requests a route, for schemathesis")
+    options.add_argument("--node", type=Path, default=None, help="folder that holds node_modules")
+    options.add_argument("--only", default="", help="judges whose names hold this")
     given = options.parse_args()
     rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "real")
         try:
-            for dialect in DIALECTS:
-                rows.append((f"llm-comply, {dialect}", *_comply(given.python, server, dialect)))
-            rows.append(("langchain-tests", *_langchain(given.python, server, Path(folder))))
+            judges: dict[str, Callable[[], tuple[str, str]]] = {
+                f"llm-comply, {dialect}": partial(_comply, given.python, server, dialect)
+                for dialect in DIALECTS
+            }
+            judges["llm"] = partial(_llm, given.python, server, Path(folder))
+            for name, package in NODE.items():
+                judges[name] = partial(_node, given.node, server, package)
+            judges["langchain-tests"] = partial(_langchain, given.python, server, Path(folder))
+            for name, judge in judges.items():
+                if given.only in name:
+                    rows.append((name, *judge()))
+                    print(rows[-1], file=sys.stderr, flush=True)
         finally:
             server.stop()
-        server = Server(Path(folder) / "fuzzed", config='engines = ["echo", "embed"]\n')
-        try:
-            rows.append(("schemathesis", *_schemathesis(given.python, server, given.examples)))
-        finally:
-            server.stop()
+        if given.only in "schemathesis":
+            server = Server(Path(folder) / "fuzzed", config='engines = ["echo", "embed", "tokens"]\n')
+            try:
+                rows.append(("schemathesis", *_schemathesis(given.python, server, given.examples)))
+            finally:
+                server.stop()
     print("| judge | passes | fails |\n|---|---|---|")
     for row in rows:
         print("| " + " | ".join(row) + " |")
@@ -129,6 +145,42 @@ def _langchain(python: Path, server: Server, folder: Path) -> tuple[str, str]:
     if not counts:
         return "not asked", ""
     return json.dumps(counts).strip("{}").replace('"', ""), ", ".join(failed)
+
+
+def _node(folder: Path | None, server: Server, package: str) -> tuple[str, str]:
+    if folder is None or not (folder / "node_modules").is_dir():
+        return "not asked", ""
+    script = folder / "judge.mjs"  # packages are looked for beside the script
+    script.write_bytes(Path(__file__).with_name("node.mjs").read_bytes())
+    return _counted(_run(["node", script, package, server.url, server.key, "small"], folder=folder))
+
+
+def _llm(python: Path, server: Server, folder: Path) -> tuple[str, str]:
+    home = folder / "llm"
+    home.mkdir()
+    (home / "extra-openai-models.yaml").write_text(
+        f"- model_id: judged\n  model_name: small\n  api_base: {server.url}/v1\n  api_key_name: judged\n"
+    )
+    program, where = python.with_name("llm"), {"LLM_USER_PATH": str(home)}
+    ask = [program, "prompt", "-m", "judged", "--key", server.key, "-o", "max_tokens", "8"]
+    if not program.exists():
+        return "not asked", ""
+    said = {
+        "prompt": bool(_run([*ask, "--no-stream", "Say hello."], where).strip()),
+        "stream": bool(_run([*ask, "Say hello."], where).strip()),
+        "conversation": bool(_run([*ask, "--continue", "Again."], where).strip()),
+        "error": "unknown"
+        in _run([program, "prompt", "-m", "judged", "--key", "btg_wrong", "Say hello."], where),
+    }
+    return _counted("\n".join(f"{'pass' if good else 'fail'} {name}" for name, good in said.items()))
+
+
+def _counted(lines: str) -> tuple[str, str]:
+    passed = re.findall(r"^pass (.+)$", lines, re.MULTILINE)
+    failed = re.findall(r"^fail (.+)$", lines, re.MULTILINE)
+    return (f"{len(passed)} of {len(passed) + len(failed)}" if passed or failed else "not asked"), "; ".join(
+        failed
+    )
 
 
 def _run(command: list[object], environment: dict[str, str] | None = None, folder: Path | None = None) -> str:

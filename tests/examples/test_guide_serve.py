@@ -14,6 +14,7 @@ from tests.serving import Server
 
 from bottega.server.config import read_config
 
+CLIENT = (Path(__file__).parents[2] / "docs/guides/client.md").read_text("utf-8")
 GUIDE = (Path(__file__).parents[2] / "docs/guides/serve.md").read_text("utf-8")
 
 
@@ -62,3 +63,15 @@ def test_the_operators_file_is_read(tmp_path: Path) -> None:
     path.write_text(text)
     config = read_config(path)
     assert config.models[0].targets[1].weight == 0 and config.guard.output == {"profanity": {}}
+
+
+def test_the_guide_to_the_client_runs(server: Server, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", CLIENT, re.DOTALL)
+    (tmp_path / "facts.md").write_text("The Rill kettle holds 1.2 litres.\n")
+    steps = [{"id": "say", "engine": "compose", "params": {"template": "It is ready.\n"}, "path": "ready.md"}]
+    code = f"key = {server.key!r}\nsteps = {steps!r}\n" + code.replace("http://127.0.0.1:8080", server.url)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0 and "pipeline:run:released" in done.stdout, done.stderr
+    assert (tmp_path / "out" / "ready.md").read_text() == "It is ready.\n"

@@ -28,6 +28,7 @@ COMMANDS = {
     "call": ("call", "Call one engine on files of yours."),
     "serve": ("serve", "Serve one HTTP API for every modality, in OpenAI's dialect."),
     "keys": ("keys", "Make, list and revoke the keys of that API."),
+    "projects": ("projects", "Projects and their teams: where keys have roles, and which accounts pay."),
     "data": ("data", "Check a folder of data before training on it: licences, duplicates, leakage and more."),
     "train": ("train", "Train a generative model of your own from a recipe, into a run folder."),
     "sample": ("sample", "Make files with a trained run."),

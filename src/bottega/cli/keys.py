@@ -16,16 +16,28 @@ def command() -> None:
 @click.option("--name", required=True, help="Whose it is; stands in the record as key:NAME.")
 @click.option("--role", type=click.Choice(ROLES), default="developer", show_default=True)
 @click.option("--charge", multiple=True, metavar="ACCOUNT", help="An account that pays; may be repeated.")
+@click.option("--project", default="", help="Where it counts; project and team pay as well.")
+@click.option("--label", "labels", multiple=True, help="Of documents that it may see; may be repeated.")
 @click.option("--expires", default="", metavar="TIME", help="A date, or a time as 2027-01-31T18:00:00Z.")
 @click.option("--quiet", is_flag=True, help="Print the key and nothing else.")
-def create(name: str, role: str, charge: tuple[str, ...], expires: str, quiet: bool) -> None:
+def create(
+    name: str,
+    role: str,
+    charge: tuple[str, ...],
+    project: str,
+    labels: tuple[str, ...],
+    expires: str,
+    quiet: bool,
+) -> None:
     """Make a key and print it. It is not kept, and cannot be shown again."""
     from bottega.bootstrap import build
     from bottega.cli.files import warn
 
     service = build()
     try:
-        key, secret = service.keys().create(name, role=role, charge=charge, expires=expires)
+        key, secret = service.keys().create(
+            name, role=role, charge=charge, expires=expires, project=project, labels=labels
+        )
         warn(service.audit.attest())
     finally:
         service.close()
@@ -55,13 +67,14 @@ def list_(machine: bool) -> None:
             key.id,
             key.name,
             key.role,
+            key.project or "-",
             ", ".join(key.charge) or "-",
             key.expires_at or "never",
             key.state(moment),
         )
         for key in found
     ]
-    table("Keys", ("id", "name", "role", "charged to", "expires", "state"), rows)
+    table("Keys", ("id", "name", "role", "project", "charged to", "expires", "state"), rows)
 
 
 @command.command()

@@ -36,7 +36,15 @@ def command(
     from bottega.engines.base import require
     from bottega.settings import Settings
 
-    for needed in ("uvicorn", "uvloop", "httptools", "msgspec", "prometheus_client", "python_multipart"):
+    for needed in (
+        "uvicorn",
+        "uvloop",
+        "httptools",
+        "joserfc",
+        "msgspec",
+        "prometheus_client",
+        "python_multipart",
+    ):
         require(needed, extra="serve")
     from bottega.server.config import read_config
     from bottega.server.serve import REMOTE_AT_ONCE, bind, run

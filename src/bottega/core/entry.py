@@ -54,6 +54,7 @@ class Act(StrEnum):
     BATCH_ENDED = "service:batch:ended"
     KEY_CREATED = "service:key:created"  # an API key may be used from now on
     KEY_REVOKED = "service:key:revoked"
+    PROJECT_SET = "service:project:set"  # a project is known, belongs to a team, or is closed
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
     FILES_COLLECTED = "storage:files:collected"
     STATE_MIGRATED = "storage:state:migrated"

@@ -36,27 +36,34 @@ class App:
         route: Route | None = None
         try:
             route = self.routes.find(call)
-            key = self.desk.access.admit(call, route.grant)
-            answer = await self._answered(route, call, key)
-        except Cancelled as stop:
-            answer = problem(stop)
         except BottegaError as error:
-            answer = problem(error, route.dialect if route else "")
+            return await self._send(call, send, problem(error), None)
+        with self.desk.traces.request(call, route.path) as told:
+            answer = await self._answered(route, call)
+            told(answer.status)
+            await self._send(call, send, answer, route)
+
+    async def _answered(self, route: Route, call: Call) -> Reply | Flow:
+        try:
+            key = await self.desk.access.admit(call, route.grant)
+            return await route.handle(self.desk, call, key)
+        except Cancelled as stop:
+            return problem(stop)
+        except BottegaError as error:
             if error.http_status >= 500:
-                log.warning("%s %s: %s", scope["method"], route.path if route else "", error)
+                log.warning("%s %s: %s", route.method, route.path, error)
+            return problem(error, route.dialect)
         except Exception as error:
-            log.exception("%s %s", scope["method"], route.path if route else scope["path"])
-            answer = problem(unforeseen(error), route.dialect if route else "")
+            log.exception("%s %s", route.method, route.path)
+            return problem(unforeseen(error), route.dialect)
+
+    async def _send(self, call: Call, send: Send, answer: Reply | Flow, route: Route | None) -> None:
         try:
             await answer.send(call, send)
         except Exception:
             call.cancelled.set()
             log.exception("the answer broke off")
-        path = route.path if route else "none"
-        self.desk.metrics.requests.labels(path, answer.status).inc()
-
-    async def _answered(self, route: Route, call: Call, key: object) -> Reply | Flow:
-        return await route.handle(self.desk, call, key)
+        self.desk.metrics.requests.labels(route.path if route else "none", answer.status).inc()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -73,6 +80,7 @@ class App:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 await asyncio.to_thread(self.desk.service.audit.attest)
+                await asyncio.to_thread(self.desk.traces.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

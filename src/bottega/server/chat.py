@@ -5,7 +5,7 @@ from typing import Any
 
 from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import Delta, Output, Request
-from bottega.server import dialect
+from bottega.server import attachments, dialect
 from bottega.server.chunks import FINGERPRINT, ChatChunks, CompletionChunks, logs_of, tool_call
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk
@@ -40,6 +40,7 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     asked = await call.read(ChatBody)
     box = toolbox(asked.tools, asked.tool_choice)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
     turns = dialect.armed(dialect.texts(asked.messages), box)
     schema, grammar = dialect.shape_of(asked.response_format)
     if box:

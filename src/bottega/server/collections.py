@@ -32,6 +32,7 @@ class AskBody(msgspec.Struct, kw_only=True):
     question: str
     model: str = ""
     session: str = ""
+    data_subject: str = ""  # whose conversation it is: what is kept of it is sealed under that person's key
     json_schema: dict[str, Any] | None = None
 
 
@@ -39,11 +40,12 @@ class IndexBody(msgspec.Struct, kw_only=True):
     """Files that were sent before."""
 
     files: list[str]
+    labels: list[str] | None = None  # whoever may see them must have all of these
 
 
 async def listed(desk: Desk, call: Call, key: ApiKey) -> Reply:
-    """Collections, as somebody without labels sees them."""
-    found = await asyncio.to_thread(desk.service.collections().all)
+    """Collections, as somebody with the key's labels sees them."""
+    found = await asyncio.to_thread(lambda: desk.service.collections().all(allowed=frozenset(key.labels)))
     data = [
         {"id": each.name, "object": "collection", "documents": each.documents, "passages": each.passages,
          "embedder": each.embedder}
@@ -60,7 +62,7 @@ async def search(desk: Desk, call: Call, key: ApiKey) -> Reply:
     if not asked.query.strip():
         raise InvalidValue("there is no query", where="query")
     hits = await desk.service.collections().search(
-        call.at["collection"], asked.query, top=asked.top, method=asked.method
+        call.at["collection"], asked.query, allowed=key.labels, top=asked.top, method=asked.method
     )
     data = [
         {"score": hit.score, "passage": hit.passage.document(), "language": hit.language,
@@ -81,7 +83,8 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
             answers = replace(desk.service.answers(), actor=key.actor)
             found = await answers.ask(
                 asked.question, call.at["collection"], model=asked.model, schema=asked.json_schema,
-                session=f"{key.name}-{asked.session}" if asked.session else "", cancelled=call.cancelled, charge=key.charge,
+                allowed=key.labels, data_subject=asked.data_subject,
+                session=f"{key.owner}-{asked.session}" if asked.session else "", cancelled=call.cancelled, charge=key.charge,
             )  # fmt: skip
     finally:
         watching.cancel()
@@ -106,7 +109,7 @@ async def index(desk: Desk, call: Call, key: ApiKey) -> Reply:
         )  # where it stays: a document is known by its path
         await asyncio.to_thread(_copy, sent.path, place)
         paths.append(place)
-    report = await service.collections().index(name, paths)
+    report = await service.collections().index(name, paths, labels=asked.labels)
     return reply(report.document())
 
 

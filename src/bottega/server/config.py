@@ -7,6 +7,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
+from bottega.governance.fetching import Fetching
+from bottega.server.oidc import Oidc
+from bottega.server.telemetry import Telemetry
 
 
 class Target(Value, frozen=True):
@@ -45,6 +48,9 @@ class Config(Value, frozen=True):
 
     models: tuple[Named, ...] = ()
     guard: Guard = Guard()
+    telemetry: Telemetry = Telemetry()
+    oidc: Oidc | None = Field(default=None, description="people's tokens, besides keys")
+    fetch: Fetching = Field(default=Fetching(), description="what may be fetched that a caller names by URL")
     local_only: bool = Field(default=False, description="refuse engines that send data to another machine")
     engines: tuple[str, ...] = Field(
         default=("*",), description="engines that may be called, as shell patterns"

@@ -19,6 +19,7 @@ from bottega.core.errors import (
 )
 from bottega.core.request import Output, Request
 from bottega.core.run import Made, StepResult
+from bottega.governance.fetching import Fetcher
 from bottega.server.access import Access
 from bottega.server.breaker import Breaker
 from bottega.server.config import Config, Named, Target
@@ -27,8 +28,10 @@ from bottega.server.guard import Guards
 from bottega.server.message import Call, Header
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
+from bottega.server.oidc import People
 from bottega.server.routes import Route
 from bottega.server.shelf import Shelf
+from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
 
@@ -70,10 +73,13 @@ class Desk:
         self.service = service
         service.collections()  # opened once, for everybody
         self.config = config
-        self.access = Access(service.keys(), config.requests_per_minute)
+        people = People(config.oidc, service.projects()) if config.oidc else None
+        self.access = Access(service.keys(), config.requests_per_minute, people)
         self.names = Names(service.shop, config)
         self.guards = Guards(service.shop, config.guard)
+        self.fetcher = Fetcher(config.fetch)
         self.metrics = Metrics()
+        self.traces = traces_of(config.telemetry)
         self.shelf = Shelf()
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self._breaker = Breaker()
@@ -131,7 +137,12 @@ class Desk:
                 target = named.targets[index]
                 for attempt in range(named.retries + 1):
                     try:
-                        await self._once(call, key, answer, asking(target), told, part)
+                        request = asking(target)
+                        card = self.service.shop.card(request.engine)
+                        with self.traces.engine(request, card, named.name, answer.id) as ended:
+                            await self._once(call, key, answer, request, told, part)
+                            if answer.result is not None:
+                                ended(answer.result)
                         answer.target = target
                         self._breaker.answered((named.name, index))
                         return answer
@@ -243,4 +254,4 @@ def call_id(call: Call, key: ApiKey, part: int = 0, kind: str = "call") -> str:
 def idempotency_key(call: Call, key: ApiKey, part: int = 0) -> str:
     """The idempotency key with whose it is; "" when the caller gave none."""
     given = call.header(b"idempotency-key")
-    return f"{key.name}:{given}" + (f":{part}" if part else "") if given else ""
+    return f"{key.owner}:{given}" + (f":{part}" if part else "") if given else ""

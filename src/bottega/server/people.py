@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from bottega.core.errors import InvalidValue
+from bottega.core.errors import InvalidValue, NotFound, PolicyDenied
 from bottega.pipelines.review import Waiting
+from bottega.server.access import oversees
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, encode, reply
 from bottega.service.keys import ApiKey
@@ -39,23 +40,35 @@ class KeyBody(msgspec.Struct, kw_only=True):
     role: str = "developer"
     charge: list[str] = []
     expires: str = ""
+    project: str = ""
+    labels: list[str] = []
+
+
+class ProjectBody(msgspec.Struct, kw_only=True):
+    """A project's team, and whether it is closed."""
+
+    team: str = ""
+    closed: bool = False
+    why: str = ""
 
 
 async def reviews(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """What waits for a person; ``state=all`` shows what is decided as well."""
     everything = call.query.get("state") == "all"
     found = await asyncio.to_thread(lambda: desk.service.reviews().queue(everything=everything))
-    return reply({"object": "list", "data": [_review(each) for each in found]})
+    mine = [each for each in found if not key.project or await asyncio.to_thread(_overseen, desk, key, each)]
+    return reply({"object": "list", "data": [_review(each) for each in mine]})
 
 
 async def review(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """One of them."""
-    return reply(_review(await asyncio.to_thread(desk.service.reviews().get, call.at["review"])))
+    return reply(_review(await asyncio.to_thread(_seen, desk, key, call.at["review"])))
 
 
 async def decide(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Approve or reject it, under the name of the key."""
     asked = await call.read(DecisionBody)
+    await asyncio.to_thread(_seen, desk, key, call.at["review"])
     found = await asyncio.to_thread(
         desk.service.reviews().decide, call.at["review"], asked.outcome, key.name, asked.why
     )
@@ -81,7 +94,8 @@ async def checkpoint(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def budgets(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Accounts with what they may spend and have spent; a developer sees the ones that pay for the key."""
     found = await asyncio.to_thread(desk.service.budgets().all)
-    seen = [each for each in found if key.role in ("admin", "auditor") or each.account in key.charge]
+    whole = key.role in ("admin", "auditor") and not key.project
+    seen = [each for each in found if whole or each.account in key.charge]
     return reply({"object": "list", "data": [_account(each) for each in seen]})
 
 
@@ -99,15 +113,23 @@ async def limit(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def keys(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Keys, never their secrets."""
     found, now = await asyncio.to_thread(desk.access.keys.all), desk.access.keys.now()
-    return reply({"object": "list", "data": [{**asdict(each), "state": each.state(now)} for each in found]})
+    mine = [each for each in found if key.project in ("", each.project)]
+    return reply({"object": "list", "data": [{**asdict(each), "state": each.state(now)} for each in mine]})
 
 
 async def make_key(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Make a key; its secret is told this once."""
     asked = await call.read(KeyBody)
+    if key.project and (asked.project != key.project or not {*asked.charge} <= {*key.charge}):
+        raise PolicyDenied(f"a key of '{key.project}' makes keys of that project alone", where="project")
     made, secret = await asyncio.to_thread(
         lambda: desk.service.keys(key.actor).create(
-            asked.name, role=asked.role, charge=asked.charge, expires=asked.expires
+            asked.name,
+            role=asked.role,
+            charge=asked.charge,
+            expires=asked.expires,
+            project=asked.project,
+            labels=asked.labels,
         )
     )
     return Reply(encode({**asdict(made), "secret": secret}), 201)
@@ -115,8 +137,45 @@ async def make_key(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 async def revoke_key(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Revoke a key by id, or all of a name."""
-    found = await asyncio.to_thread(desk.service.keys(key.actor).revoke, call.at["key"])
+    which = call.at["key"]
+    if key.project and any(
+        which in (each.id, each.name) and each.project != key.project for each in desk.access.keys.all()
+    ):
+        raise NotFound(f"no key '{which[:80]}' to revoke", where="key")
+    found = await asyncio.to_thread(desk.service.keys(key.actor).revoke, which)
     return reply({"object": "list", "data": [asdict(each) for each in found]})
+
+
+async def projects(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Projects with their teams."""
+    found = await asyncio.to_thread(desk.service.projects().all)
+    return reply({"object": "list", "data": [{"object": "project", **asdict(each)} for each in found]})
+
+
+async def set_project(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Make a project, give it to a team, close it or open it again."""
+    asked = await call.read(ProjectBody)
+    made = await asyncio.to_thread(
+        lambda: desk.service.projects(key.actor).set(
+            call.at["project"], team=asked.team, closed=asked.closed, why=asked.why
+        )
+    )
+    return reply({"object": "project", **asdict(made)})
+
+
+def _overseen(desk: Desk, key: ApiKey, waiting: Waiting) -> bool:
+    try:
+        return oversees(key, desk.service.shop.runs.get(waiting.run_id)[0])
+    except NotFound:
+        return False
+
+
+def _seen(desk: Desk, key: ApiKey, review_id: str) -> Waiting:
+    """A review that the caller may see; one of another project is not there."""
+    found = desk.service.reviews().get(review_id)
+    if key.project and not _overseen(desk, key, found):
+        raise NotFound(f"no review starts with '{review_id}'", remedy="/v1/reviews lists them")
+    return found
 
 
 def _review(waiting: Waiting) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
 from bottega.core.request import Output, Request
-from bottega.server import dialect
+from bottega.server import attachments, dialect
 from bottega.server.chat import pieces_of, said
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk, call_id
@@ -24,6 +24,8 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     asked = await call.read(ResponseBody)
     box = toolbox(asked.tools, asked.tool_choice)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    if not isinstance(asked.input, str):
+        await attachments.read(desk, key, [item.get("content") for item in asked.input], "input")
     before = _turns(desk, key, asked)
     turns = dialect.armed(before, box)
     form = (asked.text or {}).get("format")

@@ -5,6 +5,7 @@ import json
 import mimetypes
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bottega.core.plan import Plan
 from bottega.core.run import Run
 from bottega.pipelines.briefs import brief_from_words
 from bottega.pipelines.validate import first_fault, validate
-from bottega.server.access import SEES_ALL
+from bottega.server.access import SEES_ALL, oversees
 from bottega.server.desk import Desk, call_id, idempotency_key
 from bottega.server.files import as_download
 from bottega.server.message import Call, Flow, Reply, decoded, encode, event, reply
@@ -191,7 +192,7 @@ def _run(run: Run, *, whole: bool = False) -> dict[str, Any]:
 
 
 def _sees(key: ApiKey, run: Run) -> bool:
-    return run.requested_by == key.actor or (key.role in SEES_ALL and not run.holder)
+    return run.requested_by == key.actor or (not run.holder and oversees(key, run))
 
 
 def _seen(desk: Desk, key: ApiKey, run_id: str) -> tuple[Run, Plan]:
@@ -207,8 +208,11 @@ def _seen(desk: Desk, key: ApiKey, run_id: str) -> tuple[Run, Plan]:
 
 
 def _refers(desk: Desk, key: ApiKey, run_id: str) -> bool:
-    if key.role in SEES_ALL:
+    if key.role in SEES_ALL and not key.project:
         return True
+    with suppress(NotFound):
+        if oversees(key, desk.service.shop.runs.get(run_id)[0]):
+            return True
     entries = desk.service.state.journal.about(f"run/{run_id}")
     return any(key.actor in (entry.actor, entry.behalf) for entry in entries)
 

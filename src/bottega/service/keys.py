@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from bottega.core.entry import Act
 from bottega.core.errors import InvalidValue, NotFound
+from bottega.service.projects import Projects, paying
 from bottega.storage.budgets import named
 from bottega.storage.database import Transaction
 from bottega.storage.state import State
@@ -17,30 +18,48 @@ from bottega.storage.state import State
 Role = Literal["admin", "developer", "reviewer", "auditor", "viewer"]
 ROLES: tuple[Role, ...] = get_args(Role)
 PREFIX = "btg_"  # so that scanners for leaked secrets can tell what they found
-COLUMNS = "id, name, role, charge, created_at, expires_at, revoked_at"
+COLUMNS = (
+    "api_keys.id, name, role, charge, created_at, expires_at, revoked_at, project, labels, projects.team, projects.closed "
+    "FROM api_keys LEFT JOIN projects ON projects.id = project"
+)
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key without its secret. ``expires_at`` and ``revoked_at`` are RFC 3339, empty when never."""
+    """A key without its secret. ``expires_at`` and ``revoked_at`` are RFC 3339, empty when never.
+
+    Of a key of a project, the accounts of project and team stand in ``charge``, too, and its role counts there alone.
+    ``labels`` are those of documents that it may see. A ``user`` is a person for the time of a token, without an id.
+    """
 
     id: str
     name: str
     role: Role
-    charge: tuple[str, ...]
-    created_at: str
-    expires_at: str
-    revoked_at: str
+    charge: tuple[str, ...] = ()
+    created_at: str = ""
+    expires_at: str = ""
+    revoked_at: str = ""
+    project: str = ""
+    labels: tuple[str, ...] = ()
+    kind: Literal["key", "user"] = "key"
+    closed: bool = False  # its project is
 
     @property
     def actor(self) -> str:
-        """Who acts, for the record."""
-        return f"key:{self.name}"
+        """Who acts, for the record; the same name in two projects is two actors."""
+        return f"{self.kind}:{self.project}/{self.name}" if self.project else f"{self.kind}:{self.name}"
 
-    def state(self, now: str) -> Literal["active", "expired", "revoked"]:
+    @property
+    def owner(self) -> str:
+        """Whose idempotency keys and conversations these are."""
+        return self.actor.removeprefix("key:")
+
+    def state(self, now: str) -> Literal["active", "expired", "revoked", "of a closed project"]:
         """Whether it may be used at a time."""
         if self.revoked_at:
             return "revoked"
+        if self.closed:
+            return "of a closed project"
         return "expired" if self.expires_at and self.expires_at <= now else "active"
 
 
@@ -50,13 +69,21 @@ class Keys:
     def __init__(self, state: State, actor: str) -> None:
         self._state = state
         self._actor = actor
+        self._projects = Projects(state, actor)
 
     def now(self) -> str:
         """The time by which keys expire, RFC 3339."""
         return self._state.journal.now()
 
     def create(
-        self, name: str, *, role: str = "developer", charge: Sequence[str] = (), expires: str = ""
+        self,
+        name: str,
+        *,
+        role: str = "developer",
+        charge: Sequence[str] = (),
+        expires: str = "",
+        project: str = "",
+        labels: Sequence[str] = (),
     ) -> tuple[ApiKey, str]:
         """Make a key; the second value is the secret, which is never told again. Durable when this returns.
 
@@ -67,9 +94,13 @@ class Keys:
             role: one of `ROLES`.
             charge: budget accounts that pay for its calls, each in full, such as ``project:kettles``.
             expires: a date or an RFC 3339 time; a time without an offset is in UTC. Empty: never.
+            project: where it counts; project and team pay as well.
+            labels: of documents that it may see in collections.
 
         Raises:
             InvalidValue: naming the field.
+            NotFound: there is no such project.
+            PolicyDenied: the project is closed.
         """
         _name(name)
         if role not in ROLES:
@@ -77,6 +108,13 @@ class Keys:
         detail: dict[str, Any] = {"name": name, "role": role}
         if charge:
             detail["charge"] = [named(account) for account in charge]
+        if project:
+            self._projects.open(project)
+            detail["project"] = project
+        if labels:
+            from bottega.service.collections import labelled  # numpy and more, which few keys need
+
+            detail["labels"] = sorted(labelled(labels))
         if expires:
             detail["expires_at"] = self._later(expires)
         secret, key_id = PREFIX + secrets.token_urlsafe(32), f"key-{secrets.token_hex(6)}"
@@ -88,7 +126,7 @@ class Keys:
 
     def all(self) -> list[ApiKey]:
         """Every key, oldest first, those that may not be used any more among them."""
-        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys ORDER BY created_at, id")
+        rows = self._state.database.rows(f"SELECT {COLUMNS} ORDER BY created_at, api_keys.id")
         return [_key(row) for row in rows]
 
     def get(self, key_id: str) -> ApiKey:
@@ -97,7 +135,7 @@ class Keys:
         Raises:
             NotFound: there is none.
         """
-        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys WHERE id = ?", key_id)
+        rows = self._state.database.rows(f"SELECT {COLUMNS} WHERE api_keys.id = ?", key_id)
         if not rows:
             raise NotFound(f"no key '{key_id}'", where="key", remedy="`bottega keys list` shows them")
         return _key(rows[0])
@@ -106,7 +144,7 @@ class Keys:
         """The key of a secret, in whatever state; None for a foreign one."""
         if not secret.startswith(PREFIX):
             return None
-        rows = self._state.database.rows(f"SELECT {COLUMNS} FROM api_keys WHERE secret = ?", hashed(secret))
+        rows = self._state.database.rows(f"SELECT {COLUMNS} WHERE secret = ?", hashed(secret))
         return _key(rows[0]) if rows else None
 
     def revoke(self, which: str, *, why: str = "") -> list[ApiKey]:
@@ -158,5 +196,8 @@ def _name(name: str) -> None:
 
 
 def _key(row: Any) -> ApiKey:
-    key_id, name, role, charge, created_at, expires_at, revoked_at = row
-    return ApiKey(key_id, name, role, tuple(json.loads(charge)), created_at, expires_at, revoked_at)
+    key_id, name, role, charge, created_at, expires_at, revoked_at, project, labels, team, closed = row
+    return ApiKey(
+        key_id, name, role, paying(json.loads(charge), project, team or ""), created_at, expires_at, revoked_at,
+        project, tuple(json.loads(labels)), closed=bool(closed),
+    )  # fmt: skip

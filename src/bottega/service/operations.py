@@ -49,6 +49,7 @@ from bottega.service.calls import Calls
 from bottega.service.files import Files
 from bottega.service.keys import Keys
 from bottega.service.privacy import Privacy
+from bottega.service.projects import Projects
 from bottega.service.replay import Note, Replays
 from bottega.service.signed import signed
 from bottega.service.store import Store
@@ -459,6 +460,10 @@ class Bottega:
     def keys(self, actor: str = "") -> Keys:
         """Who may call over HTTP."""
         return Keys(self.state, actor or self.actor)
+
+    def projects(self, actor: str = "") -> Projects:
+        """Where keys and people have their roles."""
+        return Projects(self.state, actor or self.actor)
 
     @property
     def tables(self) -> "Tables":

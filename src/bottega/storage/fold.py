@@ -223,13 +223,21 @@ def _called(transaction: Transaction, line: Line) -> None:
 def _key_created(transaction: Transaction, line: Line) -> None:
     key, detail = line.subject.split("/")[1], line.detail
     transaction.execute(
-        "INSERT INTO api_keys (id, secret, name, role, charge, created_at, expires_at, revoked_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+        "INSERT INTO api_keys (id, secret, name, role, charge, created_at, expires_at, revoked_at, "
+        "project, labels) VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?)",
         (
             key, detail["secret"], detail["name"], detail["role"], json.dumps(detail.get("charge", [])), line.at,
-            detail.get("expires_at", ""),
+            detail.get("expires_at", ""), detail.get("project", ""), json.dumps(detail.get("labels", [])),
         ),
     )  # fmt: skip
+
+
+def _project_set(transaction: Transaction, line: Line) -> None:
+    transaction.execute(
+        "INSERT INTO projects (id, team, closed) VALUES (?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET team = excluded.team, closed = excluded.closed",
+        (line.subject.split("/")[1], line.detail.get("team", ""), int(line.detail.get("closed", False))),
+    )
 
 
 def _key_revoked(transaction: Transaction, line: Line) -> None:
@@ -249,6 +257,7 @@ RULES: dict[Act, Callable[[Transaction, Line], None]] = {
     Act.CALL_ACCEPTED: _called,
     Act.KEY_CREATED: _key_created,
     Act.KEY_REVOKED: _key_revoked,
+    Act.PROJECT_SET: _project_set,
     **ticket_rules.RULES,
     Act.TICKET_APPROVED: _decided,
     Act.TICKET_REJECTED: _decided,

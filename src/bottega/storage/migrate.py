@@ -41,7 +41,10 @@ def migrate(database: Database, journal: Journal, contents: Contents) -> None:
         if version == 1:
             for table in FIRST:
                 transaction.execute(f"ALTER TABLE {table} RENAME TO first_{table}")
-        tables = schema.KEYS if version == 2 else schema.TRUTH + schema.FOLDED + schema.PASSING
+        tables = {
+            2: schema.KEYS + schema.PROJECTS,
+            3: schema.KEYS_OF_PROJECTS + schema.PROJECTS,
+        }.get(version, schema.TRUTH + schema.FOLDED + schema.PASSING)
         for statement in database.statements(tables):
             transaction.execute(statement)
         if version == 1:

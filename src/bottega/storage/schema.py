@@ -1,6 +1,6 @@
 """The tables. The journal is the truth; what stands under "folded" can be made from it again at any time."""
 
-VERSION = 3  # of the tables; the first release had 1
+VERSION = 4  # of the tables; the first release had 1
 
 # {integer}, {bytes}, {strict} and {keyed} (kept in the order of the key) are the database's own words for them.
 TRUTH = """
@@ -17,10 +17,20 @@ CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes}
 KEYS = """
 CREATE TABLE api_keys (
     id TEXT PRIMARY KEY, secret TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, charge TEXT NOT NULL,
-    created_at TEXT NOT NULL, expires_at TEXT NOT NULL, revoked_at TEXT NOT NULL
+    created_at TEXT NOT NULL, expires_at TEXT NOT NULL, revoked_at TEXT NOT NULL,
+    project TEXT NOT NULL DEFAULT '', labels TEXT NOT NULL DEFAULT '[]'
 ) {strict};
 CREATE INDEX api_keys_secret ON api_keys (secret);
 """  # since version 3
+
+KEYS_OF_PROJECTS = """
+ALTER TABLE api_keys ADD COLUMN project TEXT NOT NULL DEFAULT '';
+ALTER TABLE api_keys ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
+"""  # what version 3 lacked
+
+PROJECTS = """
+CREATE TABLE projects (id TEXT PRIMARY KEY, team TEXT NOT NULL, closed {integer} NOT NULL) {strict};
+"""  # since version 4
 
 FOLDED = (
     """
@@ -72,6 +82,7 @@ CREATE TABLE waits (
 CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT NULL) {strict};
 """
     + KEYS
+    + PROJECTS
 )
 
 
@@ -87,7 +98,7 @@ CREATE TABLE documents (
 
 FOLDED_TABLES = (
     "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "waits",
-    "calls", "api_keys",
+    "calls", "api_keys", "projects",
 )  # fmt: skip
 
 
