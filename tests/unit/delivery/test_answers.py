@@ -73,14 +73,14 @@ def plain(passages: tuple[Passage, ...], spans: dict[tuple[int, int], str]) -> s
 def test_marks_change_no_character_also_where_they_overlap_or_cross_lines() -> None:
     pages = [[Block("Title", "heading", 1), Block("One two three.\nFour five.")], [Block("Six seven.")]]
     document = compose("a.pdf", "0" * 64, "application/pdf", pages)
-    spans = {(7, 14): "a", (11, 27): "b", (7, 10): "c"}
+    spans = {(7, 14): "a", (11, 27): "b", (7, 10): "c", (12, 13): "d"}
     assert (
         plain(document.passages, spans)
         == plain(document.passages, {})
         == "Title\nOne two three.\nFour five.\nSix seven."
     )
     shown = "".join(each.html for each in blocks(document.passages, spans))
-    assert all(shown.count(f'id="{name}"') == 1 for name in "abc")
+    assert all(shown.count(f'id="{name}"') == 1 for name in "abcd")
     assert [each.html for each in blocks(document.passages, {}) if each.kind == "page"] == [
         "page 1",
         "page 2",
