@@ -50,6 +50,7 @@ def test_every_link_leads_to_the_marked_words(tmp_path: Path) -> None:
         (words,) = re.findall(rf'<mark id="{anchor}">(.*?)</mark>', page)
         assert words in {each.quote for sentence in ANSWERED.sentences for each in sentence.citations}
     assert "How long &lt;b&gt;is&lt;/b&gt; it?" in index and "Not in the sources" in index
+    assert index.count("Written by") == index.count("no model was asked") == 1
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', index) and "<script" not in index
 
 
