@@ -3,6 +3,7 @@
     python benchmarks/ingest.py                       # 2,000 documents, 10,000 and 100,000 vectors
     python benchmarks/ingest.py --million             # 1,000,000 vectors as well: 1.5 GB of disk
     python benchmarks/ingest.py --pages 10000         # and a PDF of so many pages
+    python -m benchmarks.ingest --shared 10000        # so many vectors in PostgreSQL with pgvector, and in a file
     python benchmarks/ingest.py --json
 
 Documents are made of random words, five passages each. Vectors are random, of 384 numbers; a search is exact. Every part runs in a
@@ -13,21 +14,27 @@ work, compare the processor time.
 import argparse
 import asyncio
 import json
+import os
 import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bottega.catalog.catalog import Catalog
+from bottega.core.passage import Passage
 from bottega.retrieval import embed
+from bottega.retrieval.collections import spaces
 from bottega.retrieval.collections.collection import Collection
+from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.indexing import Indexer, Tools
+from bottega.retrieval.collections.store import Piece, Store
 from bottega.retrieval.collections.vectors import VectorFile
 from bottega.settings import Settings
 
@@ -138,6 +145,78 @@ def vectors(folder: Path, count: int) -> dict[str, Any]:
     return found | {"peak_mb": peak_mb()}
 
 
+def shared(folder: Path, count: int) -> dict[str, Any]:
+    """Exact search among the same vectors in a file and in PostgreSQL, through the tables of a collection; processor time of both sides."""
+    from tests.servers import PostgresServer
+
+    from bottega.retrieval.collections.server import Server
+
+    server = PostgresServer()
+    try:
+        server.start()
+        there = Server(server.url())
+        found: dict[str, Any] = {"vectors": count}
+        for name, where in (("file", None), ("pgvector", there)):
+            found |= {
+                f"{name}_{what}": value for what, value in one_store(folder / name, where, count).items()
+            }
+        there.close()
+        return found
+    finally:
+        server.remove()
+
+
+def one_store(folder: Path, server: Any, count: int) -> dict[str, Any]:
+    chance = np.random.default_rng(1)
+    store = Store(folder, server)
+    kept = kept_by(store)
+    backend = store.rows("SELECT pg_backend_pid()")[0][0] if server else 0
+
+    def cpu() -> float:
+        fields = Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split() if backend else ()
+        return time.process_time() + sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    begun = cpu()
+    embedder = Directions()
+    space = spaces.prepared(store, embedder, "1")
+    document = store.begin("0" * 64, "text/plain", 1, frozenset())
+    for start in range(0, count, 500):
+        some = embed.unit(chance.standard_normal((min(500, count - start), DIMENSIONS)))
+        pieces = [
+            Piece(
+                Passage(id=f"a#{start + n}", source="a", sha256="0" * 64, page=1, start=n, end=n + 1, heading="", text="a"),
+                "en", "plain", vector,
+            )
+            for n, vector in enumerate(kept.keep(space, some))
+        ]  # fmt: skip
+        store.add(document, pieces, frozenset(), space.id)
+    store.finish(document, "/a", "a", 1, ())
+    put = cpu() - begun
+    (shelf,) = store.rows("SELECT id FROM shelves")[0]
+    queries = embed.unit(chance.standard_normal((SEARCHES, DIMENSIONS)))
+    kept.nearest(space, queries[0], [shelf], 100)
+    begun = cpu()
+    best = [kept.nearest(space, query, [shelf], 100)[0][1] for query in queries]
+    searched = cpu() - begun
+    store.close()
+    return {
+        "put_cpu_s": round(put, 2), "search_cpu_ms": round(1000 * searched / SEARCHES, 2), "best": round(sum(best), 4)
+    }  # fmt: skip
+
+
+class Directions:
+    """Names a space of random vectors; embeds nothing."""
+
+    id = "random"
+    dimensions = DIMENSIONS
+
+    def passages(self, texts: Sequence[str]) -> embed.Vectors:
+        raise NotImplementedError
+
+    def query(self, text: str) -> embed.Vectors:
+        raise NotImplementedError
+
+
 def write_pdf(path: Path, count: int) -> None:
     """A plain PDF: three objects a page are written by hand, because a typesetter would need the memory that is measured."""
     chance = random.Random(3)
@@ -171,8 +250,18 @@ def write_pdf(path: Path, count: int) -> None:
 
 def alone(part: str, count: int, embedder: str) -> dict[str, Any]:
     """One part in a process of its own."""
-    command = [sys.executable, __file__, "--part", part, "--count", str(count), "--embedder", embedder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.ingest",
+        "--part",
+        part,
+        "--count",
+        str(count),
+        "--embedder",
+        embedder,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -183,10 +272,11 @@ def main() -> None:
     )
     parser.add_argument("--documents", type=int, default=2_000)
     parser.add_argument("--pages", type=int, default=0)
+    parser.add_argument("--shared", type=int, default=0)
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--embedder", default="potion-base-8m", choices=[*embed.EMBEDDERS, "none"])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--part", choices=["documents", "pages", "vectors"], help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=["documents", "pages", "vectors", "shared"], help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.part:
@@ -196,6 +286,8 @@ def main() -> None:
                     found = documents(Path(folder), asked.count, asked.embedder)
                 case "pages":
                     found = pages(Path(folder), asked.count, asked.embedder)
+                case "shared":
+                    found = shared(Path(folder), asked.count)
                 case _:
                     found = vectors(Path(folder), asked.count)
         print(json.dumps(found))
@@ -203,6 +295,7 @@ def main() -> None:
     parts = [("documents", asked.documents), ("vectors", 10_000), ("vectors", 100_000)]
     parts += [("vectors", 1_000_000)] if asked.million else []
     parts += [("pages", asked.pages)] if asked.pages else []
+    parts = [("shared", asked.shared)] if asked.shared else parts
     rows = [{"part": part, **alone(part, count, asked.embedder)} for part, count in parts]
     if asked.json:
         print(json.dumps(rows, indent=2))

@@ -22,6 +22,7 @@ from bottega.settings import Settings
 
 WORKERS = 2
 SILENCE = "1"
+MOST_IDLE = 30.0  # seconds that a blow waits for work to be going on
 BLOWS = {"worker": 50, "group": 15, "engine": 20, "stop": 8, "submitter": 4, "make": 3}
 
 ZERO = (
@@ -107,6 +108,7 @@ class Storm:
                 self._submit(number)
                 number += 1
             self._sleep(self._random.expovariate(1 / self.pause) + (4.0 if done % 40 == 39 else 0.0))
+            self._await_work()
             self._strike()
             done = sum(kill.what != "stop" for kill in crew.kills)
             crew.keep(WORKERS)
@@ -147,11 +149,22 @@ class Storm:
         elif what != "engine" or not crew.kill_engine(worker, choice):
             crew.kill(worker, group=what == "group")
 
-    def _victims(self) -> "list[subprocess.Popen[bytes]]":
-        """Mostly those that hold a lease: to kill one that is only starting proves little."""
+    def _await_work(self) -> None:
+        """On a busy machine a worker takes longer to start than a blow to come: wait until one of these holds a lease."""
+        until = time.monotonic() + MOST_IDLE
+        while not self._busy() and time.monotonic() < until:
+            self._crew.keep(WORKERS)
+            self._crew.heard()
+            self._sleep(0.1)
+
+    def _busy(self) -> "list[subprocess.Popen[bytes]]":
         rows = self._service.state.database.rows("SELECT DISTINCT worker FROM leases")
         holders = {int(worker.split(":")[-2]) for (worker,) in rows}
-        busy = [worker for worker in self._crew.workers if worker.pid in holders]
+        return [worker for worker in self._crew.workers if worker.pid in holders]
+
+    def _victims(self) -> "list[subprocess.Popen[bytes]]":
+        """Mostly those that hold a lease: to kill one that is only starting proves little."""
+        busy = self._busy()
         return busy if busy and self._random.random() < 0.8 else self._crew.workers
 
     def _sleep(self, seconds: float) -> None:

@@ -2,10 +2,11 @@
 
 import difflib
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from bottega.catalog.model import RECEIPT, Model, read_model
-from bottega.catalog.receipt import Kept, read_receipt, sha256_of
+from bottega.catalog.receipt import Kept, Receipt, read_receipt, sha256_of
 from bottega.core.errors import InvalidValue, NotFound, WeightsMissing
 
 BUILT_IN = Path(__file__).parent / "models"
@@ -17,6 +18,7 @@ class Catalog:
     def __init__(self, home: Path) -> None:
         self.home = home
         self._models: tuple[Model, ...] | None = None
+        self._hashed: set[str] = set()  # written since they were pulled, and found whole by this process
 
     def models(self) -> tuple[Model, ...]:
         """Every model, by id. A user's file may replace a built-in model of the same id.
@@ -64,18 +66,21 @@ class Catalog:
         return receipt is not None and receipt.digest == model.digest and receipt.complete(folder)
 
     def path(self, name: str) -> Path:
-        """The folder with a model's files.
+        """The folder with a model's files. Files that were written since the pull are hashed first.
 
         Raises:
             NotFound: no such model.
-            WeightsMissing: it is not pulled, or not whole.
+            WeightsMissing: it is not pulled, not whole, or damaged.
         """
         model = self.get(name)
-        if not self.pulled(model):
-            raise WeightsMissing(
-                f"the weights of '{model.id}' are not on this machine", remedy=f"bottega pull {model.id}"
-            )
-        return self.folder(model)
+        folder = self.folder(model)
+        receipt = self._receipt(model)
+        if model.id not in self._hashed and receipt.touched(folder):
+            self.verify(model)
+            self._hashed.add(model.id)
+            with suppress(OSError):  # a cache that may only be read is hashed by every process
+                receipt.seen(folder).write(folder)
+        return folder
 
     def digest(self, model: Model) -> str:
         """Digest of the model's weights, the same on every machine."""
@@ -89,10 +94,10 @@ class Catalog:
         Raises:
             WeightsMissing: it is not pulled, or a file is damaged: names the file, what was expected and found.
         """
-        folder = self.path(model.id)
-        receipt = read_receipt(folder)
+        folder = self.folder(model)
+        receipt = self._receipt(model)
         pinned = {file.path: file.sha256 for file in model.files}
-        for kept in receipt.files if receipt else ():
+        for kept in receipt.files:
             expected = pinned.get(kept.path, kept.sha256)
             found = sha256_of(folder / kept.path)
             if found != expected:
@@ -113,6 +118,14 @@ class Catalog:
         """The files of a pulled model, with sizes in bytes; empty when it is not pulled."""
         receipt = read_receipt(self.folder(model)) if self.pulled(model) else None
         return receipt.files if receipt else ()
+
+    def _receipt(self, model: Model) -> Receipt:
+        receipt = read_receipt(self.folder(model)) if self.pulled(model) else None
+        if receipt is None:
+            raise WeightsMissing(
+                f"the weights of '{model.id}' are not on this machine", remedy=f"bottega pull {model.id}"
+            )
+        return receipt
 
 
 def _refuse_shared_names(models: dict[str, Model]) -> None:

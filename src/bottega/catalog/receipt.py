@@ -12,11 +12,12 @@ from bottega.core.value import Value
 
 
 class Kept(Value, frozen=True):
-    """One file as it was when the pull ended."""
+    """One file as it was when the pull ended; ``mtime_us`` is when it was written (microseconds since 1970), 0 in receipts of before."""
 
     path: str
     size: int
     sha256: str
+    mtime_us: int = 0
 
 
 class Receipt(Value, frozen=True):
@@ -30,6 +31,15 @@ class Receipt(Value, frozen=True):
     def complete(self, folder: Path) -> bool:
         """Whether every file is there with its size."""
         return all(_size(folder / kept.path) == kept.size for kept in self.files)
+
+    def touched(self, folder: Path) -> bool:
+        """Whether a file was written since, so that its size alone says nothing."""
+        return any(kept.mtime_us and _written(folder / kept.path) != kept.mtime_us for kept in self.files)
+
+    def seen(self, folder: Path) -> "Receipt":
+        """The same, with the times that the files have now."""
+        files = (kept.model_copy(update={"mtime_us": _written(folder / kept.path)}) for kept in self.files)
+        return self.model_copy(update={"files": tuple(files)})
 
     def write(self, folder: Path) -> None:
         """Put the receipt into the folder in one step."""
@@ -60,3 +70,7 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return -1
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns // 1000

@@ -168,7 +168,7 @@ class Staging:
             Kept(path=path, size=(folder / path).stat().st_size, sha256=pinned[path])
             for path in sorted(pinned)
         )
-        Receipt(model=self.model.id, digest=self.model.digest, files=kept).write(folder)
+        Receipt(model=self.model.id, digest=self.model.digest, files=kept).seen(folder).write(folder)
 
     def _appear(self) -> None:
         old = self.target.parent / f".old-{self.model.id}"

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -64,10 +65,7 @@ def anchor(citation: Citation) -> str:
 
 
 def blocks(passages: Sequence[Passage], spans: Mapping[tuple[int, int], str]) -> list[Block]:
-    """The text of a document with each span marked; every character between the marks is the document's own.
-
-    Where spans overlap, the later one begins after the earlier one's end, and its id stands at its beginning.
-    """
+    """The text of a document with each span marked; every character between the marks is the document's own."""
     paged = len({passage.page for passage in passages}) > 1
     found: list[Block] = []
     page = 0
@@ -84,20 +82,23 @@ def blocks(passages: Sequence[Passage], spans: Mapping[tuple[int, int], str]) ->
 
 
 def marked(text: str, start: int, end: int, spans: Mapping[tuple[int, int], str]) -> Markup:
-    """One line of a document, which stands at these characters, with its share of each span marked."""
+    """One line of a document, which stands at these characters, with its share of each span marked.
+
+    Where spans overlap or lie in each other, a mark begins wherever one of them does, and carries its id there.
+    """
+    here = [(max(left, start), min(right, end), left, name) for (left, right), name in sorted(spans.items())]
+    here = [span for span in here if span[0] < span[1]]
+    cuts = sorted({start, end, *(cut for first, last, *_ in here for cut in (first, last))})
     out: list[Markup | str] = []
-    place = start
-    for (left, right), name in sorted(spans.items()):
-        first, last = max(left, place), min(right, end)
-        if first >= last:
-            continue
-        out.append(escape(text[place - start : first - start]))
-        id_ = (
-            Markup(' id="{}"').format(name) if left >= start else Markup("")
-        )  # its first line carries the id
-        out.append(Markup("<mark{}>{}</mark>").format(id_, text[first - start : last - start]))
-        place = last
-    out.append(escape(text[place - start :]))
+    for at, until in pairwise(cuts):
+        piece = escape(text[at - start : until - start])
+        if any(first <= at < last for first, last, *_ in here):
+            ids = [name for first, _, left, name in here if first == at == left] or [""]
+            for name in ids:
+                piece = Markup("<mark{}>{}</mark>").format(
+                    Markup(' id="{}"').format(name) if name else "", piece
+                )
+        out.append(piece)
     return Markup("").join(out)
 
 

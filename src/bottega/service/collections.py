@@ -141,6 +141,8 @@ class Collections:
         Raises:
             NotFound: there is none of this name.
         """
+        if self._server and name in self._open and name not in self._names():
+            self._open.pop(name).close()  # another host deleted it
         if name not in self._open:
             self._open[name] = Collection(self._folder / _named(name), self._embedder, server=self._server)
         return self._open[name]

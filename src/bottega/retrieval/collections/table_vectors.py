@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bottega.retrieval.collections.spaces import Space
 from bottega.retrieval.collections.store import Store, marks
 from bottega.retrieval.collections.vectors import DECIMALS
@@ -53,4 +51,5 @@ class TableVectors:
 
 
 def _written(vector: Vectors) -> str:
-    return f"[{','.join(np.format_float_positional(each, unique=True) for each in vector)}]"
+    """Nine digits tell every float32 from the next."""
+    return f"[{','.join(['%.9g' % number for number in vector.tolist()])}]"  # noqa: UP031 - half the time of a format string
