@@ -156,10 +156,13 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         key=order.key,
         checks=digest(step.checks),
         engine=step.engine,
-        local=local,
+        local=local and not order.together,
         reuse=order.reuse,
         shown=order.shown,
-        at_once=shop.limits.get(step.engine, 1 if local else REMOTE_AT_ONCE),
+        lane="together" if order.together else "",
+        at_once=shop.limits.get(
+            step.engine, (card.together if order.together else 1) if local else REMOTE_AT_ONCE
+        ),
         here_at_once=shop.limits.get("local", 1),
         detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
         behalf=order.behalf,

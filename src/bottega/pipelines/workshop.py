@@ -1,7 +1,6 @@
 """The parts that a run works with, and the engines at hand."""
 
 import asyncio
-import os
 import shutil
 import tempfile
 import threading
@@ -57,7 +56,9 @@ class Workshop:
     collections: Path = Path("collections")
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+    _turns: dict[tuple[str, bool], asyncio.Semaphore] = field(
+        default_factory=dict[tuple[str, bool], asyncio.Semaphore]
+    )
     _scratch: PrivateFolder | None = None
     _folders: list[Path] = field(default_factory=list[Path])  # in it, used by nobody and empty
 
@@ -102,7 +103,9 @@ class Workshop:
         return made
 
     @asynccontextmanager
-    async def bench(self, cancelled: threading.Event) -> AsyncGenerator[Bench]:
+    async def bench(
+        self, cancelled: threading.Event, *, together: bool = False
+    ) -> AsyncGenerator[Bench]:
         """A bench with a private folder that is gone afterwards.
 
         Raises:
@@ -118,9 +121,10 @@ class Workshop:
                 secret=self.secret,
                 cancelled=cancelled,
                 content=self.artifacts.read,
+                together=together,
             )
         finally:
-            if os.listdir(folder):
+            if any(folder.iterdir()):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             else:
                 self._folders.append(folder)  # most engines leave nothing in it
@@ -142,11 +146,16 @@ class Workshop:
         """
         engine: Engine | EngineProcess = self.engine(request.engine)
         if self.isolate and engine.card.isolation == "process":
-            engine = self._processes.setdefault(request.engine, EngineProcess(request.engine))
+            engine = self._process(engine.card)
         files: list[Finished] = []
         used = Usage()
-        alone = engine.card.locality == "local" if isinstance(engine, Engine) else True
-        async with self._locks.setdefault(request.engine, asyncio.Lock()) if alone else nullcontext():
+        card = self.card(request.engine)
+        alone = card.locality == "local" or card.isolation == "process"
+        places = card.together if bench.together else 1
+        turn = (request.engine, bench.together)
+        async with (
+            self._turns.setdefault(turn, asyncio.Semaphore(places)) if alone else nullcontext()
+        ):
             bench.check_cancelled()
             try:
                 async for output in engine.generate(request, bench):
@@ -161,6 +170,13 @@ class Workshop:
             except Exception as error:
                 raise failure(error, request.engine) from error
         return files, used
+
+    def _process(self, card: Card) -> EngineProcess:
+        """The process of an engine: one lane for what is made alone, and those for what is made together."""
+        if card.id not in self._processes:
+            lanes = card.together + 1 if card.together > 1 else 1
+            self._processes[card.id] = EngineProcess(card.id, lanes)
+        return self._processes[card.id]
 
     async def ask(self, request: Request, cancelled: threading.Event | None = None) -> Sequence[Finished]:
         """One request outside a plan (conversion, checks): its files, read into memory."""

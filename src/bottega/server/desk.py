@@ -81,8 +81,9 @@ class Desk:
     def gate(self, engine: str) -> Gate:
         """The queue of an engine."""
         if engine not in self._gates:
-            local = self.service.shop.card(engine).locality == "local"
-            at_once = self.service.shop.limits.get(engine, 1 if local else REMOTE_AT_ONCE)
+            card = self.service.shop.card(engine)
+            ours = card.together if card.locality == "local" else REMOTE_AT_ONCE
+            at_once = self.service.shop.limits.get(engine, ours)
             gate = self._gates[engine] = Gate(engine, at_once, self.config.queue)
             self.metrics.inside.labels(engine).set_function(lambda: gate.inside)
             self.metrics.waiting.labels(engine).set_function(lambda: gate.waiting)
@@ -171,7 +172,7 @@ class Desk:
             result = await self.service.call(
                 request, actor=key.actor, idempotency_key=given, charge=key.charge,
                 call_id=answer.id, reuse=False, listen=listen, cancelled=call.cancelled, patient=False,
-                failed=errors.append,
+                failed=errors.append, together=True,
             )  # fmt: skip
         call.engine_seconds += result.seconds
         self._count(request.engine, result)
@@ -226,11 +227,11 @@ class Desk:
         return [first, *(place for place in able if place != first)]
 
     def _count(self, engine: str, result: StepResult) -> None:
-        self.metrics.engine_seconds.labels(engine).inc(result.seconds)
+        self.metrics.seconds(engine)(result.seconds)
         unit = str(result.usage.get("unit", ""))
         if unit:
             units = float(result.usage.get("input_units", 0)) * (unit == "token")
-            self.metrics.used.labels(engine, unit).inc(units + float(result.usage.get("output_units", 0)))
+            self.metrics.units(engine, unit)(units + float(result.usage.get("output_units", 0)))
 
 
 def call_id(call: Call, key: ApiKey, part: int = 0, kind: str = "call") -> str:

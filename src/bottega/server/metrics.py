@@ -1,5 +1,7 @@
 """What is counted, in the format of Prometheus."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -24,6 +26,10 @@ class Metrics:
         self.waiting = Gauge(
             "bottega_calls_waiting", "Calls that wait for an engine", ("engine",), registry=self.registry
         )
+
+        self.request = cache(lambda route, status: self.requests.labels(route, status).inc)
+        self.seconds = cache(lambda engine: self.engine_seconds.labels(engine).inc)
+        self.units = cache(lambda engine, unit: self.used.labels(engine, unit).inc)
 
     def text(self) -> bytes:
         """All of it."""

@@ -42,6 +42,7 @@ class Calls:
         cancelled: threading.Event | None = None,
         patient: bool = True,
         failed: Callable[[BottegaError], None] | None = None,
+        together: bool = False,
     ) -> StepResult:
         """Make what one request asks for; an equal request that was answered before is not made again.
 
@@ -58,6 +59,7 @@ class Calls:
             cancelled: set it to stop the engine; what was used until then is charged.
             patient: wait and ask again when an engine is busy.
             failed: is told the error of a result that has failed.
+            together: without a seed, let the engine make it in one batch with others.
 
         Raises:
             NotFound: unknown engine or model.
@@ -82,6 +84,7 @@ class Calls:
         order = Order(
             step, arrived, run_id, round=round_, behalf=self.actor, charge=accounts,
             holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
+            together=together and request.seed is None and self.shop.card(request.engine).together > 1,
             patient=patient, failed=failed,
         )  # fmt: skip
         result = await settled(order, self.shop)
