@@ -97,7 +97,9 @@ class Bench:
     secret: Callable[[str], str] = field(default=lambda name: "")  # "openai_api_key" to its value, or ""
     cancelled: threading.Event = field(default_factory=threading.Event)
     content: Callable[[Artifact], bytes] | None = None  # reads a small artifact without making a file of it
-    together: bool = False  # others may be served in the same batch: another order of sums, so perhaps other last bits
+    together: bool = (
+        False  # others may be served in the same batch: another order of sums, so perhaps other last bits
+    )
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` once somebody asked to stop; engines call this between units of work."""

@@ -79,7 +79,9 @@ class Language(Engine):
         said: list[str] = []
         finish_reason = ""
         usage: JsonObject = {}
-        async for chunk in self._chunks(request.model or self.card.models[0], body(request, params, bench), bench):
+        async for chunk in self._chunks(
+            request.model or self.card.models[0], body(request, params, bench), bench
+        ):
             usage = chunk.get("usage") or usage
             if progress := chunk.get("prompt_progress"):
                 done = progress["processed"] / max(progress["total"], 1)

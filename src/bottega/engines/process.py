@@ -1,10 +1,13 @@
 """Engines in processes of their own: a crash, a hang or a full memory ends one part, not the run."""
 
 import asyncio
+import os
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 from bottega.core.artifact import Artifact
 from bottega.core.errors import Cancelled, EngineDied
@@ -34,6 +37,7 @@ class EngineProcess:
         self._lanes = lanes
         self._idle: list[Lane] = []
         self._busy: set[Lane] = set()
+        self._coming = 0  # requests that have a place and no lane yet
 
     @property
     def pids(self) -> list[int]:
@@ -42,8 +46,21 @@ class EngineProcess:
 
     @property
     def at_work(self) -> bool:
-        """Whether a request is being served."""
-        return bool(self._busy)
+        """Whether a request is being served, or about to be."""
+        return bool(self._busy) or self._coming > 0
+
+    @contextmanager
+    def coming(self) -> Generator[None]:
+        """It is at work from now on: whoever makes room for others must not end it."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
+    def memory(self) -> int:
+        """Bytes of resident memory of its processes now; 0 where the system does not tell (other than Linux)."""
+        return sum(resident(pid) for pid in self.pids)
 
     async def generate(self, request: Request, bench: Bench) -> AsyncGenerator[Output]:
         """Yield the engine's outputs. Whoever leaves early, by cancelling or by reading no further, stops it too.
@@ -93,6 +110,14 @@ class EngineProcess:
     def _start(self) -> None:
         """Start a process, idle at first: one whose request went away in the meantime serves the next."""
         self._idle += Child(self.engine, self._lanes).lanes
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
 
 
 class _Turn:

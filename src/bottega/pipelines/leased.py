@@ -154,7 +154,7 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         round=order.round,
         step=step.id,
         key=order.key,
-        checks=digest(step.checks),
+        checks=digest({"checks": step.checks, "tenant": order.tenant} if order.tenant else step.checks),
         engine=step.engine,
         local=local and not order.together,
         reuse=order.reuse,

@@ -54,6 +54,7 @@ class Order:
     listen: Callable[[Output], None] | None = None
     patient: bool = True  # wait and ask again when an engine is busy
     failed: Callable[[BottegaError], None] | None = None  # is told the error that the result has as text
+    tenant: str = ""  # whose results of other runs may be taken over; empty: anybody's
     together: bool = False  # may be made in one batch with others: nobody asked for the same bits again
 
     @cached_property

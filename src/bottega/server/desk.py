@@ -6,9 +6,10 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from time import time
+from time import perf_counter, time
+from typing import Any
 
-from bottega.core.canonical import digest_bytes
+from bottega.core.canonical import digest, digest_bytes
 from bottega.core.errors import (
     BottegaError,
     Cancelled,
@@ -27,7 +28,9 @@ from bottega.server.guard import Guards
 from bottega.server.message import Call, Header
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
+from bottega.server.race import SPOKEN, Arm, Listen, Pace, Race
 from bottega.server.routes import Route
+from bottega.server.sharing import Sharing
 from bottega.server.shelf import Shelf
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
@@ -38,6 +41,7 @@ BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, 
 LOOK = 0.05  # seconds of a call after which it is looked whether its client is still there
 
 Asking = Callable[[Target], Request]
+GoingOn = Callable[[Target, str], Request]  # with what was said before
 
 
 @dataclass
@@ -50,6 +54,9 @@ class Answer:
     result: StepResult | None = None
     target: Target | None = None
     error: BottegaError | None = None
+    continued: list[dict[str, Any]] = field(
+        default_factory=list[dict[str, Any]]
+    )  # where a stream broke, and who went on
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -77,6 +84,8 @@ class Desk:
         self.shelf = Shelf()
         self._breaker = Breaker()
         self._gates: dict[str, Gate] = {}
+        self._sharing = Sharing()
+        self._paces: dict[str, Pace] = {}
 
     def gate(self, engine: str) -> Gate:
         """The queue of an engine."""
@@ -99,22 +108,31 @@ class Desk:
         answer: Answer | None = None,
         listen: Callable[[Output], None] | None = None,
         part: int = 0,
+        go_on: GoingOn | None = None,
     ) -> Answer:
         """Make one call: the first target by weight, others when it fails before anything was said.
 
-        ``part`` tells the calls of one request apart, where it takes several.
+        ``part`` tells the calls of one request apart, where it takes several; ``go_on`` is what is asked of a target that
+        continues what another has said.
 
         Raises:
             BottegaError: what the caller shall hear.
         """
         answer = answer or Answer(call_id(call, key, part), named)
+        began, pace = perf_counter(), self._paces.setdefault(named.name, Pace())
         heard = threading.Event()
+        said: list[str] = []
 
         def told(output: Output) -> None:
-            if output.kind in ("delta", "audio", "preview"):
+            if listen is None:
+                return
+            if output.kind in SPOKEN:
+                if not heard.is_set():
+                    pace.add(perf_counter() - began)
                 heard.set()
-            if listen is not None:
-                listen(output)
+            if output.kind == "delta" and go_on is not None and named.continues:
+                said.append(output.text)
+            listen(output)
 
         expired = threading.Event()
 
@@ -127,19 +145,38 @@ class Desk:
         watch = loop.call_later(LOOK, call.watched)
         error: BottegaError | None = None
         try:
-            for index in self._order(named):
+            order = self._order(named)
+            delay = pace.delay(named.hedge) if named.hedge is not None and len(order) > 1 else None
+            if delay is not None and not idempotency_key(call, key, part):
+                await self._raced(call, key, answer, asking, told, order[:2], delay)
+                if not heard.is_set():
+                    pace.add(perf_counter() - began)
+                return answer
+            for index in order:
                 target = named.targets[index]
                 for attempt in range(named.retries + 1):
+                    request = go_on(target, "".join(said)) if said and go_on is not None else asking(target)
                     try:
-                        await self._once(call, key, answer, asking(target), told, part)
+                        answer.result = await self._made(call, key, named, answer.id, request, told, part)
                         answer.target = target
                         self._breaker.answered((named.name, index))
+                        if not heard.is_set():
+                            pace.add(perf_counter() - began)
                         return answer
                     except (EngineFailed, SetupError) as failure:
                         error = failure
                         self._breaker.failed((named.name, index))
-                        if heard.is_set() or call.cancelled.is_set():
+                        if call.cancelled.is_set():
                             raise
+                        if heard.is_set():
+                            if not said:
+                                raise
+                            heard.clear()
+                            answer.continued.append(
+                                {"after_characters": sum(map(len, said)), "broke": target.engine,
+                                 "why": failure.message}
+                            )  # fmt: skip
+                            break
                         if not isinstance(failure, EngineBusy | EngineDied):
                             break
                         if attempt < named.retries:
@@ -155,24 +192,85 @@ class Desk:
             watch.cancel()
             call.unwatched()
 
-    async def _once(
+    async def _raced(
         self,
         call: Call,
         key: ApiKey,
         answer: Answer,
-        request: Request,
-        listen: Callable[[Output], None],
-        part: int,
+        asking: Asking,
+        listen: Listen,
+        places: Sequence[int],
+        delay: float,
     ) -> None:
+        """Ask two targets, the second when the first has not spoken in time."""
+        named = answer.named
+        at = {answer.id: places[0], f"{answer.id}-2": places[1]}
+
+        def arm(place: int) -> Arm:
+            async def run(name: str, stop: threading.Event, told: Listen) -> StepResult:
+                try:
+                    request = asking(named.targets[place])
+                    result = await self._made(call, key, named, name, request, told, 0, stop)
+                except (EngineFailed, SetupError):
+                    self._breaker.failed((named.name, place))
+                    raise
+                self._breaker.answered((named.name, place))
+                return result
+
+            return run
+
+        race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name))
+        answer.result = await race.run([(name, arm(place)) for name, place in at.items()], delay)
+        answer.target = named.targets[at[race.winner]]
+
+    async def _made(
+        self,
+        call: Call,
+        key: ApiKey,
+        named: Named,
+        name: str,
+        request: Request,
+        listen: Listen,
+        part: int,
+        stop: threading.Event | None = None,
+    ) -> StepResult:
+        """One attempt at one target. Where the route shares and nothing is left to chance, an equal one is waited for."""
+        if not (named.share or named.cache) or not self._repeatable(request):
+            return await self._once(call, key, name, request, listen, part, stop)
+        content = digest({"tenant": key.name, "request": request.document()})
+        async with self._sharing.one_at_a_time(content) as waited:
+            reuse = named.cache or waited
+            return await self._once(
+                call, key, name, request, listen, part, stop, reuse=reuse, tenant=key.name
+            )
+
+    def _repeatable(self, request: Request) -> bool:
+        determinism = self.service.shop.card(request.engine).determinism
+        return determinism == "exact" or (determinism == "seeded" and request.seed is not None)
+
+    async def _once(
+        self,
+        call: Call,
+        key: ApiKey,
+        name: str,
+        request: Request,
+        listen: Listen,
+        part: int,
+        stop: threading.Event | None = None,
+        *,
+        reuse: bool = False,
+        tenant: str = "",
+    ) -> StepResult:
         errors: list[BottegaError] = []
         given = idempotency_key(call, key, part)
+        stop = stop or call.cancelled
         async with self.gate(request.engine).entered():
-            if call.cancelled.is_set():
+            if stop.is_set():
                 raise Cancelled("stopped before it began")
             result = await self.service.call(
                 request, actor=key.actor, idempotency_key=given, charge=key.charge,
-                call_id=answer.id, reuse=False, listen=listen, cancelled=call.cancelled, patient=False,
-                failed=errors.append, together=True,
+                call_id=name, reuse=reuse, listen=listen, cancelled=stop, patient=False,
+                failed=errors.append, together=True, tenant=tenant,
             )  # fmt: skip
         call.engine_seconds += result.seconds
         self._count(request.engine, result)
@@ -182,10 +280,10 @@ class Desk:
             raise Cancelled("stopped on request")
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error or result.state, where=request.engine)
-        answer.result = result
+        return result
 
     async def stream(
-        self, call: Call, key: ApiKey, named: Named, asking: Asking
+        self, call: Call, key: ApiKey, named: Named, asking: Asking, go_on: GoingOn | None = None
     ) -> tuple[Answer, AsyncIterator[Output]]:
         """As `ask`, with the outputs as they come; returns when the first is there, so that an error is still a status.
 
@@ -197,7 +295,7 @@ class Desk:
         answer = Answer(call_id(call, key), named)
         queue: asyncio.Queue[Output | None] = asyncio.Queue()
         work = asyncio.ensure_future(
-            self.ask(call, key, named, asking, answer=answer, listen=queue.put_nowait)
+            self.ask(call, key, named, asking, answer=answer, listen=queue.put_nowait, go_on=go_on)
         )
         work.add_done_callback(lambda _: queue.put_nowait(None))
         first = await queue.get()

@@ -170,7 +170,9 @@ class Database(ABC):
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
         self.rings: Ring = ""  # set by a change: who waits for it
-        self.tail: tuple[int, str] | None = None  # number and time of the newest entry, within a transaction that knows
+        self.tail: tuple[int, str] | None = (
+            None  # number and time of the newest entry, within a transaction that knows
+        )
         self._turn = threading.Lock()
         self._waiting: deque[Change[Any]] = deque()
         self._coming = False  # a flush that has not begun
