@@ -86,6 +86,7 @@ class Desk:
         self._gates: dict[str, Gate] = {}
         self._sharing = Sharing()
         self._paces: dict[str, Pace] = {}
+        self._leaving: set[asyncio.Task[StepResult]] = set()  # arms that lost, until what they used is settled
 
     def gate(self, engine: str) -> Gate:
         """The queue of an engine."""
@@ -219,9 +220,18 @@ class Desk:
 
             return run
 
-        race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name))
+        race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name), self._leave)
         answer.result = await race.run([(name, arm(place)) for name, place in at.items()], delay)
         answer.target = named.targets[at[race.winner]]
+
+    def _leave(self, task: asyncio.Task[StepResult]) -> None:
+        def left(task: asyncio.Task[StepResult]) -> None:
+            self._leaving.discard(task)
+            if not task.cancelled():
+                task.exception()  # that it was stopped concerns nobody
+
+        self._leaving.add(task)
+        task.add_done_callback(left)
 
     async def _made(
         self,

@@ -65,6 +65,7 @@ class Race:
     call: threading.Event
     listen: Listen
     won: Callable[[str], None]  # is told the winner's id before anything is heard of it
+    left: Callable[[asyncio.Task[StepResult]], None]  # is given what is still being settled
     winner: str = ""
     _stops: dict[str, Stop] = field(default_factory=dict[str, Stop])
 
@@ -105,8 +106,8 @@ class Race:
         finally:
             for stop in self._stops.values():
                 stop.set()
-            if running:
-                await asyncio.wait(running)  # until what they used is settled
+            for task in running:
+                self.left(task)
 
     def _heard(self, name: str) -> Listen:
         def told(output: Output) -> None:
