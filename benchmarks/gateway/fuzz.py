@@ -140,8 +140,9 @@ def _request(chance: random.Random, key: str) -> tuple[bytes, str]:
     return _packed("POST", path, key, body, chance), how
 
 
-def _mutated(value: Any, chance: random.Random) -> Any:
+def _mutated(given: Any, chance: random.Random) -> Any:
     """A value with some of its pieces exchanged."""
+    value: Any = given
     if chance.random() < 0.15:
         return chance.choice(ODD)
     if isinstance(value, dict):
@@ -185,6 +186,7 @@ async def _sent(host: str, port: int, raw: bytes, how: str, chance: random.Rando
         if how == "slow":
             for start in range(min(len(raw), 200)):
                 writer.write(raw[start : start + 1])
+                await writer.drain()
                 await asyncio.sleep(0.001)
             writer.write(raw[min(len(raw), 200) :])
         else:

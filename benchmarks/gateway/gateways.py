@@ -47,6 +47,7 @@ class Gateway:
     process: subprocess.Popen[Any]
     url: str
     head: dict[str, str] = field(default_factory=dict[str, str])
+    streams: bool = True
 
     def cpu(self) -> float:
         """Seconds of CPU of the process and all it started."""

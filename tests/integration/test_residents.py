@@ -1,8 +1,8 @@
 """Engines with weights share a budget of memory, and the language engine its batches; real engines, the smallest models."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from bottega.core.errors import Cancelled
 from bottega.core.request import Delta, Finished, Output, Request
 from bottega.engines.base import Bench
-from bottega.engines.llama import SLOT
+from bottega.engines.language import Language
+from bottega.engines.llama import SLOT, SLOTS
 from bottega.engines.process import EngineProcess
 from bottega.engines.residents import Residents
 
@@ -108,9 +109,14 @@ async def test_answers_without_a_seed_are_written_together_and_one_with_a_seed_s
     assert {2, 3} <= {*order[first:last]}, "they took turns, word by word"
 
 
-async def test_what_is_too_long_for_a_slot_is_made_alone(language: EngineProcess, bench: Bench) -> None:
+async def test_what_is_too_long_for_a_slot_is_made_alone(bench: Bench) -> None:
+    engine = Language()
     shared = replace(bench, together=True)
-    request = asked("lamp " * 50, tokens=SLOT - 20)
-    request = request.model_copy(update={"params": {**request.params, "stop": ["."]}})
-    outputs = [output async for output in language.generate(request, shared)]
-    assert isinstance(outputs[-1], Finished) and json.dumps(outputs[-1].details)
+    for tokens, servers in ((4, {SLOTS}), (SLOT - 5, {SLOTS, 1})):
+        async with aclosing(engine.generate(asked("Name a lamp.", tokens=tokens), shared)) as outputs:  # type: ignore[arg-type]
+            async for output in outputs:
+                if isinstance(output, Delta):
+                    break
+        made = engine._servers  # pyright: ignore[reportPrivateUsage]
+        assert {slots for _, slots in made} == servers
+    engine.close()

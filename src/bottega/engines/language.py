@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any, ClassVar, Self
 
@@ -116,7 +116,7 @@ class Language(Engine):
         """Free the weights of every model."""
         self._servers.clear()
 
-    async def _chunks(self, model: str, asked: JsonObject, bench: Bench) -> AsyncIterator[JsonObject]:
+    async def _chunks(self, model: str, asked: JsonObject, bench: Bench) -> AsyncGenerator[JsonObject]:
         """What llama.cpp says: from a slot among others, where that is allowed and long enough, else made alone."""
         if bench.together:
             shared = await asyncio.to_thread(self._server, model, bench, SLOTS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,7 +58,7 @@ class LlamaServer:
                     remedy=f"pull it again: bottega pull {model.parent.name}",
                 ) from error
 
-    async def chat(self, body: JsonObject, cancelled: threading.Event) -> AsyncIterator[JsonObject]:
+    async def chat(self, body: JsonObject, cancelled: threading.Event) -> AsyncGenerator[JsonObject]:
         """Yield the chunks of one answer, first of the prompt's progress, then one a token.
 
         Raises:

@@ -114,11 +114,12 @@ async def _claimed(
 ) -> Lease | StepResult | Busy:
     """One attempt to claim; the place is kept with a lease only."""
     await place.acquire()
-    found = None
+    leased = False
     try:
         found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+        leased = isinstance(found, Lease)
     finally:
-        if not isinstance(found, Lease):
+        if not leased:
             place.release()
     return found
 

@@ -52,7 +52,7 @@ class App:
             call.cancelled.set()
             log.exception("the answer broke off")
         path = route.path if route else "none"
-        self.desk.metrics.request(path, answer.status)()
+        self.desk.metrics.count(self.desk.metrics.requests, path, str(answer.status))
 
     async def _answered(self, route: Route, call: Call, key: object) -> Reply | Flow:
         return await route.handle(self.desk, call, key)

@@ -335,11 +335,12 @@ class Desk:
         return [first, *(place for place in able if place != first)]
 
     def _count(self, engine: str, result: StepResult) -> None:
-        self.metrics.seconds(engine)(result.seconds)
+        self.metrics.count(self.metrics.engine_seconds, engine, by=result.seconds)
         unit = str(result.usage.get("unit", ""))
         if unit:
             units = float(result.usage.get("input_units", 0)) * (unit == "token")
-            self.metrics.units(engine, unit)(units + float(result.usage.get("output_units", 0)))
+            used = units + float(result.usage.get("output_units", 0))
+            self.metrics.count(self.metrics.used, engine, unit, by=used)
 
 
 def call_id(call: Call, key: ApiKey, part: int = 0, kind: str = "call") -> str:

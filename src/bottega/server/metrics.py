@@ -1,6 +1,6 @@
 """What is counted, in the format of Prometheus."""
 
-from functools import cache
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -27,9 +27,14 @@ class Metrics:
             "bottega_calls_waiting", "Calls that wait for an engine", ("engine",), registry=self.registry
         )
 
-        self.request = cache(lambda route, status: self.requests.labels(route, status).inc)
-        self.seconds = cache(lambda engine: self.engine_seconds.labels(engine).inc)
-        self.units = cache(lambda engine, unit: self.used.labels(engine, unit).inc)
+        self._known: dict[tuple[Counter, *tuple[str, ...]], Callable[[float], None]] = {}
+
+    def count(self, counter: Counter, *labels: str, by: float = 1) -> None:
+        """Count; what stands for the labels is looked up once."""
+        add = self._known.get((counter, *labels))
+        if add is None:
+            add = self._known[counter, *labels] = counter.labels(*labels).inc
+        add(by)
 
     def text(self) -> bytes:
         """All of it."""
