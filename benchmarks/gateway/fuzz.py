@@ -12,7 +12,7 @@ import random
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.gateway.gateways import Gateway, ours, upstream
 from benchmarks.gateway.record import verified
@@ -146,7 +146,11 @@ def _mutated(given: Any, chance: random.Random) -> Any:
     if chance.random() < 0.15:
         return chance.choice(ODD)
     if isinstance(value, dict):
-        made = {name: _mutated(each, chance) for name, each in value.items() if chance.random() > 0.05}  # type: ignore[misc]
+        made: dict[str, Any] = {
+            name: _mutated(each, chance)
+            for name, each in cast(dict[str, Any], value).items()
+            if chance.random() > 0.05
+        }
         if chance.random() < 0.3:
             made[
                 chance.choice(
@@ -155,7 +159,7 @@ def _mutated(given: Any, chance: random.Random) -> Any:
             ] = chance.choice((*ODD, True, 1, {"type": "json_schema"}, [{"type": "function"}]))
         return made
     if isinstance(value, list):
-        return [_mutated(each, chance) for each in value] * chance.choice((0, 1, 1, 1, 3))  # type: ignore[misc]
+        return [_mutated(each, chance) for each in cast(list[Any], value)] * chance.choice((0, 1, 1, 1, 3))
     return value
 
 

@@ -1,9 +1,10 @@
 """Engines with weights share a budget of memory, and the language engine its batches; real engines, the smallest models."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -113,7 +114,8 @@ async def test_what_is_too_long_for_a_slot_is_made_alone(bench: Bench) -> None:
     engine = Language()
     shared = replace(bench, together=True)
     for tokens, servers in ((4, {SLOTS}), (SLOT - 5, {SLOTS, 1})):
-        async with aclosing(engine.generate(asked("Name a lamp.", tokens=tokens), shared)) as outputs:  # type: ignore[arg-type]
+        outputs = cast(AsyncGenerator[Output], engine.generate(asked("Name a lamp.", tokens=tokens), shared))
+        async with aclosing(outputs):
             async for output in outputs:
                 if isinstance(output, Delta):
                     break

@@ -124,8 +124,9 @@ class Language(Engine):
                 fits = True
                 async with aclosing(shared.chat(asked, bench.cancelled)) as chunks:
                     async for chunk in chunks:
-                        prompt = (chunk.get("prompt_progress") or {}).get("total", 0)
-                        if not (fits := prompt + asked["max_tokens"] <= SLOT):
+                        progress: JsonObject = chunk.get("prompt_progress") or {}
+                        fits = bool(progress.get("total", 0) + asked["max_tokens"] <= SLOT)
+                        if not fits:
                             break
                         yield chunk
                 if fits:

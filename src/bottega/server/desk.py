@@ -86,7 +86,9 @@ class Desk:
         self._gates: dict[str, Gate] = {}
         self._sharing = Sharing()
         self._paces: dict[str, Pace] = {}
-        self._leaving: set[asyncio.Task[StepResult]] = set()  # arms that lost, until what they used is settled
+        self._leaving: set[asyncio.Task[StepResult]] = (
+            set()
+        )  # arms that lost, until what they used is settled
 
     def gate(self, engine: str) -> Gate:
         """The queue of an engine."""
