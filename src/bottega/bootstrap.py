@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bottega.catalog.catalog import Catalog
 from bottega.core.errors import InvalidValue
+from bottega.engines.residents import Residents
 from bottega.governance.authority import Authority
 from bottega.governance.checkpoint import RecordKey
 from bottega.governance.keyring import KeyRing
@@ -72,6 +73,7 @@ def build(
         now=now,
         threads=settings.threads,
         limits=settings.limits,
+        residents=Residents(settings.memory),
         secret=lambda name: secrets.get(name, ""),
     )
 

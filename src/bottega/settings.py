@@ -38,6 +38,16 @@ def _witness() -> Path | None:
     return Path(given).expanduser().absolute() if given else None
 
 
+def _memory() -> int:
+    given = environment.get("BOTTEGA_MEMORY", "")
+    unit = {"M": 1 << 20, "G": 1 << 30}.get(given[-1:].upper(), 0)
+    if given and not (unit and given[:-1].isdecimal() and int(given[:-1])):
+        raise InvalidValue(
+            f"'{given}' is no amount of memory", where="BOTTEGA_MEMORY", remedy="write 6G or 800M"
+        )
+    return int(given[:-1]) * unit if given else 0
+
+
 def _limits() -> dict[str, int]:
     found: dict[str, int] = {}
     for item in filter(None, environment.get("BOTTEGA_LIMITS", "").split(",")):
@@ -95,6 +105,10 @@ class Settings:
 
     witness: Path | None = field(default_factory=_witness)
     """``BOTTEGA_WITNESS``: a file or folder, on a disk of somebody else's, that gets every signed checkpoint."""
+
+    memory: int = field(default_factory=_memory)
+    """``BOTTEGA_MEMORY``: what engines may hold together, as ``6G`` or ``800M``; the one that was used least lately is ended
+    to make room. No limit by default."""
 
     threads: int = field(default_factory=_threads)
     """``BOTTEGA_THREADS``: threads that one engine may use."""

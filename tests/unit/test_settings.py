@@ -36,3 +36,16 @@ def test_a_wrong_silence_names_the_variable(monkeypatch: pytest.MonkeyPatch, giv
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOTTEGA_OPENAI_API_KEY", "sk-secret")
     assert "sk-secret" not in repr(Settings())
+
+
+def test_memory_is_said_with_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BOTTEGA_MEMORY", raising=False)
+    assert Settings().memory == 0
+    for given, found in (("800M", 800 << 20), ("6G", 6 << 30)):
+        monkeypatch.setenv("BOTTEGA_MEMORY", given)
+        assert Settings().memory == found
+    for given in ("6", "G", "0G", "-1G", "1.5G"):
+        monkeypatch.setenv("BOTTEGA_MEMORY", given)
+        with pytest.raises(InvalidValue) as caught:
+            Settings()
+        assert caught.value.where == "BOTTEGA_MEMORY"

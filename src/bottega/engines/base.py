@@ -46,6 +46,8 @@ class Card(Value, frozen=True):
     model takes one of them, `Request.model` or the first. ``source_type`` is the IPTC digital source type of what
     it makes.
 
+    ``together`` is how many requests it serves at the same time, where nobody needs them reproducible to the bit (`Bench.together`).
+
     ``isolation``: ``process`` holds weights in memory or runs native code; it runs in a process of its own, which can
     be ended at any time. ``thread`` is light, stops when asked, and runs beside the others.
     """
@@ -62,6 +64,7 @@ class Card(Value, frozen=True):
     determinism: Determinism = "exact"
     extra: str = ""
     isolation: Literal["thread", "process"] = "thread"
+    together: int = Field(default=1, ge=1)
     models: tuple[str, ...] = ()
     source_type: str = ALGORITHMIC
     not_covered: str = ""
@@ -94,6 +97,9 @@ class Bench:
     secret: Callable[[str], str] = field(default=lambda name: "")  # "openai_api_key" to its value, or ""
     cancelled: threading.Event = field(default_factory=threading.Event)
     content: Callable[[Artifact], bytes] | None = None  # reads a small artifact without making a file of it
+    together: bool = (
+        False  # others may be served in the same batch: another order of sums, so perhaps other last bits
+    )
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` once somebody asked to stop; engines call this between units of work."""

@@ -23,10 +23,10 @@ class Connections:
         Raises:
             ExtraMissing: without the extra ``remote``.
         """
-        aiohttp: Any = require("aiohttp", extra="remote")
         loop = asyncio.get_running_loop()
         session, holding = self._pools.get(loop, (None, None))
         if session is None or holding is None or holding.done():
+            aiohttp: Any = require("aiohttp", extra="remote")
             connector = aiohttp.TCPConnector(limit=MOST, ttl_dns_cache=60)
             session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             self._pools[loop] = (session, loop.create_task(_held(session)))

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -22,7 +24,7 @@ from bottega.engines.chat import (
     most_tokens,
     said_before,
 )
-from bottega.engines.llama import CONTEXT, LlamaServer
+from bottega.engines.llama import CONTEXT, SLOT, SLOTS, LlamaServer, TooLong
 
 PROMPT_SPEED = 60.0  # tokens a second, 1.5 billion weights at 4 bits on two cores
 ANSWER_SPEED = 13.0  # tokens a second
@@ -59,6 +61,7 @@ class Language(Engine):
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",
+        together=SLOTS,
         models=("qwen2.5-coder-1.5b-instruct", "smollm2-135m-instruct"),
         source_type=GENERATED,
         not_covered="It can be wrong and invents numbers: checks compare its text with the sources. "
@@ -67,16 +70,18 @@ class Language(Engine):
     params: ClassVar[type[Params]] = LanguageParams
 
     def __init__(self) -> None:
-        self._servers: dict[str, LlamaServer] = {}
+        self._servers: dict[tuple[str, int], LlamaServer] = {}
+        self._loading = threading.Lock()
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield prompt progress, one `Delta` a token, the usage in tokens, then the text."""
         params = LanguageParams.model_validate(request.params)
-        server = await self._server(request.model or self.card.models[0], bench)
         said: list[str] = []
         finish_reason = ""
         usage: JsonObject = {}
-        async for chunk in server.chat(body(request, params, bench), bench.cancelled):
+        async for chunk in self._chunks(
+            request.model or self.card.models[0], body(request, params, bench), bench
+        ):
             usage = chunk.get("usage") or usage
             if progress := chunk.get("prompt_progress"):
                 done = progress["processed"] / max(progress["total"], 1)
@@ -111,13 +116,33 @@ class Language(Engine):
         """Free the weights of every model."""
         self._servers.clear()
 
-    async def _server(self, model: str, bench: Bench) -> LlamaServer:
-        if model not in self._servers:
-            path = bench.weights(model) / "model.gguf"
-            if not path.is_file():
-                raise EngineFailed(f"'{model}' has no model.gguf", remedy="choose a language model")
-            self._servers[model] = await asyncio.to_thread(LlamaServer, path, bench.threads)
-        return self._servers[model]
+    async def _chunks(self, model: str, asked: JsonObject, bench: Bench) -> AsyncGenerator[JsonObject]:
+        """What llama.cpp says: from a slot among others, where that is allowed and long enough, else made alone."""
+        if bench.together:
+            shared = await asyncio.to_thread(self._server, model, bench, SLOTS)
+            with suppress(TooLong):
+                fits = True
+                async with aclosing(shared.chat(asked, bench.cancelled)) as chunks:
+                    async for chunk in chunks:
+                        progress: JsonObject = chunk.get("prompt_progress") or {}
+                        fits = bool(progress.get("total", 0) + asked["max_tokens"] <= SLOT)
+                        if not fits:
+                            break
+                        yield chunk
+                if fits:
+                    return
+        alone = await asyncio.to_thread(self._server, model, bench, 1)
+        async for chunk in alone.chat(asked, bench.cancelled):
+            yield chunk
+
+    def _server(self, model: str, bench: Bench, slots: int) -> LlamaServer:
+        with self._loading:
+            if (model, slots) not in self._servers:
+                path = bench.weights(model) / "model.gguf"
+                if not path.is_file():
+                    raise EngineFailed(f"'{model}' has no model.gguf", remedy="choose a language model")
+                self._servers[model, slots] = LlamaServer(path, bench.threads, slots)
+            return self._servers[model, slots]
 
 
 def body(request: Request, params: LanguageParams, bench: Bench) -> JsonObject:

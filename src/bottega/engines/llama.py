@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,13 +12,19 @@ from bottega.core.value import JsonObject
 from bottega.engines.base import require
 
 CONTEXT = 8192  # tokens, prompt and answer together
+SLOTS = 8  # answers that are written at the same time
+SLOT = 2048  # tokens of each, prompt and answer together: they are kept for all slots from the start
 BATCH = 128  # prompt tokens between two looks at the stop signal: about two seconds with 1.5 billion weights
 
 
-class LlamaServer:
-    """Weights in memory and one place to answer from."""
+class TooLong(EngineFailed):
+    """The prompt does not fit."""
 
-    def __init__(self, model: Path, threads: int) -> None:
+
+class LlamaServer:
+    """Weights in memory and the slots to answer from. With several, answers are written in batches that anybody may join."""
+
+    def __init__(self, model: Path, threads: int, slots: int = 1) -> None:
         """Load the weights: 0.4 to 5 seconds.
 
         Raises:
@@ -27,9 +33,11 @@ class LlamaServer:
         xllamacpp: Any = require("xllamacpp", extra="all")
         settings = xllamacpp.CommonParams()
         settings.model.path = str(model)
-        settings.n_ctx = CONTEXT
+        settings.n_ctx = CONTEXT if slots == 1 else SLOT * slots
         settings.n_batch = BATCH
-        settings.n_parallel = 1
+        settings.n_parallel = slots
+        if slots > 1:
+            settings.kv_unified = False  # what others say takes no room from an answer
         for cpu in (settings.cpuparams, settings.cpuparams_batch):
             cpu.n_threads = threads
             cpu.poll = (
@@ -50,7 +58,7 @@ class LlamaServer:
                     remedy=f"pull it again: bottega pull {model.parent.name}",
                 ) from error
 
-    async def chat(self, body: JsonObject, cancelled: threading.Event) -> AsyncIterator[JsonObject]:
+    async def chat(self, body: JsonObject, cancelled: threading.Event) -> AsyncGenerator[JsonObject]:
         """Yield the chunks of one answer, first of the prompt's progress, then one a token.
 
         Raises:
@@ -90,7 +98,7 @@ class LlamaServer:
 
 def _refusal(error: JsonObject) -> BottegaError:
     if error.get("type") == "exceed_context_size_error":
-        return EngineFailed(
+        return TooLong(
             f"the prompt has {error['n_prompt_tokens']} tokens, the limit is {error['n_ctx']}",
             remedy="send fewer or shorter passages",
         )

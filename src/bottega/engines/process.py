@@ -1,10 +1,13 @@
 """Engines in processes of their own: a crash, a hang or a full memory ends one part, not the run."""
 
 import asyncio
+import os
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 from bottega.core.artifact import Artifact
 from bottega.core.errors import Cancelled, EngineDied
@@ -12,7 +15,7 @@ from bottega.core.request import Output, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench, failure
 from bottega.engines.frames import Frame, error_fields, error_of, output_of
-from bottega.engines.process_child import Child
+from bottega.engines.process_child import Child, Lane
 
 GRACE = 1.0  # seconds between asking an engine to stop and killing its process
 POLL = 0.1  # seconds between looks at the stop signal and at the memory, while nothing arrives
@@ -25,19 +28,39 @@ class EngineProcess:
     """An engine that is used like any other, and runs elsewhere.
 
     The process starts with the first request, stays warm for the next, and is replaced when it ended. Any event loop
-    may use it. A request that comes while another runs gets a further process.
+    may use it. It has as many lanes as it may serve requests at a time; one more gets a further process.
     """
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, lanes: int = 1) -> None:
         """Nothing starts yet. ``engine`` is an id, or ``module:Class``."""
         self.engine = engine
-        self._idle: list[Child] = []
-        self._busy: set[Child] = set()
+        self._lanes = lanes
+        self._idle: list[Lane] = []
+        self._busy: set[Lane] = set()
+        self._coming = 0  # requests that have a place and no lane yet
 
     @property
     def pids(self) -> list[int]:
         """The processes that are alive, those at work first."""
-        return [child.pid for child in [*self._busy, *self._idle]]
+        return [*dict.fromkeys(lane.child.pid for lane in [*self._busy, *self._idle])]
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a request is being served, or about to be."""
+        return bool(self._busy) or self._coming > 0
+
+    @contextmanager
+    def coming(self) -> Generator[None]:
+        """It is at work from now on: whoever makes room for others must not end it."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
+    def memory(self) -> int:
+        """Bytes of resident memory of its processes now; 0 where the system does not tell (other than Linux)."""
+        return sum(resident(pid) for pid in self.pids)
 
     async def generate(self, request: Request, bench: Bench) -> AsyncGenerator[Output]:
         """Yield the engine's outputs. Whoever leaves early, by cancelling or by reading no further, stops it too.
@@ -48,8 +71,8 @@ class EngineProcess:
             EngineDied: the process ended by itself.
         """
         bench.check_cancelled()
-        child = await self._take()
-        turn = _Turn(child, request, bench)
+        lane = await self._take()
+        turn = _Turn(lane, request, bench)
         try:
             while (output := await turn.next()) is not None:
                 yield output
@@ -57,52 +80,65 @@ class EngineProcess:
             try:
                 await turn.stop()
             finally:
-                self._busy.discard(child)
+                self._busy.discard(lane)
                 if turn.over:
-                    self._idle.append(child)
+                    self._idle.append(lane)
                 else:
-                    child.end()
+                    lane.child.end()
+                    lane.close()
 
     def close(self) -> None:
         """End every process and give its memory back; the next request starts one again."""
-        for child in self._busy.copy():
-            child.dismiss()
+        for lane in self._busy.copy():
+            lane.child.dismiss()
         while self._idle:
-            self._idle.pop().end()
+            lane = self._idle.pop()
+            lane.child.end()
+            lane.close()
 
-    async def _take(self) -> Child:
+    async def _take(self) -> Lane:
         while True:
             while self._idle:
-                child = self._idle.pop()
-                if child.waiting():
-                    self._busy.add(child)
-                    return child
-                child.end()
+                lane = self._idle.pop()
+                if lane.waiting():
+                    self._busy.add(lane)
+                    return lane
+                lane.child.end()
+                lane.close()
             await asyncio.wrap_future(_STARTER.submit(self._start))
 
     def _start(self) -> None:
         """Start a process, idle at first: one whose request went away in the meantime serves the next."""
-        self._idle.append(Child(self.engine))
+        self._idle += Child(self.engine, self._lanes).lanes
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
 
 
 class _Turn:
-    """One request on one process."""
+    """One request on one lane of a process."""
 
-    def __init__(self, child: Child, request: Request, bench: Bench) -> None:
+    def __init__(self, lane: Lane, request: Request, bench: Bench) -> None:
         self.over = False  # the process has ended the request and waits for another
-        self._child, self._request, self._bench = child, request, bench
-        self._started, self._cpu = time.monotonic(), child.cpu
+        self._lane, self._child, self._request, self._bench = lane, lane.child, request, bench
+        self._started, self._cpu = time.monotonic(), self._child.cpu
         self._counts: Counter[str] = Counter()
         self._usage: Usage | None = None
         self._answers: set[asyncio.Task[None]] = set()
-        head = {"request": request.document(), "scratch": str(bench.scratch), "threads": bench.threads}
-        child.send(Frame({"kind": "request", **head}))
+        head = {"request": request.document(), "scratch": str(bench.scratch), "threads": bench.threads,
+                "together": bench.together}  # fmt: skip
+        lane.send(Frame({"kind": "request", **head}))
 
     async def next(self) -> Output | None:
         """The next output; None after the last."""
         try:
             while not self._bench.cancelled.is_set():
-                frame = await self._child.receive(POLL)
+                frame = await self._lane.receive(POLL)
                 output = self._take(frame) if frame else None
                 if output is not None:
                     return output
@@ -123,10 +159,10 @@ class _Turn:
         """Ask the engine to stop, wait for the grace, then kill its process."""
         if not self.over and not self._child.ended:
             deadline = time.monotonic() + GRACE
-            self._child.send(Frame({"kind": "stop"}))
+            self._lane.send(Frame({"kind": "stop"}))
             try:
                 while not self.over and (left := deadline - time.monotonic()) > 0:
-                    if frame := await self._child.receive(min(left, POLL)):
+                    if frame := await self._lane.receive(min(left, POLL)):
                         self._take(frame)
             except ConnectionError:
                 pass  # it is gone already
@@ -163,7 +199,7 @@ class _Turn:
             told: JsonObject = {"path": str(path)}
         except Exception as error:  # noqa: BLE001 - the child raises it
             told = error_fields(failure(error, self._request.engine))
-        self._child.send(Frame({"kind": "answer", **told}))
+        self._lane.send(Frame({"kind": "answer", **told}))
 
     def _died(self) -> EngineDied:
         ended = self._child.ended

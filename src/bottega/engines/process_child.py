@@ -1,4 +1,4 @@
-"""One process as its parent holds it: a channel, what it said last, and how it ended."""
+"""One process as its parent holds it: its lanes, what it said last, and how it ended."""
 
 import asyncio
 import os
@@ -21,10 +21,10 @@ class Child:
     """A running `bottega.engines.process_main`. ``cpu`` is the processor time in seconds, as last heard.
 
     ``ended`` is empty until `end`, then ``exit code 3`` or the name of a signal; ``dismissed`` says that we killed it
-    in mid-work.
+    in mid-work. Each lane serves one request after the other, beside the other lanes.
     """
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, lanes: int = 1) -> None:
         """Start it; it comes to an end by itself when this process or the calling thread does.
 
         Raises:
@@ -35,13 +35,14 @@ class Child:
         self.dismissed = False
         self._peak = 0
         self._said = b""
-        self._inbox, self._outbox = Inbox(), bytearray()
         self._ending = threading.Lock()
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
+        pairs = [socket.socketpair() for _ in range(lanes)]
+        self.lanes = [Lane(self, ours) for ours, _ in pairs]
+        descriptors = [theirs.fileno() for _, theirs in pairs]
         # -P: no module of the folder that we happen to be in. A session of its own: an interrupt from the terminal
         # reaches us, and we stop it; what it calls can be killed with it.
-        command = [sys.executable, "-P", "-m", "bottega.engines.process_main", engine, str(theirs.fileno())]
+        main = [sys.executable, "-P", "-m", "bottega.engines.process_main"]
+        command = [*main, engine, *(str(descriptor) for descriptor in descriptors)]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -49,48 +50,21 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                pass_fds=[theirs.fileno()],
+                pass_fds=descriptors,
                 start_new_session=True,
             )
         except OSError as error:
-            self._socket.close()
+            for lane in self.lanes:
+                lane.close()
             raise EngineDied(
                 f"no process can be started: {error}", where=engine, remedy="free memory and try again"
             ) from error
         finally:
-            theirs.close()
+            for _, theirs in pairs:
+                theirs.close()
         self.pid = self._process.pid
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-
-    def waiting(self) -> bool:
-        """Whether it is alive and has nothing to say: ready for a request."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
-
-    def send(self, frame: Frame) -> None:
-        """Send a frame; what does not fit now goes out while we receive."""
-        self._outbox += frame.packed()
-        self._flush()
-
-    async def receive(self, seconds: float) -> Frame | None:
-        """The next frame; None when none is whole after this time.
-
-        Raises:
-            ConnectionError: the process is gone.
-        """
-        frame = self._inbox.next()
-        if frame is None and not self._read():
-            await self._ready(seconds)
-            self._flush()
-            if not self._read():
-                self.peak()
-        return frame or self._inbox.next()
 
     def peak(self) -> int:
         """Its highest memory in bytes so far, as last seen; 0 where the system does not tell (other than Linux).
@@ -124,13 +98,62 @@ class Child:
             code = self._process.returncode = os.waitstatus_to_exitcode(status)
             self.cpu = used.ru_utime + used.ru_stime
             self.ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            self._socket.close()
             self._listener.join(timeout=1.0)  # a program that left the group may hold it open
 
     def _kill(self) -> None:
         if not self.ended:  # else the number may belong to somebody else
             with suppress(ProcessLookupError, PermissionError):  # it is over, and only not yet waited for
                 os.killpg(self.pid, signal.SIGKILL)
+
+    def _listen(self) -> None:
+        pipe = self._process.stderr
+        assert pipe is not None
+        with pipe:
+            while data := pipe.read(4096):
+                self._said = (self._said + data)[-_TAIL:]
+
+
+class Lane:
+    """One channel to a child. Only one request at a time may use it."""
+
+    def __init__(self, child: Child, ours: socket.socket) -> None:
+        self.child = child
+        self._socket = ours
+        self._socket.setblocking(False)
+        self._inbox, self._outbox = Inbox(), bytearray()
+
+    def waiting(self) -> bool:
+        """Whether the child is alive and has nothing to say here: ready for a request."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame; what does not fit now goes out while we receive."""
+        self._outbox += frame.packed()
+        self._flush()
+
+    async def receive(self, seconds: float) -> Frame | None:
+        """The next frame; None when none is whole after this time.
+
+        Raises:
+            ConnectionError: the process is gone.
+        """
+        frame = self._inbox.next()
+        if frame is None and not self._read():
+            await self._ready(seconds)
+            self._flush()
+            if not self._read():
+                self.child.peak()
+        return frame or self._inbox.next()
+
+    def close(self) -> None:
+        """Use it no further."""
+        self._socket.close()
 
     def _flush(self) -> None:
         with suppress(OSError):  # full for now, or gone: whoever receives sees which
@@ -166,10 +189,3 @@ class Child:
             timer.cancel()
             loop.remove_reader(self._socket)
             loop.remove_writer(self._socket)
-
-    def _listen(self) -> None:
-        pipe = self._process.stderr
-        assert pipe is not None
-        with pipe:
-            while data := pipe.read(4096):
-                self._said = (self._said + data)[-_TAIL:]

@@ -1,9 +1,9 @@
-"""The child's side of an engine's process: one engine, one request after the other, until the parent is gone.
+"""The child's side of an engine's process: one engine, on each lane one request after the other, until the parent is gone.
 
-python -m bottega.engines.process_main ENGINE DESCRIPTOR
+python -m bottega.engines.process_main ENGINE DESCRIPTOR...
 
-ENGINE is an id, or ``module:Class``; DESCRIPTOR the number of the socket that the parent left open. Standard output
-and error stay free for what libraries print.
+ENGINE is an id, or ``module:Class``; each DESCRIPTOR the number of a socket that the parent left open: a lane. Standard
+output and error stay free for what libraries print.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from queue import SimpleQueue
@@ -89,6 +90,7 @@ class Parent:
             locate=locate,
             weights=lambda model: self.ask("weights", model),
             threads=head["threads"],
+            together=head["together"],
             cancelled=stop,
         )
 
@@ -109,21 +111,35 @@ async def serve(engine: Engine, request: Request, bench: Bench, parent: Parent) 
 
 def main() -> None:
     """Serve until the parent is gone."""
-    name, descriptor = sys.argv[1:]
+    name, *descriptors = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     faulthandler.enable(all_threads=False)
-    parent = Parent(int(descriptor))
-    threading.Thread(target=parent.listen, daemon=True).start()
-    engine: Engine | None = None
+    loaded, loading = list[Engine](), threading.Lock()
+
+    def engine() -> Engine:
+        with loading:
+            if not loaded:
+                loaded.append(load(name))
+            return loaded[0]
+
+    first, *more = (Parent(int(descriptor)) for descriptor in descriptors)
+    for lane in (first, *more):
+        threading.Thread(target=lane.listen, daemon=True).start()
+    for lane in more:
+        threading.Thread(target=work, args=(lane, engine), daemon=True).start()
+    work(first, engine)
+
+
+def work(parent: Parent, engine: Callable[[], Engine]) -> None:
+    """Serve one lane."""
     with asyncio.Runner() as runner:
         while True:
             head, stop = parent.requests.get()
             last: JsonObject = {"kind": "end"}
             try:
-                engine = engine or load(name)
                 request = Request.model_validate(head["request"])
-                runner.run(serve(engine, request, parent.bench(head, stop), parent))
+                runner.run(serve(engine(), request, parent.bench(head, stop), parent))
             except BaseException as error:  # noqa: BLE001 - the parent raises it; sys.exit() is no way to end
                 told = failure(error, head["request"]["engine"])
                 trace = "" if isinstance(error, BottegaError) else "".join(traceback.format_exception(error))

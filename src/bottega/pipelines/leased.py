@@ -114,11 +114,12 @@ async def _claimed(
 ) -> Lease | StepResult | Busy:
     """One attempt to claim; the place is kept with a lease only."""
     await place.acquire()
-    found = None
+    leased = False
     try:
         found = await shop.runs.claim(claim, worker=worker, host=shop.workers.host)
+        leased = isinstance(found, Lease)
     finally:
-        if not isinstance(found, Lease):
+        if not leased:
             place.release()
     return found
 
@@ -154,12 +155,15 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         round=order.round,
         step=step.id,
         key=order.key,
-        checks=digest(step.checks),
+        checks=digest({"checks": step.checks, "tenant": order.tenant} if order.tenant else step.checks),
         engine=step.engine,
-        local=local,
+        local=local and not order.together,
         reuse=order.reuse,
         shown=order.shown,
-        at_once=shop.limits.get(step.engine, 1 if local else REMOTE_AT_ONCE),
+        lane="together" if order.together else "",
+        at_once=shop.limits.get(
+            step.engine, (card.together if order.together else 1) if local else REMOTE_AT_ONCE
+        ),
         here_at_once=shop.limits.get("local", 1),
         detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
         behalf=order.behalf,

@@ -54,6 +54,8 @@ class Order:
     listen: Callable[[Output], None] | None = None
     patient: bool = True  # wait and ask again when an engine is busy
     failed: Callable[[BottegaError], None] | None = None  # is told the error that the result has as text
+    tenant: str = ""  # whose results of other runs may be taken over; empty: anybody's
+    together: bool = False  # may be made in one batch with others: nobody asked for the same bits again
 
     @cached_property
     def key(self) -> str:
@@ -85,7 +87,7 @@ async def make(order: Order, shop: Workshop, meter: Meter | None = None) -> Step
     while True:
         attempt += 1
         meter.begun += 1
-        async with shop.bench(order.cancelled) as bench:
+        async with shop.bench(order.cancelled, together=order.together) as bench:
             files, used = await shop.generate(request, bench, order.listen)
             meter.known.append(used)
             made = await keep(files, step, bench, shop)

@@ -1,12 +1,11 @@
 """The parts that a run works with, and the engines at hand."""
 
 import asyncio
-import os
 import shutil
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bottega.core.errors import BottegaError, StorageFailed
 from bottega.core.request import Finished, Output, Request, Usage
 from bottega.engines.base import GENERATED, Bench, Card, Engine, failure
 from bottega.engines.process import EngineProcess
+from bottega.engines.residents import Residents
 from bottega.governance.policy import Policy
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.cache import PrivateFolder, sweep
@@ -38,7 +38,8 @@ class Workshop:
     steps of an engine, and how many local steps of this host (``local``), may run at once. With ``isolate``, engines
     whose card asks for it run in processes of their own. ``holder`` is the pseudonym of the data subject whose
     sealed artifacts it works on, if it does; ``collections`` is the folder of indexed documents, and
-    ``collections_server`` the address of the database that holds their tables where hosts share them.
+    ``collections_server`` the address of the database that holds their tables where hosts share them. ``residents`` are
+    the processes of engines, within a budget of memory.
     """
 
     artifacts: ArtifactStore
@@ -57,9 +58,11 @@ class Workshop:
     holder: str = ""
     collections: Path = Path("collections")
     collections_server: str = field(default="", repr=False)
+    residents: Residents = field(default_factory=Residents)
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
-    _processes: dict[str, EngineProcess] = field(default_factory=dict[str, EngineProcess])
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+    _turns: dict[tuple[str, bool], asyncio.Semaphore] = field(
+        default_factory=dict[tuple[str, bool], asyncio.Semaphore]
+    )
     _scratch: PrivateFolder | None = None
     _folders: list[Path] = field(default_factory=list[Path])  # in it, used by nobody and empty
 
@@ -104,7 +107,7 @@ class Workshop:
         return made
 
     @asynccontextmanager
-    async def bench(self, cancelled: threading.Event) -> AsyncGenerator[Bench]:
+    async def bench(self, cancelled: threading.Event, *, together: bool = False) -> AsyncGenerator[Bench]:
         """A bench with a private folder that is gone afterwards.
 
         Raises:
@@ -120,9 +123,10 @@ class Workshop:
                 secret=self.secret,
                 cancelled=cancelled,
                 content=self.artifacts.read,
+                together=together,
             )
         finally:
-            if os.listdir(folder):
+            if any(folder.iterdir()):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             else:
                 self._folders.append(folder)  # most engines leave nothing in it
@@ -142,27 +146,39 @@ class Workshop:
         Raises:
             BottegaError: as the engine raised it; anything else an engine raises becomes `EngineFailed`.
         """
-        engine: Engine | EngineProcess = self.engine(request.engine)
-        if self.isolate and engine.card.isolation == "process":
-            engine = self._processes.setdefault(request.engine, EngineProcess(request.engine))
         files: list[Finished] = []
         used = Usage()
-        alone = engine.card.locality == "local" if isinstance(engine, Engine) else True
-        async with self._locks.setdefault(request.engine, asyncio.Lock()) if alone else nullcontext():
+        card = self.card(request.engine)
+        alone = card.locality == "local" or card.isolation == "process"
+        places = card.together if bench.together else 1
+        turn = (request.engine, bench.together)
+        async with self._turns.setdefault(turn, asyncio.Semaphore(places)) if alone else nullcontext():
             bench.check_cancelled()
             try:
-                async for output in engine.generate(request, bench):
-                    if isinstance(output, Finished):
-                        files.append(output)
-                    elif isinstance(output, Usage):
-                        used = output
-                    if listen is not None:
-                        listen(output)
+                async with self._at_hand(card, request, bench) as engine:
+                    async for output in engine.generate(request, bench):
+                        if isinstance(output, Finished):
+                            files.append(output)
+                        elif isinstance(output, Usage):
+                            used = output
+                        if listen is not None:
+                            listen(output)
             except BottegaError:
                 raise
             except Exception as error:
                 raise failure(error, request.engine) from error
         return files, used
+
+    def _at_hand(
+        self, card: Card, request: Request, bench: Bench
+    ) -> AbstractAsyncContextManager[Engine | EngineProcess]:
+        """The engine, or its process: one lane for what is made alone, and others for what is made together."""
+        if not self.isolate or card.isolation != "process":
+            return nullcontext(self.engine(card.id))
+        lanes = card.together + 1 if card.together > 1 else 1
+        used = [request.model] if request.model else card.models
+        expected = sum(self.catalog.get(model).size for model in used) if self.residents.most else 0
+        return self.residents.using(card.id, lanes, expected, bench)
 
     async def ask(self, request: Request, cancelled: threading.Event | None = None) -> Sequence[Finished]:
         """One request outside a plan (conversion, checks): its files, read into memory."""
@@ -177,10 +193,10 @@ class Workshop:
 
     def close(self) -> None:
         """Give back the memory of every engine, end their processes and remove their folders."""
-        for engine in (*self._engines.values(), *self._processes.values()):
+        for engine in self._engines.values():
             engine.close()
         self._engines.clear()
-        self._processes.clear()
+        self.residents.close()
         self._folders.clear()
         if self._scratch is not None:
             self._scratch.close()

@@ -63,7 +63,8 @@ class App:
         except Exception:
             call.cancelled.set()
             log.exception("the answer broke off")
-        self.desk.metrics.requests.labels(route.path if route else "none", answer.status).inc()
+        path = route.path if route else "none"
+        self.desk.metrics.count(self.desk.metrics.requests, path, str(answer.status))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

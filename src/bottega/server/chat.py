@@ -15,6 +15,8 @@ from bottega.server.problem import body_of
 from bottega.server.tools import NO_TOOLS, Called, Toolbox, toolbox
 from bottega.service.keys import ApiKey
 
+GO_ON = "Your answer above was cut off. Go on exactly where it stops; repeat nothing of it and say nothing about it."
+
 
 class ChatBody(dialect.Sampling, kw_only=True):
     """A chat request."""
@@ -55,8 +57,16 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     def asking(target: Target) -> Request:
         return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
 
+    def go_on(target: Target, said: str) -> Request:
+        more = [{"role": "assistant", "content": said}, {"role": "user", "content": GO_ON}]
+        return dialect.request_for(
+            desk.service.shop, target, [*turns, *more], params, asked.seed, stream=True
+        )
+
     if asked.stream:
-        answer, outputs = await desk.stream(call, key, named, asking)
+        answer, outputs = await desk.stream(
+            call, key, named, asking, None if box or schema or grammar else go_on
+        )
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         pieces = _chunks(
             desk, answer, outputs, ChatChunks(answer, asked.model, top if asked.logprobs else -1), usage, box
@@ -173,6 +183,8 @@ async def _chunks(
         yield shape.text(Delta(text=await said(desk, answer)))
     assert answer.result is not None
     yield shape.end("tool_calls" if wanted else answer.output().details.get("finish_reason") or "stop")
+    if answer.continued:
+        yield shape.continued(answer.continued)
     if usage:
         yield shape.usage(usage_of(answer))
     yield DONE

@@ -47,6 +47,10 @@ class ChatChunks:
         """The chunk that tells what was used."""
         return event({**self.head, "choices": [], "usage": usage})
 
+    def continued(self, breaks: list[dict[str, Any]]) -> bytes:
+        """The chunk that tells where the stream broke, and that another target went on."""
+        return event({**self.head, "choices": [], "bottega": {"continued": breaks}})
+
     def _whole(self, delta: dict[str, Any], reason: str | None = None, logprobs: Any = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         return event({**self.head, "choices": [choice]})

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -10,6 +11,8 @@ from bottega.core.value import JsonObject, Value
 from bottega.governance.fetching import Fetching
 from bottega.server.oidc import Oidc
 from bottega.server.telemetry import Telemetry
+
+Hedge = Annotated[float, Field(ge=0, le=3600)] | Literal["p95"]
 
 
 class Target(Value, frozen=True):
@@ -26,13 +29,27 @@ class Target(Value, frozen=True):
 class Named(Value, frozen=True):
     """A name that callers use as ``model``, and who answers for it: one of ``targets`` by weight, the others if it fails.
 
-    A stream that broke after its first piece is not begun anew: it ends with an error that says so.
+    A stream that broke after its first piece is not begun anew: it ends with an error that says so, unless ``continues``.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")
     targets: tuple[Target, ...] = Field(min_length=1)
     retries: int = Field(default=1, ge=0, le=5, description="further attempts at one target, with jitter")
     timeout: float = Field(default=600.0, gt=0, le=86_400, description="seconds for a whole call")
+    hedge: Hedge | None = Field(
+        default=None,
+        description="seconds without a word, or p95 of what calls lately took to it, after which a second target is "
+        "asked too; whoever speaks first answers, and what the other used is paid",
+    )
+    continues: bool = Field(
+        default=False,
+        description="a chat stream that breaks is continued by the next target from what was said, and says so at its end",
+    )
+    share: bool = Field(
+        default=False,
+        description="equal requests of one key's name in flight are made once, where engine and seed make them repeatable",
+    )
+    cache: bool = Field(default=False, description="as share, also with what was made earlier")
 
 
 class Guard(Value, frozen=True):

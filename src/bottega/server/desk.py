@@ -6,9 +6,10 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from time import time
+from time import perf_counter, time
+from typing import Any
 
-from bottega.core.canonical import digest_bytes
+from bottega.core.canonical import digest, digest_bytes
 from bottega.core.errors import (
     BottegaError,
     Cancelled,
@@ -29,7 +30,9 @@ from bottega.server.message import Call, Header
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
 from bottega.server.oidc import People
+from bottega.server.race import SPOKEN, Arm, Listen, Pace, Race
 from bottega.server.routes import Route
+from bottega.server.sharing import Sharing
 from bottega.server.shelf import Shelf
 from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
@@ -41,6 +44,7 @@ BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, 
 LOOK = 0.05  # seconds of a call after which it is looked whether its client is still there
 
 Asking = Callable[[Target], Request]
+GoingOn = Callable[[Target, str], Request]  # with what was said before
 
 
 @dataclass
@@ -53,6 +57,9 @@ class Answer:
     result: StepResult | None = None
     target: Target | None = None
     error: BottegaError | None = None
+    continued: list[dict[str, Any]] = field(
+        default_factory=list[dict[str, Any]]
+    )  # where a stream broke, and who went on
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -84,12 +91,18 @@ class Desk:
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self._breaker = Breaker()
         self._gates: dict[str, Gate] = {}
+        self._sharing = Sharing()
+        self._paces: dict[str, Pace] = {}
+        self._leaving: set[asyncio.Task[StepResult]] = (
+            set()
+        )  # arms that lost, until what they used is settled
 
     def gate(self, engine: str) -> Gate:
         """The queue of an engine."""
         if engine not in self._gates:
-            local = self.service.shop.card(engine).locality == "local"
-            at_once = self.service.shop.limits.get(engine, 1 if local else REMOTE_AT_ONCE)
+            card = self.service.shop.card(engine)
+            ours = card.together if card.locality == "local" else REMOTE_AT_ONCE
+            at_once = self.service.shop.limits.get(engine, ours)
             gate = self._gates[engine] = Gate(engine, at_once, self.config.queue)
             self.metrics.inside.labels(engine).set_function(lambda: gate.inside)
             self.metrics.waiting.labels(engine).set_function(lambda: gate.waiting)
@@ -105,22 +118,31 @@ class Desk:
         answer: Answer | None = None,
         listen: Callable[[Output], None] | None = None,
         part: int = 0,
+        go_on: GoingOn | None = None,
     ) -> Answer:
         """Make one call: the first target by weight, others when it fails before anything was said.
 
-        ``part`` tells the calls of one request apart, where it takes several.
+        ``part`` tells the calls of one request apart, where it takes several; ``go_on`` is what is asked of a target that
+        continues what another has said.
 
         Raises:
             BottegaError: what the caller shall hear.
         """
         answer = answer or Answer(call_id(call, key, part), named)
+        began, pace = perf_counter(), self._paces.setdefault(named.name, Pace())
         heard = threading.Event()
+        said: list[str] = []
 
         def told(output: Output) -> None:
-            if output.kind in ("delta", "audio", "preview"):
+            if listen is None:
+                return
+            if output.kind in SPOKEN:
+                if not heard.is_set():
+                    pace.add(perf_counter() - began)
                 heard.set()
-            if listen is not None:
-                listen(output)
+            if output.kind == "delta" and go_on is not None and named.continues:
+                said.append(output.text)
+            listen(output)
 
         expired = threading.Event()
 
@@ -133,24 +155,38 @@ class Desk:
         watch = loop.call_later(LOOK, call.watched)
         error: BottegaError | None = None
         try:
-            for index in self._order(named):
+            order = self._order(named)
+            delay = pace.delay(named.hedge) if named.hedge is not None and len(order) > 1 else None
+            if delay is not None and not idempotency_key(call, key, part):
+                await self._raced(call, key, answer, asking, told, order[:2], delay)
+                if not heard.is_set():
+                    pace.add(perf_counter() - began)
+                return answer
+            for index in order:
                 target = named.targets[index]
                 for attempt in range(named.retries + 1):
+                    request = go_on(target, "".join(said)) if said and go_on is not None else asking(target)
                     try:
-                        request = asking(target)
-                        card = self.service.shop.card(request.engine)
-                        with self.traces.engine(request, card, named.name, answer.id) as ended:
-                            await self._once(call, key, answer, request, told, part)
-                            if answer.result is not None:
-                                ended(answer.result)
+                        answer.result = await self._made(call, key, named, answer.id, request, told, part)
                         answer.target = target
                         self._breaker.answered((named.name, index))
+                        if not heard.is_set():
+                            pace.add(perf_counter() - began)
                         return answer
                     except (EngineFailed, SetupError) as failure:
                         error = failure
                         self._breaker.failed((named.name, index))
-                        if heard.is_set() or call.cancelled.is_set():
+                        if call.cancelled.is_set():
                             raise
+                        if heard.is_set():
+                            if not said:
+                                raise
+                            heard.clear()
+                            answer.continued.append(
+                                {"after_characters": sum(map(len, said)), "broke": target.engine,
+                                 "why": failure.message}
+                            )  # fmt: skip
+                            break
                         if not isinstance(failure, EngineBusy | EngineDied):
                             break
                         if attempt < named.retries:
@@ -166,24 +202,98 @@ class Desk:
             watch.cancel()
             call.unwatched()
 
-    async def _once(
+    async def _raced(
         self,
         call: Call,
         key: ApiKey,
         answer: Answer,
-        request: Request,
-        listen: Callable[[Output], None],
-        part: int,
+        asking: Asking,
+        listen: Listen,
+        places: Sequence[int],
+        delay: float,
     ) -> None:
+        """Ask two targets, the second when the first has not spoken in time."""
+        named = answer.named
+        at = {answer.id: places[0], f"{answer.id}-2": places[1]}
+
+        def arm(place: int) -> Arm:
+            async def run(name: str, stop: threading.Event, told: Listen) -> StepResult:
+                try:
+                    request = asking(named.targets[place])
+                    result = await self._made(call, key, named, name, request, told, 0, stop)
+                except (EngineFailed, SetupError):
+                    self._breaker.failed((named.name, place))
+                    raise
+                self._breaker.answered((named.name, place))
+                return result
+
+            return run
+
+        race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name), self._leave)
+        answer.result = await race.run([(name, arm(place)) for name, place in at.items()], delay)
+        answer.target = named.targets[at[race.winner]]
+
+    def _leave(self, task: asyncio.Task[StepResult]) -> None:
+        def left(task: asyncio.Task[StepResult]) -> None:
+            self._leaving.discard(task)
+            if not task.cancelled():
+                task.exception()  # that it was stopped concerns nobody
+
+        self._leaving.add(task)
+        task.add_done_callback(left)
+
+    async def _made(
+        self,
+        call: Call,
+        key: ApiKey,
+        named: Named,
+        name: str,
+        request: Request,
+        listen: Listen,
+        part: int,
+        stop: threading.Event | None = None,
+    ) -> StepResult:
+        """One attempt at one target. Where the route shares and nothing is left to chance, an equal one is waited for."""
+        with self.traces.engine(request, self.service.shop.card(request.engine), named.name, name) as ended:
+            if not (named.share or named.cache) or not self._repeatable(request):
+                result = await self._once(call, key, name, request, listen, part, stop)
+            else:
+                content = digest({"tenant": key.name, "request": request.document()})
+                async with self._sharing.one_at_a_time(content) as waited:
+                    reuse = named.cache or waited
+                    result = await self._once(
+                        call, key, name, request, listen, part, stop, reuse=reuse, tenant=key.name
+                    )
+            ended(result)
+        return result
+
+    def _repeatable(self, request: Request) -> bool:
+        determinism = self.service.shop.card(request.engine).determinism
+        return determinism == "exact" or (determinism == "seeded" and request.seed is not None)
+
+    async def _once(
+        self,
+        call: Call,
+        key: ApiKey,
+        name: str,
+        request: Request,
+        listen: Listen,
+        part: int,
+        stop: threading.Event | None = None,
+        *,
+        reuse: bool = False,
+        tenant: str = "",
+    ) -> StepResult:
         errors: list[BottegaError] = []
         given = idempotency_key(call, key, part)
+        stop = stop or call.cancelled
         async with self.gate(request.engine).entered():
-            if call.cancelled.is_set():
+            if stop.is_set():
                 raise Cancelled("stopped before it began")
             result = await self.service.call(
                 request, actor=key.actor, idempotency_key=given, charge=key.charge,
-                call_id=answer.id, reuse=False, listen=listen, cancelled=call.cancelled, patient=False,
-                failed=errors.append,
+                call_id=name, reuse=reuse, listen=listen, cancelled=stop, patient=False,
+                failed=errors.append, together=True, tenant=tenant,
             )  # fmt: skip
         call.engine_seconds += result.seconds
         self._count(request.engine, result)
@@ -193,10 +303,10 @@ class Desk:
             raise Cancelled("stopped on request")
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error or result.state, where=request.engine)
-        answer.result = result
+        return result
 
     async def stream(
-        self, call: Call, key: ApiKey, named: Named, asking: Asking
+        self, call: Call, key: ApiKey, named: Named, asking: Asking, go_on: GoingOn | None = None
     ) -> tuple[Answer, AsyncIterator[Output]]:
         """As `ask`, with the outputs as they come; returns when the first is there, so that an error is still a status.
 
@@ -208,7 +318,7 @@ class Desk:
         answer = Answer(call_id(call, key), named)
         queue: asyncio.Queue[Output | None] = asyncio.Queue()
         work = asyncio.ensure_future(
-            self.ask(call, key, named, asking, answer=answer, listen=queue.put_nowait)
+            self.ask(call, key, named, asking, answer=answer, listen=queue.put_nowait, go_on=go_on)
         )
         work.add_done_callback(lambda _: queue.put_nowait(None))
         first = await queue.get()
@@ -238,11 +348,12 @@ class Desk:
         return [first, *(place for place in able if place != first)]
 
     def _count(self, engine: str, result: StepResult) -> None:
-        self.metrics.engine_seconds.labels(engine).inc(result.seconds)
+        self.metrics.count(self.metrics.engine_seconds, engine, by=result.seconds)
         unit = str(result.usage.get("unit", ""))
         if unit:
             units = float(result.usage.get("input_units", 0)) * (unit == "token")
-            self.metrics.used.labels(engine, unit).inc(units + float(result.usage.get("output_units", 0)))
+            used = units + float(result.usage.get("output_units", 0))
+            self.metrics.count(self.metrics.used, engine, unit, by=used)
 
 
 def call_id(call: Call, key: ApiKey, part: int = 0, kind: str = "call") -> str:

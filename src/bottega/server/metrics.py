@@ -1,5 +1,7 @@
 """What is counted, in the format of Prometheus."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -24,6 +26,15 @@ class Metrics:
         self.waiting = Gauge(
             "bottega_calls_waiting", "Calls that wait for an engine", ("engine",), registry=self.registry
         )
+
+        self._known: dict[tuple[Counter, *tuple[str, ...]], Callable[[float], None]] = {}
+
+    def count(self, counter: Counter, *labels: str, by: float = 1) -> None:
+        """Count; what stands for the labels is looked up once."""
+        add = self._known.get((counter, *labels))
+        if add is None:
+            add = self._known[counter, *labels] = counter.labels(*labels).inc
+        add(by)
 
     def text(self) -> bytes:
         """All of it."""

@@ -42,6 +42,8 @@ class Calls:
         cancelled: threading.Event | None = None,
         patient: bool = True,
         failed: Callable[[BottegaError], None] | None = None,
+        together: bool = False,
+        tenant: str = "",
     ) -> StepResult:
         """Make what one request asks for; an equal request that was answered before is not made again.
 
@@ -58,6 +60,8 @@ class Calls:
             cancelled: set it to stop the engine; what was used until then is charged.
             patient: wait and ask again when an engine is busy.
             failed: is told the error of a result that has failed.
+            tenant: only its results are taken over, and only it may take this one over.
+            together: without a seed, let the engine make it in one batch with others.
 
         Raises:
             NotFound: unknown engine or model.
@@ -78,10 +82,13 @@ class Calls:
             run_id = await asyncio.to_thread(
                 self.shop.runs.accept_call, idempotency_key, asked, run_id, actor=self.actor
             )
-            round_ = self.shop.journal.size()  # the id may be that of an earlier call, also of another process
+            round_ = (
+                self.shop.journal.size()
+            )  # the id may be that of an earlier call, also of another process
         order = Order(
             step, arrived, run_id, round=round_, behalf=self.actor, charge=accounts,
             holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
+            tenant=tenant, together=together and request.seed is None and self.shop.card(request.engine).together > 1,
             patient=patient, failed=failed,
         )  # fmt: skip
         result = await settled(order, self.shop)

@@ -62,13 +62,15 @@ def _set(transaction: Transaction, line: Line) -> None:
 def _reserved(transaction: Transaction, line: Line) -> None:
     account, detail = _account(line), line.detail
     more = account, int(detail.get("billed", False)), detail["for"], detail.get("approval", "")
+    held = [(detail["token"], unit, amount, *more) for unit, amount in sorted(line.cost.items())]
+    if held:
+        transaction.execute(
+            "INSERT INTO reservations (token, unit, amount, account, billed, subject, approval) VALUES "
+            + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(held)),
+            [value for row in held for value in row],
+        )
     rows = _rows(transaction, account)
     for unit, amount in sorted(line.cost.items()):
-        transaction.execute(
-            "INSERT INTO reservations (token, unit, amount, account, billed, subject, approval) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (detail["token"], unit, amount, *more),
-        )
         row = rows.get(unit, _new(account, unit)).at(line.at)
         _write(transaction, row._replace(reserved=row.reserved + amount))
 

@@ -45,6 +45,10 @@ class Transaction(Protocol):
 Work = Callable[[Transaction], T]
 
 
+class _Refused(Exception):
+    """Somebody's change was refused in the middle of a group."""
+
+
 class Change(Generic[T]):
     """An atomic change on its way, and its outcome. A future, but lighter: every call that is served makes two."""
 
@@ -166,7 +170,9 @@ class Database(ABC):
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
         self.rings: Ring = ""  # set by a change: who waits for it
-        self.tail: tuple[int, str] | None = None  # number and time of the newest entry, within a transaction that knows
+        self.tail: tuple[int, str] | None = (
+            None  # number and time of the newest entry, within a transaction that knows
+        )
         self._turn = threading.Lock()
         self._waiting: deque[Change[Any]] = deque()
         self._coming = False  # a flush that has not begun
@@ -302,7 +308,15 @@ class Database(ABC):
             self._ring(ring)
 
     def _commit_group(self, group: Sequence[Change[Any]], durable: bool) -> list[Callable[[], object]]:
-        """One transaction over the group; what is refused is undone alone."""
+        """One transaction over the group. When one of several is refused all are made again, each to be undone alone."""
+        try:
+            return self._made(group, durable, apart=False)
+        except _Refused:
+            return self._made(group, durable, apart=True)
+
+    def _made(
+        self, group: Sequence[Change[Any]], durable: bool, *, apart: bool
+    ) -> list[Callable[[], object]]:
         transaction = self._begin(durable)
         self.tail = None
         along = [*self._along]
@@ -313,6 +327,14 @@ class Database(ABC):
             for change in group:
                 if len(group) == 1:
                     tell.append(change.run(transaction))
+                    continue
+                if not apart:
+                    try:
+                        tell.append(change.run(transaction))
+                    except StorageFailed:
+                        raise
+                    except Exception as refusal:
+                        raise _Refused from refusal
                     continue
                 transaction.execute("SAVEPOINT one")
                 try:

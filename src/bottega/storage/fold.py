@@ -133,7 +133,7 @@ def _leased(transaction: Transaction, line: Line) -> None:
     transaction.execute(
         "INSERT INTO leases (run_id, step_id, token, worker, engine, host, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            run, step, line.n, line.actor, detail.get("engine", ""), detail.get("host", ""), detail.get("key", ""),
+            run, step, line.n, line.actor, "/".join(detail[name] for name in ("engine", "lane") if detail.get(name)), detail.get("host", ""), detail.get("key", ""),
         ),
     )  # fmt: skip
 

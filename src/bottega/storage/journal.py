@@ -17,7 +17,10 @@ NEVER = 2**62  # a number that no entry reaches
 PAGE = 1024  # entries read at once
 SALT = 32  # bytes before a sealed detail
 # What leases, ends and bills a step: it concerns who waits for a step, and nobody who waits for a run.
-OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {Act.BUDGET_RESERVED, Act.BUDGET_SETTLED}
+OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {
+    Act.BUDGET_RESERVED,
+    Act.BUDGET_SETTLED,
+}
 
 Detail = Mapping[str, Any]
 Fold = Callable[[Transaction, "Line"], None]

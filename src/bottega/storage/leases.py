@@ -27,7 +27,7 @@ class Claim:
 
     ``shown`` says whether a person must see a result: a finished one is then given along with a lease, to be settled,
     in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts;
-    ``here_at_once`` how many local steps run on this host. ``charge`` is reserved from its budgets in the same
+    ``here_at_once`` how many local steps run on this host; those in a ``lane`` are counted apart. ``charge`` is reserved from its budgets in the same
     transaction.
     """
 
@@ -38,6 +38,7 @@ class Claim:
     checks: str
     engine: str
     local: bool = True
+    lane: str = ""
     reuse: bool = True
     shown: "Callable[[StepResult], bool]" = lambda result: result.blocked
     at_once: int = 1
@@ -46,6 +47,11 @@ class Claim:
     behalf: str = ""
     holder: str = ""
     charge: Charge | None = None
+
+    @property
+    def place(self) -> str:
+        """What it takes a place of."""
+        return f"{self.engine}/{self.lane}" if self.lane else self.engine
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ class Leases:
                 if isinstance(approval, Refusal):
                     return self._unpaid(transaction, claim, approval, worker)
             detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
+            detail |= {"lane": claim.lane} if claim.lane else {}
             token = self._journal.append(
                 transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
                 detail={**detail, "host": host if claim.local else "", **claim.detail},
@@ -296,7 +303,7 @@ class Leases:
             "SELECT run_id, step_id, token, worker, engine, host FROM leases"
         ).fetchall():
             mine = lease[0] == claim.run and lease[1] == claim.step
-            if not mine and lease[4] != claim.engine and not (claim.local and lease[5] == host):
+            if not mine and lease[4] != claim.place and not (claim.local and lease[5] == host):
                 continue
             if gone := self._workers.gone(lease[3]) or self._given_up.get(lease[2], ""):
                 self._lost(transaction, lease, gone, worker)
@@ -389,7 +396,7 @@ def step_result(step: str, state: Any, key: str, error: str, body: bytes | None)
 
 def _crowded(leases: Sequence[Sequence[Any]], claim: Claim, host: str) -> Busy | None:
     """Whether as many steps of this engine, or of this host, run as may."""
-    same = [lease[3] for lease in leases if lease[4] == claim.engine]
+    same = [lease[3] for lease in leases if lease[4] == claim.place]
     if len(same) >= claim.at_once:
         return Busy(f"{claim.at_once} of '{claim.engine}' at once", same[0])
     here = [lease[3] for lease in leases if claim.local and lease[5] == host]

@@ -122,3 +122,17 @@ async def test_closing_while_others_ring_breaks_nothing(tmp_path: Path) -> None:
 async def test_a_wait_ends_when_its_time_is_over(tmp_path: Path) -> None:
     with Wakes().listen() as bell:
         assert not await bell.wait(0.01)
+
+
+async def test_who_waits_for_runs_is_not_woken_by_steps_here_or_elsewhere(tmp_path: Path) -> None:
+    here, elsewhere = Wakes(tmp_path), Wakes(tmp_path)
+    with here.listen() as steps, here.listen(steps=False) as runs:
+        here.ring("steps")
+        assert await steps.wait(20) and not await runs.wait(0.01)
+        steps.clear()
+        elsewhere.ring("steps")
+        assert await steps.wait(20) and not await runs.wait(0.01)
+        elsewhere.ring()
+        assert await runs.wait(20)
+    here.close()
+    elsewhere.close()

@@ -1,0 +1,170 @@
+"""What a route may say about its targets: hedging, going on after a break, sharing and caching within a tenant."""
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.serving import Server
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+CONFIG = """
+[at_once]
+echo = 8
+
+[[models]]
+name = "hedged"
+hedge = 0.2
+targets = [
+  { engine = "openai_chat", model = "mute", params = { base_url = "http://127.0.0.1:%(port)d/v1" } },
+  { engine = "echo", params = { text = "quick" }, weight = 0.0 },
+]
+
+[[models]]
+name = "continued"
+continues = true
+retries = 0
+targets = [
+  { engine = "openai_chat", model = "breaks", params = { base_url = "http://127.0.0.1:%(port)d/v1", retries = 0 } },
+  { engine = "echo", params = { text = "said by another" }, weight = 0.0 },
+]
+
+[[models]]
+name = "shared"
+share = true
+targets = [{ engine = "echo", params = { text = "a b c d e", delay = 0.1 } }]
+
+[[models]]
+name = "cached"
+cache = true
+targets = [{ engine = "echo" }]
+"""
+
+
+class Upstream:
+    """A chat server that never answers for one model, and breaks off in the middle for another."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.gone = threading.Event()  # a client that waited in vain has gone
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(peer,), daemon=True).start()
+
+    def _answer(self, peer: socket.socket) -> None:
+        with peer:
+            got = b""
+            while b'"messages"' not in got:
+                got += peer.recv(1 << 16)
+            if b'"breaks"' in got:
+                chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "half a"}}]})
+                peer.sendall(HEAD + f"data: {chunk}\n\n".encode())
+                return
+            while peer.recv(1 << 16):
+                pass
+            self.gone.set()
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    made = Upstream()
+    yield made
+    made.listener.close()
+
+
+@pytest.fixture(scope="module")
+def server(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("targets"), config=CONFIG % {"port": upstream.port})
+    yield made
+    assert made.stop() == 0
+    assert "Traceback" not in made.log()
+
+
+def body(model: str, words: str = "hello", **more: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": words}], **more}
+
+
+def acts(server: Server, call: str) -> list[str]:
+    """What the record says about a call, without its accounts."""
+    with server.client() as client:
+        found = client.get("/v1/audit", params={"subject": f"run/{call}", "last": 100}).json()["data"]
+    return [entry["act"].rpartition(":")[2] for entry in found]
+
+
+def test_a_second_target_is_asked_when_the_first_says_nothing_and_the_first_is_stopped_and_billed(
+    server: Server, upstream: Upstream
+) -> None:
+    key = server.make_key("hedger", charge=["project:hedged"])
+    with server.client(key) as client:
+        answer = client.post("/v1/chat/completions", json=body("hedged"))
+    assert answer.status_code == 200, answer.text
+    assert "quick" in answer.json()["choices"][0]["message"]["content"]
+    winner = answer.headers["x-bottega-run-id"]
+    assert winner.endswith("-2") and acts(server, winner) == ["leased", "finished"]
+    loser = winner.removesuffix("-2")
+    assert upstream.gone.wait(20), "its connection was closed"
+    until = time.monotonic() + 20
+    while acts(server, loser) != ["leased", "stopped"]:
+        assert time.monotonic() < until, "it stands in the record too"
+        time.sleep(0.1)
+    with server.client() as client:
+        rows = client.get("/v1/budgets").json()["data"]
+    mine = {row["unit"]: row for row in rows if row["account"] == "project:hedged"}
+    assert {row["reserved"] for row in mine.values()} == {"0"}, mine
+    assert float(mine["token"]["spent"]) > 0, "what the other party may have billed is paid"
+
+
+def test_a_broken_stream_goes_on_elsewhere_and_says_so(server: Server) -> None:
+    with server.client() as client:
+        answer = client.post("/v1/chat/completions", json=body("continued", stream=True))
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    text = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
+    assert text.startswith("half a") and text.endswith("said by another") and "cut off" in text
+    [told] = [chunk["bottega"]["continued"] for chunk in chunks if "bottega" in chunk]
+    assert told[0]["after_characters"] == len("half a") and told[0]["broke"] == "openai_chat"
+    assert answer.text.endswith("data: [DONE]\n\n")
+    run = answer.headers["x-bottega-run-id"]
+    assert acts(server, run) == ["leased", "failed", "leased", "finished"]
+
+
+def test_equal_requests_in_flight_are_made_once_within_a_tenant_and_not_across(server: Server) -> None:
+    keys = [server.make_key("first")] * 4 + [server.make_key("second")]
+
+    def one(key: str) -> tuple[str, str]:
+        with server.client(key) as client:
+            answer = client.post("/v1/chat/completions", json=body("shared"))
+            assert answer.status_code == 200, answer.text
+            return answer.headers["x-bottega-run-id"], answer.json()["choices"][0]["message"]["content"]
+
+    with ThreadPoolExecutor(5) as pool:
+        answers = [*pool.map(one, keys)]
+    assert len({text for _, text in answers}) == 1
+    ended = Counter(acts(server, run)[-1] for run, _ in answers[:4])
+    assert ended["finished"] >= 1 and ended["reused"] >= 1 and ended.total() == 4, ended
+    assert acts(server, answers[4][0])[-1] == "finished", "another tenant's is not taken over"
+    assert acts(server, one(keys[0])[0])[-1] == "finished", "what is over is not shared"
+
+
+def test_a_cache_is_a_tenants_and_by_content(server: Server) -> None:
+    mine, other = server.make_key("mine"), server.make_key("other")
+
+    def one(key: str, words: str) -> str:
+        with server.client(key) as client:
+            answer = client.post("/v1/chat/completions", json=body("cached", words))
+            assert words in answer.json()["choices"][0]["message"]["content"]
+            return acts(server, answer.headers["x-bottega-run-id"])[-1]
+
+    assert [one(mine, "one"), one(mine, "one"), one(mine, "two")] == ["finished", "reused", "finished"]
+    assert [one(other, "one"), one(other, "one")] == ["finished", "reused"]
