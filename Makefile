@@ -38,7 +38,7 @@ check: $(VENV)/.dev  ## format, lint, types, imports and unit tests
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/pytest -q tests/unit tests/properties tests/architecture
+	$(BIN)/pytest -q -n auto --dist loadfile tests/unit tests/properties tests/architecture
 
 test: $(VENV)/.dev  ## everything, with real engines
 	$(BIN)/bottega pull --default small potion-base-8m use-multilingual
@@ -46,7 +46,7 @@ test: $(VENV)/.dev  ## everything, with real engines
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 format:  ## rewrite the code as the formatter wants it
 	$(BIN)/ruff format .

@@ -9,12 +9,18 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from tests.servers import PostgresServer
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest_bytes
 from bottega.engines.base import Bench
 from bottega.settings import Settings
+
+# A busy machine is no fault of the code: how long an example takes is measured in benchmarks, not judged here.
+hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
