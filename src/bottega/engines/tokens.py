@@ -60,6 +60,7 @@ class Tokens(Engine):
             EngineFailed: the model has no tokenizer that is known, or a token does not exist.
         """
         params = TokensParams.model_validate(request.params)
+        bench.check_cancelled()
         folder = bench.weights(request.model or self.card.models[0])
         if folder not in self._known:
             self._known[folder] = _load(folder)
