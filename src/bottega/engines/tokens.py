@@ -128,12 +128,12 @@ def _load(folder: Path) -> tuple[Any, JsonObject]:
     tokenizer.add_special_tokens([tokenizers.AddedToken(word, normalized=False) for word in own])
     begin = head.get("tokenizer.ggml.bos_token_id") if head.get("tokenizer.ggml.add_bos_token") else None
     context = head.get(f"{head.get('general.architecture')}.context_length")
-    end: str = words[head["tokenizer.ggml.eos_token_id"]]
+    last: int = head["tokenizer.ggml.eos_token_id"]
     return tokenizer, {
         "context": context,
         "template": head.get("tokenizer.chat_template", ""),
         "begin": begin,
-        "end": end,
+        "end": words[last],
     }
 
 
