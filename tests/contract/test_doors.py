@@ -146,7 +146,7 @@ async def test_a_run_is_stopped_and_goes_on(door: Door, facts: Path) -> None:
         {"id": "wait", "engine": "echo", "params": {"text": "a b c d e f g h i j", "delay": 0.3}, "path": "w.txt"}
     ]}  # fmt: skip
     run = await door.start(await door.plan("take your time", sources=[facts], **slow))
-    async with aclosing(door.events(run.id)) as entries:  # pyright: ignore[reportArgumentType]
+    async with aclosing(door.events(run.id)) as entries:
         async for entry in entries:
             if entry.act.value == "pipeline:step:leased":
                 break

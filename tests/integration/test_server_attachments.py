@@ -17,10 +17,12 @@ WORDS = "The Rill kettle holds 1.2 litres."
 class Elsewhere(BaseHTTPRequestHandler):
     """A document on another server, and a redirect to one that may not be reached."""
 
+    port = 0
+
     def do_GET(self) -> None:
         if self.path == "/away":
             self.send_response(302)
-            self.send_header("location", f"http://127.0.0.2:{self.server.server_address[1]}/facts.md")
+            self.send_header("location", f"http://127.0.0.2:{Elsewhere.port}/facts.md")
         else:
             self.send_response(200)
             self.send_header("content-length", str(len(WORDS)))
@@ -35,6 +37,7 @@ class Elsewhere(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    Elsewhere.port = server.server_port
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
     server.shutdown()

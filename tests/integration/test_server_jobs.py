@@ -244,6 +244,7 @@ def test_words_are_set_over_a_picture_and_what_cannot_be_done_is_named(
 
 @pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")  # the shape outlives its first server
 def test_a_film_of_pictures_and_a_text(server: Server, client: openai.OpenAI) -> None:
+    films: Any = client.videos
     with server.client() as http, server.client(server.make_key("no-film")) as stranger:
         files = [
             ("input_reference", ("a.png", picture("navy"))),
@@ -254,14 +255,14 @@ def test_a_film_of_pictures_and_a_text(server: Server, client: openai.OpenAI) ->
         film = answer.json()
         assert (film["object"], film["size"]) == ("video", "320x240")
         done: Any = until(
-            lambda: f if (f := client.videos.retrieve(film["id"])).status in ("completed", "failed") else None
+            lambda: f if (f := films.retrieve(film["id"])).status in ("completed", "failed") else None
         )
         assert done.status == "completed" and done.progress == 100, done
-        data = client.videos.download_content(film["id"]).read()
+        data = films.download_content(film["id"]).read()
         assert data[4:8] == b"ftyp"
         check = http.post("/v1/content_provenance_checks", files={"file": ("v.mp4", data)}).json()
         assert check["results"]["c2pa"]["outcome"] == "verified"
-        assert film["id"] in {each.id for each in client.videos.list()}
+        assert film["id"] in {each.id for each in films.list()}
         assert stranger.get(f"/v1/videos/{film['id']}").status_code == 404
         for wrong in (
             {"prompt": "a film", "seconds": "4"},
@@ -269,7 +270,7 @@ def test_a_film_of_pictures_and_a_text(server: Server, client: openai.OpenAI) ->
             {"prompt": " "},
         ):
             assert http.post("/v1/videos", json=wrong).status_code == 400
-        assert client.videos.delete(film["id"]).deleted
+        assert films.delete(film["id"]).deleted
         assert http.get(f"/v1/videos/{film['id']}").status_code == 404
         assert film["id"] not in http.get("/v1/videos").text
 

@@ -60,6 +60,7 @@ class Tokens(Engine):
             EngineFailed: the model has no tokenizer that is known, or a token does not exist.
         """
         params = TokensParams.model_validate(request.params)
+        bench.check_cancelled()
         folder = bench.weights(request.model or self.card.models[0])
         if folder not in self._known:
             self._known[folder] = _load(folder)
@@ -127,12 +128,12 @@ def _load(folder: Path) -> tuple[Any, JsonObject]:
     tokenizer.add_special_tokens([tokenizers.AddedToken(word, normalized=False) for word in own])
     begin = head.get("tokenizer.ggml.bos_token_id") if head.get("tokenizer.ggml.add_bos_token") else None
     context = head.get(f"{head.get('general.architecture')}.context_length")
-    end: str = words[head["tokenizer.ggml.eos_token_id"]]
+    last: int = head["tokenizer.ggml.eos_token_id"]
     return tokenizer, {
         "context": context,
         "template": head.get("tokenizer.chat_template", ""),
         "begin": begin,
-        "end": end,
+        "end": words[last],
     }
 
 

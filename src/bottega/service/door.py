@@ -1,6 +1,6 @@
 """The operations as every door offers them: one contract for this machine and for a server."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,7 +60,7 @@ class Door(Protocol):
         """One of them."""
         ...
 
-    def events(self, run_id: str, *, after: int = -1) -> AsyncIterator[Entry]:
+    def events(self, run_id: str, *, after: int = -1) -> AsyncGenerator[Entry]:
         """What happens to a run until it rests, from the entry behind number ``after`` on."""
         ...
 

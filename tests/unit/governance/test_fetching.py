@@ -46,9 +46,8 @@ def inner() -> Iterator[int]:
 
 def fetcher(port: int, *addresses: str, private: tuple[str, ...] = (), **more: Any) -> Fetcher:
     """A fetcher whose resolver says these addresses, one list after the other when they are several."""
-    policy = Fetching(
-        hosts=("*",), plain=True, ports=(80, 443, port), private=private, **{"seconds": 5.0, **more}
-    )
+    facts: dict[str, Any] = {"hosts": ("*",), "plain": True, "ports": (80, 443, port), "seconds": 5.0, **more}
+    policy = Fetching(private=private, **facts)
     answers = [[each] for each in addresses] or [["127.0.0.1"]]
 
     def resolve(host: str, _: int) -> list[str]:
