@@ -54,7 +54,7 @@ async def _measure(
 ) -> None:
     print("| streams | directly, tokens a second | through the API | ratio |")
     print("|---|---|---|---|")
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         await _through(session, gateway, model, 1, 4)
         _asked(direct, 1, 4)
         for streams in (1, SLOTS):

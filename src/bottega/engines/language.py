@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -24,7 +24,7 @@ from bottega.engines.chat import (
     most_tokens,
     said_before,
 )
-from bottega.engines.llama import CONTEXT, SLOT, SLOTS, LlamaServer, TooLong
+from bottega.engines.llama import CONTEXT, SHORTER, SLOT, SLOTS, LlamaServer
 
 PROMPT_SPEED = 60.0  # tokens a second, 1.5 billion weights at 4 bits on two cores
 ANSWER_SPEED = 13.0  # tokens a second
@@ -120,8 +120,8 @@ class Language(Engine):
         """What llama.cpp says: from a slot among others, where that is allowed and long enough, else made alone."""
         if bench.together:
             shared = await asyncio.to_thread(self._server, model, bench, SLOTS)
-            with suppress(TooLong):
-                fits = True
+            fits = True
+            try:
                 async with aclosing(shared.chat(asked, bench.cancelled)) as chunks:
                     async for chunk in chunks:
                         progress: JsonObject = chunk.get("prompt_progress") or {}
@@ -131,6 +131,9 @@ class Language(Engine):
                         yield chunk
                 if fits:
                     return
+            except EngineFailed as failure:
+                if failure.remedy != SHORTER:
+                    raise
         alone = await asyncio.to_thread(self._server, model, bench, 1)
         async for chunk in alone.chat(asked, bench.cancelled):
             yield chunk

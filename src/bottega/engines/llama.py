@@ -12,13 +12,10 @@ from bottega.core.value import JsonObject
 from bottega.engines.base import require
 
 CONTEXT = 8192  # tokens, prompt and answer together
+SHORTER = "send fewer or shorter passages"  # the remedy for a prompt that does not fit
 SLOTS = 8  # answers that are written at the same time
 SLOT = 2048  # tokens of each, prompt and answer together: they are kept for all slots from the start
 BATCH = 128  # prompt tokens between two looks at the stop signal: about two seconds with 1.5 billion weights
-
-
-class TooLong(EngineFailed):
-    """The prompt does not fit."""
 
 
 class LlamaServer:
@@ -98,9 +95,9 @@ class LlamaServer:
 
 def _refusal(error: JsonObject) -> BottegaError:
     if error.get("type") == "exceed_context_size_error":
-        return TooLong(
+        return EngineFailed(
             f"the prompt has {error['n_prompt_tokens']} tokens, the limit is {error['n_ctx']}",
-            remedy="send fewer or shorter passages",
+            remedy=SHORTER,
         )
     message = str(error.get("message", error))
     if "grammar" in message:

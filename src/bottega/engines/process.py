@@ -108,8 +108,12 @@ class EngineProcess:
             await asyncio.wrap_future(_STARTER.submit(self._start))
 
     def _start(self) -> None:
-        """Start a process, idle at first: one whose request went away in the meantime serves the next."""
-        self._idle += Child(self.engine, self._lanes).lanes
+        """Start a process, idle at first: one whose request went away in the meantime serves the next.
+
+        Several that come at once are seen to one after the other, and later ones find the lanes of the first.
+        """
+        if not self._idle:
+            self._idle += Child(self.engine, self._lanes).lanes
 
 
 def resident(pid: int) -> int:

@@ -27,7 +27,7 @@ from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back, obtained, settl
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
-from bottega.storage.database import to_its_end
+from bottega.storage.change import to_its_end
 from bottega.storage.leases import Claim, Lease
 
 DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so

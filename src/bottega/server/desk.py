@@ -40,7 +40,6 @@ from bottega.service.keys import ApiKey
 
 REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
-
 LOOK = 0.05  # seconds of a call after which it is looked whether its client is still there
 
 Asking = Callable[[Target], Request]
@@ -57,9 +56,8 @@ class Answer:
     result: StepResult | None = None
     target: Target | None = None
     error: BottegaError | None = None
-    continued: list[dict[str, Any]] = field(
-        default_factory=list[dict[str, Any]]
-    )  # where a stream broke, and who went on
+    # Where a stream broke, and why, when another target went on with it.
+    continued: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -93,9 +91,7 @@ class Desk:
         self._gates: dict[str, Gate] = {}
         self._sharing = Sharing()
         self._paces: dict[str, Pace] = {}
-        self._leaving: set[asyncio.Task[StepResult]] = (
-            set()
-        )  # arms that lost, until what they used is settled
+        self._leaving = set[asyncio.Task[StepResult]]()  # arms that lost, until what they used is settled
 
     def gate(self, engine: str) -> Gate:
         """The queue of an engine."""

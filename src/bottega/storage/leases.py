@@ -12,8 +12,9 @@ from bottega.core.errors import LeaseLost, StorageFailed
 from bottega.core.run import Made, StepResult, StepState
 from bottega.core.value import JsonObject
 from bottega.storage.budgets import Budgets, Charge, Refusal
+from bottega.storage.change import ended
 from bottega.storage.contents import Contents
-from bottega.storage.database import Transaction, Work, ended
+from bottega.storage.database import Transaction, Work
 from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers

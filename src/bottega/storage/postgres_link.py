@@ -14,7 +14,7 @@ from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bottega.core.errors import InvalidValue, StorageFailed
-from bottega.storage.database import Cursor
+from bottega.storage.change import Cursor
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bottega.core.errors import StorageFailed
-from bottega.storage.database import Cursor, Database, Transaction
+from bottega.storage.change import Cursor
+from bottega.storage.database import Database, Transaction
 from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
 

@@ -321,3 +321,20 @@ def test_a_killed_parent_takes_its_engines_along(tmp_path: Path) -> None:
         assert alive(pid)
         parent.kill()
     assert gone(pid)
+
+
+async def test_requests_that_come_at_once_share_one_process_where_it_has_lanes(bench: Bench) -> None:
+    process = EngineProcess("echo", lanes=3)
+    request = Request(engine="echo", params={"text": "a b c d", "delay": 0.05})
+    try:
+        made = await asyncio.gather(*(run(process, request, bench) for _ in range(3)))
+        assert len(process.pids) == 1 and not process.at_work
+        assert all(outputs == made[0] and isinstance(outputs[-1], Finished) for outputs in made)
+        stopped = replace(bench, cancelled=threading.Event())
+        others = asyncio.gather(*(run(process, request, bench) for _ in range(2)))
+        stopped.cancelled.set()
+        with pytest.raises(Cancelled):
+            await run(process, request, stopped)
+        assert [outputs[-1] for outputs in await others] == [made[0][-1]] * 2, "a stop is of one lane"
+    finally:
+        process.close()
