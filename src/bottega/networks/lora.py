@@ -6,8 +6,6 @@ from torch.nn.utils import parametrize
 
 from bottega.networks.noise import key
 
-LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
-
 
 class LowRank(nn.Module):
     """weight + up @ down, as a parametrisation of the weight; ``up`` begins at zero, so that nothing changes at first."""
@@ -35,14 +33,15 @@ def adapt(net: nn.Module, rank: int, *, embeddings: bool = True) -> None:
     for parameter in net.parameters():
         parameter.requires_grad_(False)
     for name, layer in list(net.named_modules()):
-        if isinstance(layer, LAYERS) and id(layer.weight) not in tied:
-            low = LowRank(layer.weight, rank, key(0, "lora", name))
+        weight = dict(layer.named_parameters(recurse=False)).get("weight")
+        if weight is not None and weight.dim() > 1 and id(weight) not in tied:
+            low = LowRank(weight, rank, key(0, "lora", name))
             parametrize.register_parametrization(layer, "weight", low)
 
 
 def merge(net: nn.Module) -> None:
     """Add what was learnt to the weights, and make the network a plain one again."""
-    for layer in net.modules():
+    for layer in list(net.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     for parameter in net.parameters():

@@ -123,7 +123,9 @@ def saved(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=256, eos_token_id=None, bos_token_id=None, **size))
+        model = LlamaForCausalLM(
+            LlamaConfig(vocab_size=256, eos_token_id=None, tie_word_embeddings=True, **size)
+        )
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
