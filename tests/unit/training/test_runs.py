@@ -181,7 +181,9 @@ def test_fine_tuning_begins_as_its_base(
     refused(InvalidValue, "trained language model", lambda: train(alone, tmp_path / "a", tmp_path))
     refused(InvalidValue, "begins from nothing", lambda: begun_from(recipe("vae"), base))
     plain = recipe("dpo").model_copy(update={"data": str(text)})
-    refused(InvalidValue, "unwanted answer", lambda: train(plain, tmp_path / "a", tmp_path))
+    refused(
+        InvalidValue, "no answers and prompts and rejected", lambda: train(plain, tmp_path / "a", tmp_path)
+    )
     plain = recipe("sft").model_copy(update={"data": str(text)})
     refused(InvalidValue, "no answers and prompts", lambda: train(plain, tmp_path / "a", tmp_path))
     plain = recipe("encoder").model_copy(update={"data": str(text)})
