@@ -1,5 +1,7 @@
 """Low-rank adaptation (LoRA, Hu 2022) of any network: its weights stay, and each matrix gets a sum of a few outer products."""
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -32,7 +34,8 @@ def adapt(net: nn.Module, rank: int, *, embeddings: bool = True) -> None:
     )
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    for name, layer in list(net.named_modules()):
+    layers: dict[str, nn.Module] = dict(cast(Any, net).named_modules())
+    for name, layer in layers.items():
         weight = dict(layer.named_parameters(recurse=False)).get("weight")
         if weight is not None and weight.dim() > 1 and id(weight) not in tied:
             low = LowRank(weight, rank, key(0, "lora", name))

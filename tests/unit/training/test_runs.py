@@ -99,6 +99,8 @@ def test_wrong_recipes_are_refused(recipe: Callable[..., Recipe], tmp_path: Path
 def test_wrong_data_is_refused(pictures: Path, text: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     shutil.copytree(pictures / "dark", one / "dark")
+    for file in (pictures / "bright").iterdir():
+        shutil.copy(file, one / "dark" / f"bright-{file.name}")
     refused(InvalidValue, "one class only", lambda: data_sets.several(load(str(one), tmp_path)))
     tiny = tmp_path / "tiny"
     for label in ("bright", "dark"):
