@@ -130,7 +130,9 @@ def saved(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(
-            LlamaConfig(vocab_size=256, eos_token_id=None, tie_word_embeddings=True, **size)
+            LlamaConfig(
+                vocab_size=256, eos_token_id=None, tie_word_embeddings=True, initializer_range=0.4, **size
+            )
         )
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
