@@ -51,9 +51,13 @@ class TfIdf:
                     rows.append(row)
                     columns.append(place)
                     values.append((1 + np.log(count)) * self.rarity[place])
-        return Sparse(
-            torch.tensor(rows), torch.tensor(columns), torch.tensor(values), len(texts), len(self.rarity)
-        )
+        return Sparse(*triple(rows, columns, values), len(texts), len(self.rarity))
+
+
+def triple(rows: list[int], columns: list[int], values: list[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """Where a matrix is not zero, and what it is there, as tensors; also of one that is zero everywhere."""
+    where = (torch.tensor(rows, dtype=torch.int64), torch.tensor(columns, dtype=torch.int64))
+    return *where, torch.tensor(values, dtype=torch.float32)
 
 
 class Sparse:

@@ -63,10 +63,12 @@ def pca_gaussian(
 ) -> Tensor:
     """For each wanted class a draw from the Gaussian of its first ``size`` principal components: [M, C, H, W]."""
     made = torch.empty(len(wanted), *images.shape[1:])
-    for label in wanted.unique():
+    for label in range(int(wanted.max()) + 1):
+        places = (wanted == label).nonzero()[:, 0]
+        if not len(places):
+            continue
         mine = images[labels == label].flatten(1)
         kept = min(size, *(side - 1 for side in mine.shape))
-        places = (wanted == label).nonzero()[:, 0]
         noise = torch.randn(len(places), max(1, kept), generator=generator)
         values, vectors = principal(mine.T.double().cov())
         spread = values[-max(1, kept) :].clamp(min=0).sqrt().float()

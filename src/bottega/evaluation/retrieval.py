@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bottega.evaluation.labels import WORD, Sparse, TfIdf
+from bottega.evaluation.labels import WORD, Sparse, TfIdf, triple
 
 CHUNK = 200  # questions at a time
 K1, B = 1.2, 0.75
@@ -34,9 +34,7 @@ def bm25_scores(texts: Sequence[bytes]) -> Callable[[Sequence[bytes]], Tensor]:
             rows.append(row)
             columns.append(places[word])
             values.append(rarity * count * (K1 + 1) / (count + spread))
-    known = Sparse(
-        *(torch.tensor(part) for part in (rows, columns, values)), len(texts), len(places), unit=False
-    )
+    known = Sparse(*triple(rows, columns, values), len(texts), len(places), unit=False)
 
     def scores(asked: Sequence[bytes]) -> Tensor:
         words = torch.zeros(len(places), len(asked))

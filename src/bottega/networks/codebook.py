@@ -81,5 +81,5 @@ class VQ(nn.Module):
 
 def usage(codes: Tensor, size: int) -> tuple[float, float]:
     """The share of ``size`` codes that occur in int64 [...], and the perplexity of how often each does."""
-    shares = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
-    return float((shares > 0).float().mean()), float(torch.special.entr(shares).sum().exp())
+    shares: Tensor = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
+    return float((shares > 0).float().mean()), float((-shares * shares.clamp(min=1e-12).log()).sum().exp())

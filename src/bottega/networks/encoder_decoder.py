@@ -4,6 +4,8 @@ Its layers are those of ``transformer`` and ``encoder``. A word is written from 
 read, with a share that the network tells itself (pointer, See 2017): names that it never met are copied.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +28,7 @@ class Writer(Block):
 
     def read(self, memory: Tensor) -> Pair:
         """[B, S, width] -> keys and values of what is read; they stay the same for every word."""
-        k, v = self._split(self.tell(memory).unflatten(-1, (2, -1))).unbind(3)
+        k, v = self._split(self.tell(memory).view(*memory.shape[:2], 2, -1)).unbind(3)
         return F.rms_norm(k, k.shape[-1:]), v
 
     def forward(self, x: Tensor, read: Pair, seen: Tensor, past: Pair | None) -> tuple[Tensor, Pair]:
@@ -43,7 +45,7 @@ class Writer(Block):
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, T, ..., width] -> [B, heads, T, ..., size]."""
-        return x.unflatten(-1, (self.heads, -1)).movedim(-2, 1)
+        return x.view(*x.shape[:-1], self.heads, -1).movedim(-2, 1)
 
 
 class EncoderDecoder(nn.Module):
@@ -71,7 +73,7 @@ class EncoderDecoder(nn.Module):
 
     def read(self, memory: Tensor) -> list[Pair]:
         """What each layer of the decoder looks up."""
-        return [layer.read(memory) for layer in self.writers]
+        return [cast(Writer, layer).read(memory) for layer in self.writers]
 
     def _written(
         self, source: Tensor, memory: Tensor, read: list[Pair], target: Tensor, past: list[Pair] | None

@@ -1,12 +1,12 @@
 """Low-rank adaptation (LoRA, Hu 2022) of any network: its weights stay, and each matrix gets a sum of a few outer products."""
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from bottega.networks.noise import key
-
-LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
 
 
 class LowRank(nn.Module):
@@ -34,15 +34,17 @@ def adapt(net: nn.Module, rank: int, *, embeddings: bool = True) -> None:
     )
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    for name, layer in list(net.named_modules()):
-        if isinstance(layer, LAYERS) and id(layer.weight) not in tied:
-            low = LowRank(layer.weight, rank, key(0, "lora", name))
+    layers: dict[str, nn.Module] = dict(cast(Any, net).named_modules())
+    for name, layer in layers.items():
+        weight = dict(layer.named_parameters(recurse=False)).get("weight")
+        if weight is not None and weight.dim() > 1 and id(weight) not in tied:
+            low = LowRank(weight, rank, key(0, "lora", name))
             parametrize.register_parametrization(layer, "weight", low)
 
 
 def merge(net: nn.Module) -> None:
     """Add what was learnt to the weights, and make the network a plain one again."""
-    for layer in net.modules():
+    for layer in list(net.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     for parameter in net.parameters():

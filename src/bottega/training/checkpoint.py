@@ -18,14 +18,15 @@ Optimisers = dict[str, tuple[torch.optim.Optimizer, ...]]
 def flat(nets: Nets, prefix: str) -> dict[str, Tensor]:
     """Every parameter that is trained, and every buffer, of the nets under ``prefix.net.name``."""
     return {
-        f"{prefix}.{name}.{key}": value.detach().cpu().contiguous()
+        f"{prefix}.{name}.{key}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, net in nets.items()
         for key, value in _state(net).items()
-    }
+    }  # copies, because two names may stand for one tensor, which a file would not take
 
 
 def _state(net: torch.nn.Module) -> dict[str, Tensor]:
-    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
+    every = net.named_parameters(remove_duplicate=False)
+    frozen = {name for name, parameter in every if not parameter.requires_grad}
     return {name: value for name, value in net.state_dict().items() if name not in frozen}
 
 

@@ -25,7 +25,10 @@ SHORT = Fit(steps=4, batch=4)
 def test_a_run_learns_a_class_that_it_did_not_know(pictures: Path, tmp_path: Path) -> None:
     grey = tmp_path / "grey"
     shutil.copytree(pictures, grey)
-    shutil.copytree(pictures / "dark", grey / "grey")
+    for label in ("bright", "dark"):
+        for file in (pictures / label).iterdir():
+            (grey / "grey").mkdir(exist_ok=True)
+            shutil.copy(file, grey / "grey" / f"{label}-{file.name}")
     data = load(f"{grey}:-grey", tmp_path)
     assert data.labels == ("bright", "dark") and data.sizes == {"train": 108, "test": 12}
     model = {"width": 8, "steps": 2, "judged": 8}

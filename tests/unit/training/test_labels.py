@@ -16,7 +16,7 @@ from bottega.evaluation.labels import (
     macro_f1,
     nearest_centroid,
 )
-from bottega.networks.encoder import Encoder, Layer
+from bottega.networks.encoder import Classifier, Layer
 from bottega.networks.noise import key
 
 
@@ -72,7 +72,7 @@ def test_macro_f1_counts_rare_classes_as_much() -> None:
 
 
 def test_padding_changes_nothing_and_masks_are_filled_from_both_sides() -> None:
-    net = Encoder(5, 16, 2, 2, 3)
+    net = Classifier(5, 16, 2, 2, 3, 4, 8)
     torch.nn.init.normal_(cast(Layer, net.layers[0]).mix.weight, generator=key(0))
     torch.nn.init.normal_(net.head.weight, generator=key(1))
     tokens = torch.tensor([[1, 2, 3]])

@@ -1,6 +1,7 @@
 """Networks say with their caches what they say without, and low-rank sums change nothing until they have learnt."""
 
 import copy
+from typing import cast
 
 import torch
 from torch.nn import functional as F
@@ -52,8 +53,8 @@ def test_hidden_spans_put_back_are_the_text() -> None:
         source, target = corrupted(text, pad, 16, 0.15, 3, key(length))
         assert target[0] == target[-1] == pad + 1 and int((source >= pad).sum()) >= 1
         found: list[int] = []
-        spans = target[1:-1].tolist()
-        for token in source.tolist():
+        spans = cast(list[int], target[1:-1].tolist())
+        for token in cast(list[int], source.tolist()):
             if token < pad:
                 found.append(token)
                 continue
@@ -91,7 +92,8 @@ def test_a_codebook_follows_what_is_near_and_wakes_what_is_dead() -> None:
     images = torch.rand(8, 1, 8, 8, generator=key(1)) * 2 - 1
     for step in range(200):
         net.loss(images, key(2, step))
-    vectors, codes = net.encode(images)
+    with torch.no_grad():
+        vectors, codes = net.encode(images)
     assert float((vectors - net.book[codes]).square().mean()) < float(vectors.var(dim=(0, 1, 2)).mean()) / 2
     assert usage(codes, 16)[0] > 0.5 and net.book.abs().max() < 100
     assert usage(torch.zeros(5, dtype=torch.int64), 4) == (0.25, 1.0)

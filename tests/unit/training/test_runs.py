@@ -99,6 +99,8 @@ def test_wrong_recipes_are_refused(recipe: Callable[..., Recipe], tmp_path: Path
 def test_wrong_data_is_refused(pictures: Path, text: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     shutil.copytree(pictures / "dark", one / "dark")
+    for file in (pictures / "bright").iterdir():
+        shutil.copy(file, one / "dark" / f"bright-{file.name}")
     refused(InvalidValue, "one class only", lambda: data_sets.several(load(str(one), tmp_path)))
     tiny = tmp_path / "tiny"
     for label in ("bright", "dark"):
@@ -181,7 +183,9 @@ def test_fine_tuning_begins_as_its_base(
     refused(InvalidValue, "trained language model", lambda: train(alone, tmp_path / "a", tmp_path))
     refused(InvalidValue, "begins from nothing", lambda: begun_from(recipe("vae"), base))
     plain = recipe("dpo").model_copy(update={"data": str(text)})
-    refused(InvalidValue, "unwanted answer", lambda: train(plain, tmp_path / "a", tmp_path))
+    refused(
+        InvalidValue, "no answers and prompts and rejected", lambda: train(plain, tmp_path / "a", tmp_path)
+    )
     plain = recipe("sft").model_copy(update={"data": str(text)})
     refused(InvalidValue, "no answers and prompts", lambda: train(plain, tmp_path / "a", tmp_path))
     plain = recipe("encoder").model_copy(update={"data": str(text)})

@@ -3,6 +3,7 @@
 import dataclasses
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from pydantic import Field
@@ -164,4 +165,7 @@ class Adapted(Family[AdaptedConfig]):
 
 def trained_as(family: Family[Value], name: str) -> tuple[str, Family[Value]]:
     """The family, with its name, that a run's weights are of: an adapted one's are those of its base."""
-    return (family.config.family, family.inner) if isinstance(family, Adapted) else (name, family)
+    if not isinstance(family, Adapted):
+        return name, family
+    adapted = cast(Adapted, family)
+    return adapted.config.family, adapted.inner

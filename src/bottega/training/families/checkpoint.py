@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from functools import cached_property, lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -83,7 +84,8 @@ class Checkpoint(Family[CheckpointConfig]):
             raise ExtraMissing(
                 "transformers is not installed", remedy="pip install 'bottega[image]'"
             ) from error
-        return AutoConfig.from_pretrained(self.config.folder, local_files_only=True, trust_remote_code=False)
+        config: Any = AutoConfig
+        return config.from_pretrained(self.config.folder, local_files_only=True, trust_remote_code=False)
 
     def nets(self) -> Nets:
         """The model with random weights; ``start`` or the run's own file fill it."""
@@ -191,7 +193,7 @@ class Checkpoint(Family[CheckpointConfig]):
         said = self.encode(bytes(data.test["tokens"][:JUDGED].numpy()))
         windows = said[: (len(said) - 1) // self.config.context * self.config.context + 1]
         lines = windows.unfold(0, self.config.context + 1, self.config.context)
-        nats = -sum(float(token_logps(_Logits(net), part).sum()) for part in lines.split(16))
+        nats = -sum(float(token_logps(_Logits(net), part).sum()) for part in torch.split(lines, 16))
         return nats, len(self.tokenizer.decode(windows[1:].tolist()).encode())
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
@@ -215,11 +217,14 @@ class Checkpoint(Family[CheckpointConfig]):
         return made
 
     def _written(self, net: nn.Module, begun: Tensor, wish: Wish, generator: torch.Generator) -> list[int]:
-        tokens, past, found = begun[None], None, list[int]()
+        from transformers import DynamicCache
+
+        name = "cache" if "cache" in signature(net.forward).parameters else "past_key_values"  # before 5.24
+        past: dict[str, Any] = {name: DynamicCache(config=self.settings)}
+        tokens, found = begun[None], list[int]()
         with torch.no_grad():
             for _ in range(wish.length):
-                out = net(input_ids=tokens, past_key_values=past, use_cache=True)
-                logits, past = out.logits[0, -1].float(), out.past_key_values
+                logits = net(input_ids=tokens, use_cache=True, **past).logits[0, -1].float()
                 chances = (logits / max(wish.temperature, 1e-4)).softmax(-1)
                 token = int(torch.multinomial(chances, 1, generator=generator))
                 if token == self.end:

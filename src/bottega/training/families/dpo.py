@@ -6,11 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bottega.core.errors import InvalidValue
-from bottega.core.value import JsonObject
 from bottega.networks.preference import dpo_loss
 from bottega.training.data.base import Data
-from bottega.training.families.lm import LmConfig
 from bottega.training.families.tuned import Tuned, TunedConfig, picked
 from bottega.training.family import Batch, Nets, Phase
 
@@ -25,26 +22,12 @@ class Dpo(Tuned):
     """Prefers what is wanted, more than its base does."""
 
     config_type = DpoConfig
+    needs = frozenset({"prompts", "answers", "rejected"})
 
     @property
     def how(self) -> DpoConfig:
         """The config, as what it is."""
         return cast(DpoConfig, self.config)
-
-    @classmethod
-    def learn_codec(cls, config: LmConfig, data: Data) -> JsonObject:
-        """The base's.
-
-        Raises:
-            InvalidValue: the data have no unwanted answers.
-        """
-        if "rejected" not in data.train:
-            raise InvalidValue(
-                "preference needs an unwanted answer for every prompt",
-                where=data.name,
-                remedy='give sums, or a .jsonl file of {"prompt": "...", "answer": "...", "rejected": "..."}',
-            )
-        return super().learn_codec(config, data)
 
     def phases(self) -> tuple[Phase, ...]:
         """Widen the margin."""

@@ -111,7 +111,7 @@ class Embedder(Family[EmbedderConfig]):
 
     def vectors(self, nets: Nets, tokens: Tensor) -> Tensor:
         """[N, context] -> [N, width]."""
-        return torch.cat([nets["encoder"](self._cut(part)) for part in tokens.split(256)]).detach()
+        return torch.cat([nets["encoder"](self._cut(part)) for part in torch.split(tokens, 256)]).detach()
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """One JSON file with the vector of every line of the prompt, and the cosines between them.
@@ -123,12 +123,12 @@ class Embedder(Family[EmbedderConfig]):
         if not texts:
             raise InvalidValue("no text to embed", where="prompt", remedy="give a text, or one a line")
         found = self.vectors(nets, self.tokens(texts))
-        rounded = {
+        told: JsonObject = {
             "texts": [text.decode(errors="replace") for text in texts],
-            "cosines": [[round(x, 4) for x in line] for line in (found @ found.T).tolist()],
-            "vectors": [[round(x, 5) for x in line] for line in found.tolist()],
+            "cosines": _rounded(found @ found.T, 4),
+            "vectors": _rounded(found, 5),
         }
-        return [Made("vectors.json", "application/json", json.dumps(rounded).encode() + b"\n")]
+        return [Made("vectors.json", "application/json", json.dumps(told).encode() + b"\n")]
 
     def show(self, nets: Nets) -> list[Made]:
         """Three texts, of which two are alike."""
@@ -153,7 +153,7 @@ class Embedder(Family[EmbedderConfig]):
         ranks = torch.cat(
             [
                 (part @ known.T >= mine).sum(1)
-                for part, mine in zip(asked.split(256), own.split(256), strict=True)
+                for part, mine in zip(torch.split(asked, 256), torch.split(own, 256), strict=True)
             ]
         )
         chance = [min(1.0, depth / len(prompts)) for depth in depths]
@@ -176,6 +176,11 @@ class Embedder(Family[EmbedderConfig]):
                 "the classical rows count words in the held-out prompts",
             ),
         )
+
+
+def _rounded(numbers: Tensor, places: int) -> list[list[float]]:
+    lines = cast(list[list[float]], numbers.tolist())
+    return [[round(number, places) for number in line] for line in lines]
 
 
 def _net(nets: Nets) -> SentenceEncoder:

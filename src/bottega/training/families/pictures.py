@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from PIL import Image
@@ -114,7 +115,9 @@ def picture_table(
     count = len(test)
     reference = torch.randperm(len(train), generator=generator)[: max(10_000, count)]
     base, _ = seen(net, train[reference])
-    there = data.train["bags"][:, 0].unique()  # of labels that the data are a part of not all
+    there = torch.tensor(
+        sorted(set(cast(list[int], data.train["bags"][:, 0].tolist())))
+    )  # not all, in a part
     bags = there[torch.arange(count) % len(there)][:, None]
     asked = bags[:, 0] - 1
     known = judged_by(data, home).labels

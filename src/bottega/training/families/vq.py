@@ -140,7 +140,7 @@ class _Coded:
 
     def _codes(self, line: Tensor) -> Tensor:
         found = list[Tensor]()
-        for part in line.split(250):
+        for part in torch.split(line, 250):
             said = self.nets["prior"](part[:, :-1])[..., : self.family.config.codes]
             found.append(F.cross_entropy(said.transpose(1, 2), part[:, 1:], reduction="none").sum(1))
         return torch.cat(found)
