@@ -40,7 +40,9 @@ class Measured(NamedTuple):
 HEAD = f"| what | top 1 | top {FIRST} | FD | near copies | CPU s a picture |\n|---|---|---|---|---|---|"
 
 
-def measured(net: Judge, real: Tensor, images: Tensor, classes: Tensor, index: Index | None, seconds: float) -> Measured:
+def measured(
+    net: Judge, real: Tensor, images: Tensor, classes: Tensor, index: Index | None, seconds: float
+) -> Measured:
     """The figures of pictures [N, 1, 32, 32] in -1..1 made for classes [N] from 0."""
     features, said = seen(net, images, FIRST)
     inks = ((1 - images[:, 0]) / 2).numpy()
@@ -54,7 +56,9 @@ def measured(net: Judge, real: Tensor, images: Tensor, classes: Tensor, index: I
     )
 
 
-def made(pictures: Pictures, view: Data, each: int, tries: int, steps: int, guidance: float) -> tuple[Tensor, Tensor, float]:
+def made(
+    pictures: Pictures, view: Data, each: int, tries: int, steps: int, guidance: float
+) -> tuple[Tensor, Tensor, float]:
     """``each`` pictures for every class of the view, the likeliest of ``tries``; their classes; CPU seconds."""
     inks: list[Inks] = []
     begun = time.process_time()
@@ -85,7 +89,9 @@ def main() -> None:
     steps, guidance = int(pictures.facts["steps"]), float(pictures.facts["guidance"])
     print(HEAD)
     print(measured(net, real, test, own, pictures.index, 0.0).line(f"{len(test)} held-out icons"), flush=True)
-    settings = [(s, g) for s in (4, 8, 12, 20) for g in (2.0, 4.0, 6.0)] if given.sweep else [(steps, guidance)]
+    settings = (
+        [(s, g) for s in (4, 8, 12, 20) for g in (2.0, 4.0, 6.0)] if given.sweep else [(steps, guidance)]
+    )
     for s, g in settings:
         for tries in (1,) if given.sweep else (1, 4):
             images, classes, seconds = made(pictures, view, given.each, tries, s, g)

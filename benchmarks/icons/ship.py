@@ -1,6 +1,6 @@
 """Make the folder of the house model out of two runs: networks as ONNX, vocabulary, and the index of the training icons.
 
-    python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME --out src/bottega/catalog/weights/text-icon
+python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME --out src/bottega/catalog/weights/text-icon
 """
 
 import argparse
@@ -27,7 +27,9 @@ def index_of(home: Path) -> Index:
     names = [name.decode() for part in (data.train, data.test) for name in unpacked(part, "names")]
     said = {icon.set: icon for icon in iconify.icons(iconify.fetch(home / "data" / "archives"))}
     sets = sorted({name.partition(":")[0] for name in names})
-    blocks = [signature((255 - images[i : i + 4096].astype(np.float32)) / 255) for i in range(0, len(images), 4096)]
+    blocks = [
+        signature((255 - images[i : i + 4096].astype(np.float32)) / 255) for i in range(0, len(images), 4096)
+    ]
     return Index(
         bits=np.concatenate(blocks),
         sets=np.array([sets.index(name.partition(":")[0]) for name in names], np.uint8),
@@ -66,7 +68,9 @@ def main() -> None:
     (given.out / "training.index").write_bytes(index.written())
     for path in sorted(given.out.iterdir()):
         content = path.read_bytes()
-        print(f'\n[[files]]\npath = "{path.name}"\nsize = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"')
+        print(
+            f'\n[[files]]\npath = "{path.name}"\nsize = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"'
+        )
     sizes = Counter(index.sets.tolist())
     print("\n| set | icons | licence | authors |\n|---|---|---|---|")
     for place, owner in enumerate(index.owners):

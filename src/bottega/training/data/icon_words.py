@@ -9,7 +9,13 @@ STYLE = frozenset(  # how names say so
     "outline outlined outlines fill filled solid line linear lines stroke light thin regular bold medium extrabold semibold bxs bx bxl md"
     " round rounded sharp duotone duo twotone bulk broken baseline negative alt px variant glyph mono".split()
 )
-SAID = {**{style: style for style in STYLES}, "filled": "solid", "outline": "regular", "duotone": "shaded", "light": "thin"}
+SAID = {
+    **{style: style for style in STYLES},
+    "filled": "solid",
+    "outline": "regular",
+    "duotone": "shaded",
+    "light": "thin",
+}
 TWO = ("two-tone", "extra-bold", "semi-bold")  # words of style that hold a hyphen
 SIZES = re.compile(r"\d+px|1[02568]|20|24|28|30|32|48")
 
@@ -37,7 +43,9 @@ BRANDS = frozenset(
     wikipedia windows wix woocommerce wordpress xamarin xbox xcode xiaomi xing yahoo yandex yelp youku youtube zendesk zhihu
     zoom-us brand brands logo logos logotype""".split()
 )
-BRAND_NAMES = frozenset({"apple", "edge", "opera", "safari", "medium", "meta", "x", "sketch", "react", "python", "swift"})
+BRAND_NAMES = frozenset(
+    {"apple", "edge", "opera", "safari", "medium", "meta", "x", "sketch", "react", "python", "swift"}
+)
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -77,4 +85,6 @@ def asked(prompt: str, labels: Sequence[str]) -> tuple[int, list[int]]:
 
 
 def _form(word: str, places: Mapping[str, int]) -> str:
-    return next((form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), "")
+    return next(
+        (form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), ""
+    )

@@ -63,7 +63,9 @@ class TextPicturePair(Family[PairConfig]):
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
         """The loss on 512 held-out pictures."""
-        return float(pair_loss(nets["pair"], scaled(data.test["images"][:512]), self._words(data.test["bags"][:512])))
+        return float(
+            pair_loss(nets["pair"], scaled(data.test["images"][:512]), self._words(data.test["bags"][:512]))
+        )
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """One JSON file: the words whose pictures look like those of the prompt.
@@ -112,7 +114,11 @@ class TextPicturePair(Family[PairConfig]):
         mine = torch.cat([pair.picture(images[i : i + 500]) for i in range(0, len(images), 500)]) @ text.T
         train = torch.randperm(len(data.train["images"]), generator=key(seed, "train"))[:60_000]
         pixels = overlap_scores(
-            images, scaled(data.train["images"][train]), self._words(data.train["bags"][train]), names, len(self.labels)
+            images,
+            scaled(data.train["images"][train]),
+            self._words(data.train["bags"][train]),
+            names,
+            len(self.labels),
         )
         chance = min(1.0, NEAR / len(names))
 
@@ -130,7 +136,11 @@ class TextPicturePair(Family[PairConfig]):
                     "names that share rare words with the picture nearest by pixels",
                     *(found_at(pixels, own, n) for n in (1, NEAR)),
                 ),
-                row(MODEL, f"{self.config.size} numbers a picture", *(found_at(mine, own, n) for n in (1, NEAR))),
+                row(
+                    MODEL,
+                    f"{self.config.size} numbers a picture",
+                    *(found_at(mine, own, n) for n in (1, NEAR)),
+                ),
             ),
             notes=(
                 f"{len(images)} held-out pictures, {len(names)} held-out names, none of which is in training; seed {seed}",

@@ -45,9 +45,17 @@ class TextFlow(Flow):
 
     def show(self, nets: Nets) -> list[Made]:
         """A grid: a column for each of some words that it knows."""
-        known = [word for word in SHOWN if word in self.labels] or list(self.labels[self.shape.get("styles", 0) :][:20])
+        known = [word for word in SHOWN if word in self.labels] or list(
+            self.labels[self.shape.get("styles", 0) :][:20]
+        )
         bags = torch.cat([wanted_words(word, self.labels, 1) for word in known]).repeat(6, 1)
-        return [Made("grid.png", "image/png", png(grid(self.draw(nets["velocity"], bags, Wish()), columns=len(known))))]
+        return [
+            Made(
+                "grid.png",
+                "image/png",
+                png(grid(self.draw(nets["velocity"], bags, Wish()), columns=len(known))),
+            )
+        ]
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The velocity: (x, t, words)."""
@@ -57,15 +65,25 @@ class TextFlow(Flow):
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """The table of pictures, for prompts of one word in the styles of the training pictures."""
         view = judged_view(data, CLASSES, PICTURES)
-        models = {f"{self.config.steps} steps, guidance {self.config.guidance:g}": self.maker_of(nets["velocity"], data, view, seed)}
+        models = {
+            f"{self.config.steps} steps, guidance {self.config.guidance:g}": self.maker_of(
+                nets["velocity"], data, view, seed
+            )
+        }
         return picture_table(view, home, seed, models, self.config.judged, best=min(FIRST, len(view.labels)))
 
     def maker_of(self, net: nn.Module, data: Data, view: Data, seed: int, steps: int = 0):
         """Classes of the view [N, 1] -> pictures, for a row of the table."""
 
         def make(classes: Tensor) -> Tensor:
-            words = torch.tensor([self.labels.index(view.labels[int(i) - 1]) + 1 for i in classes[:, 0]])[:, None]
-            styles = data.train["bags"][:, :1] if self.shape.get("styles") else torch.zeros(1, 1, dtype=torch.int64)
+            words = torch.tensor([self.labels.index(view.labels[int(i) - 1]) + 1 for i in classes[:, 0]])[
+                :, None
+            ]
+            styles = (
+                data.train["bags"][:, :1]
+                if self.shape.get("styles")
+                else torch.zeros(1, 1, dtype=torch.int64)
+            )
             drawn = styles[torch.randint(len(styles), (len(words),), generator=key(seed, "styles"))]
             return self.draw(net, torch.cat((drawn, words), 1), Wish(seed=seed, steps=steps))
 
