@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from bottega.engines.pictogram.copies import NEAR, Index
 from bottega.engines.pictogram.model import Inks, Pictures
 from bottega.evaluation.judge import seen
@@ -20,7 +22,6 @@ from bottega.networks.judge import Judge
 from bottega.training.data.base import Data, read
 from bottega.training.families.pictures import judge_of, scaled
 from bottega.training.families.text_flow import CLASSES, FIRST, PICTURES, judged_view
-from torch import Tensor
 
 
 class Measured(NamedTuple):

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
 from bottega.engines.pictogram.copies import Index, signature
 from bottega.training.data import iconify
 from bottega.training.data.base import read

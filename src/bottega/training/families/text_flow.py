@@ -17,9 +17,27 @@ from bottega.training.family import Export, Made, Nets, Wish
 CLASSES = 200  # of the most frequent words that the judge tells apart
 PICTURES = 60_000  # of training that judge and table look at
 FIRST = 5  # words of the judge that count
-SHOWN = tuple(
-    "home heart cloud star camera mail lock bell car tree cup key phone book umbrella"
-    " fish house flower clock robot".split()
+SHOWN = (
+    "home",
+    "heart",
+    "cloud",
+    "star",
+    "camera",
+    "mail",
+    "lock",
+    "bell",
+    "car",
+    "tree",
+    "cup",
+    "key",
+    "phone",
+    "book",
+    "umbrella",
+    "fish",
+    "house",
+    "flower",
+    "clock",
+    "robot",
 )
 
 
