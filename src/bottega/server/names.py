@@ -11,7 +11,8 @@ from bottega.server.config import Config, Named, Target
 
 # Catalog models that an engine uses without being told so by name; the first alias of each is short.
 BY_ENGINE = {"speech": ("kokoro-82m",), "transcribe": ("whisper-base",), "translate": ("opus-mt-en-fr",)}
-ALIASES = {"image": "layout"}  # a name that no catalog model has, for an engine that needs none
+# A name that no catalog model has: the engine that answers for it, then those that take over where it cannot.
+ALIASES = {"image": ("pictogram", "layout")}
 CHAT = "model.gguf"
 
 
@@ -34,8 +35,9 @@ class Names:
         for name in (*plugins.found("bottega.engines"),):
             if name not in self._table:
                 self._table[name] = Named(name=name, targets=(Target(engine=name),))
-        for name, engine in ALIASES.items():
-            self._table[name] = Named(name=name, targets=(Target(engine=engine),))
+        for name, (first, *others) in ALIASES.items():
+            targets = (Target(engine=first), *(Target(engine=engine, weight=0) for engine in others))
+            self._table[name] = Named(name=name, targets=targets)
         self._table |= {each.name: each for each in config.models}
 
     def all(self) -> list[Named]:

@@ -6,46 +6,11 @@ from pathlib import Path
 
 STYLES = ("thin", "regular", "bold", "solid", "shaded")  # how a drawing is made, as measured
 WORDS = 6  # of a name that are read
-STYLE = frozenset(  # how names say so
-    [
-        "outline",
-        "outlined",
-        "outlines",
-        "fill",
-        "filled",
-        "solid",
-        "line",
-        "linear",
-        "lines",
-        "stroke",
-        "light",
-        "thin",
-        "regular",
-        "bold",
-        "medium",
-        "extrabold",
-        "semibold",
-        "bxs",
-        "bx",
-        "bxl",
-        "md",
-        "round",
-        "rounded",
-        "sharp",
-        "duotone",
-        "duo",
-        "twotone",
-        "bulk",
-        "broken",
-        "baseline",
-        "negative",
-        "alt",
-        "px",
-        "variant",
-        "glyph",
-        "mono",
-    ]
-)
+STYLE = frozenset({  # how names say so
+    "outline", "outlined", "outlines", "fill", "filled", "solid", "line", "linear", "lines", "stroke", "light", "thin", "regular",
+    "bold", "medium", "extrabold", "semibold", "bxs", "bx", "bxl", "md", "round", "rounded", "sharp", "duotone", "duo", "twotone",
+    "bulk", "broken", "baseline", "negative", "alt", "px", "variant", "glyph", "mono",
+})  # fmt: skip
 SAID = {
     **{style: style for style in STYLES},
     "filled": "solid",

@@ -1,18 +1,25 @@
 """Flow matching over pictures with words: the condition is a bag of the words, and of a style."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.evaluation.table import Table
 from bottega.networks.noise import key
+from bottega.storage.disk import digest_of
+from bottega.training import checkpoint
 from bottega.training.data.base import Data
-from bottega.training.families.flow import Flow
-from bottega.training.families.pictures import grid, picture_table, png, wanted_words
-from bottega.training.family import Export, Made, Nets, Wish
+from bottega.training.families.flow import Flow, FlowConfig
+from bottega.training.families.pictures import grid, picture_table, png, scaled, wanted_words
+from bottega.training.family import Batch, Export, Made, Nets, Wish
+from bottega.training.recipe import Base
 
 CLASSES = 200  # of the most frequent words that the judge tells apart
 PICTURES = 60_000  # of training that judge and table look at
@@ -41,8 +48,67 @@ SHOWN = (
 )
 
 
+class TextFlowConfig(FlowConfig, frozen=True):
+    """A flow, which pictures it is shown, and the run that it begins as."""
+
+    plain: int = Field(
+        default=0,
+        ge=0,
+        description="show only pictures whose name is one word that so many have; 0 shows all",
+    )
+    base: Base | None = None
+
+
 class TextFlow(Flow):
     """A flow that is asked in words."""
+
+    config_type = TextFlowConfig
+
+    @property
+    def how(self) -> TextFlowConfig:
+        """The config, as what it is."""
+        return cast(TextFlowConfig, self.config)
+
+    def start(self, nets: Nets) -> None:
+        """Begin as the base is, where there is one.
+
+        Raises:
+            InvalidValue: it is gone, or no longer the one that the run was begun with.
+        """
+        if (told := self.how.base) is None:
+            return
+        path = Path(told.weights)
+        if not path.is_file() or digest_of(path) != told.sha256:
+            remedy = "bring it back, or begin again"
+            raise InvalidValue("the base is gone or has changed", where=told.weights, remedy=remedy)
+        checkpoint.load_nets(nets, checkpoint.read(path), "net", told.weights)
+
+    def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
+        """Pictures and their words."""
+        rows = self._shown(data)
+        pick = rows[torch.randint(len(rows), (size,), generator=key)]
+        return scaled(data.train["images"][pick]), data.train["bags"][pick]
+
+    @lru_cache(maxsize=2)  # noqa: B019 - of this family's data, for as long as it trains
+    def _shown(self, data: Data) -> Tensor:
+        """Rows of the training split.
+
+        Raises:
+            InvalidValue: no word alone has so many pictures.
+        """
+        bags = data.train["bags"]
+        if not self.how.plain:
+            return torch.arange(len(bags))
+        words = bags * (bags > self.shape.get("styles", 0))
+        only = words.amax(1) * ((words > 0).sum(1) == 1)
+        enough = only.bincount(minlength=len(self.labels) + 1) >= self.how.plain
+        enough[0] = False
+        rows = enough[only].nonzero()[:, 0]
+        if not len(rows):
+            raise InvalidValue(
+                "no word alone has so many pictures", where="model.plain", remedy="ask for fewer"
+            )
+        return rows
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
