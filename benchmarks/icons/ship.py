@@ -16,6 +16,7 @@ from bottega.training.data import iconify
 from bottega.training.data.base import read
 from bottega.training.data.records import unpacked
 from bottega.training.export import export
+from bottega.training.families.text_flow import plain_words
 from bottega.training.runs import open_run
 
 NETWORKS = {"flow": ("velocity",), "pair": ("picture", "text")}
@@ -53,9 +54,12 @@ def main() -> None:
             (given.out / f"{name}.onnx").write_bytes((path / "export" / f"{name}.onnx").read_bytes())
     run = open_run(given.flow)
     model = run.family.config.document()
+    bags = read(given.home / "data" / "icons.safetensors").train["bags"]
+    _, plain = plain_words(bags, run.family.shape["styles"], max(1, model["plain"]))
     facts = {
         "labels": list(run.family.labels),
         "styles": run.family.shape["styles"],
+        "drawn": plain.tolist(),
         "steps": model["steps"],
         "guidance": model["guidance"],
         "weights": {

@@ -28,14 +28,15 @@ class Pictures:
         """Style and words of a prompt as numbers, [7].
 
         Raises:
-            EngineFailed: no word of it is known.
+            EngineFailed: nothing in it can be drawn.
         """
         number, words = asked(f"{prompt} {style}", self.facts["labels"])
+        words = [word for word in words if word in self.facts["drawn"]]
         if not words:
             raise EngineFailed(
-                f"no word of '{prompt[:80]}' is known to this model",
+                f"'{prompt[:80]}' names nothing that this model can draw",
                 where="prompt",
-                remedy=f"plain things, such as {', '.join(self.facts['labels'][5:205:20])}",
+                remedy=f"a thing, such as {', '.join(self.facts['labels'][i - 1] for i in self.facts['drawn'][::25])}",
             )
         return np.array([number, *words, *[0] * (WORDS - len(words))], np.int64)
 
@@ -72,7 +73,7 @@ class Pictures:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """``labels``, how many of them are ``styles``, ``steps`` and ``guidance``."""
+        """``labels``, how many of them are ``styles``, which can be ``drawn``, ``steps`` and ``guidance``."""
         return json.loads((self._folder / "model.json").read_bytes())
 
     @cached_property

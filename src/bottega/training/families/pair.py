@@ -104,11 +104,12 @@ class TextPicturePair(Family[PairConfig]):
         }
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
-        """Held-out pictures look for their name among all held-out names."""
+        """Held-out pictures look for their name among all held-out names; those of no known word have none."""
         bags = self._words(data.test["bags"]).sort(dim=1, descending=True).values
-        names, own = bags.unique(dim=0, return_inverse=True)
+        named = bags.any(1).nonzero()[:, 0]
+        names, own = bags[named].unique(dim=0, return_inverse=True)
         pick = torch.randperm(len(own), generator=key(seed, "pick"))[: self.config.judged]
-        images, own = scaled(data.test["images"][pick]), own[pick]
+        images, own = scaled(data.test["images"][named[pick]]), own[pick]
         pair = cast(Pair, nets["pair"])
         text = pair.text(names)
         mine = torch.cat([pair.picture(images[i : i + 500]) for i in range(0, len(images), 500)]) @ text.T

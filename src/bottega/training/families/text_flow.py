@@ -1,5 +1,7 @@
 """Flow matching over pictures with words: the condition is a bag of the words, and of a style."""
 
+import base64
+import zlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -8,11 +10,13 @@ from typing import cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.evaluation.table import Table
 from bottega.networks.noise import key
+from bottega.networks.unet import UNet
 from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
@@ -56,6 +60,10 @@ class TextFlowConfig(FlowConfig, frozen=True):
         ge=0,
         description="show only pictures whose name is one word that so many have; 0 shows all",
     )
+    hints: bool = Field(
+        default=False,
+        description="show the network the mean picture of each word, of 16 by 16, beside the noise",
+    )
     base: Base | None = None
 
 
@@ -69,6 +77,30 @@ class TextFlow(Flow):
         """The config, as what it is."""
         return cast(TextFlowConfig, self.config)
 
+    @classmethod
+    def learn_codec(cls, config: FlowConfig, data: Data) -> JsonObject:
+        """The mean picture of each word, over the pictures that are shown; words of too few have none."""
+        how = cast(TextFlowConfig, config)
+        if not how.hints:
+            return {}
+        styles, least = data.shape.get("styles", 0), max(1, how.plain)
+        only, enough = plain_words(data.train["bags"], styles, least)
+        means = torch.zeros(len(data.labels) + 1, 16, 16, dtype=torch.uint8)
+        for word in enough.tolist():
+            ink = 255 - data.train["images"][only == word].float().mean((0, 1))
+            means[word] = F.adaptive_avg_pool2d(ink[None], 16)[0].round().clamp(1, 255).byte()
+        return {"hints": base64.b64encode(zlib.compress(means.numpy().tobytes(), 9)).decode()}
+
+    def nets(self) -> Nets:
+        """One velocity network."""
+        if not self.how.hints:
+            return super().nets()
+        packed = zlib.decompress(base64.b64decode(cast(str, self.codec["hints"])))
+        hints = torch.frombuffer(bytearray(packed), dtype=torch.uint8).view(-1, 16, 16) / 255
+        shape, config = self.shape, self.config
+        net = UNet(shape["channels"], config.width, shape["words"], config.patch, hints)
+        return {"velocity": net.to(memory_format=torch.channels_last)}
+
     def start(self, nets: Nets) -> None:
         """Begin as the base is, where there is one.
 
@@ -81,7 +113,12 @@ class TextFlow(Flow):
         if not path.is_file() or digest_of(path) != told.sha256:
             remedy = "bring it back, or begin again"
             raise InvalidValue("the base is gone or has changed", where=told.weights, remedy=remedy)
-        checkpoint.load_nets(nets, checkpoint.read(path), "net", told.weights)
+        state = checkpoint.read(path)
+        if self.how.hints:  # a base without them: what they say counts nothing at first
+            state["net.velocity.hints"] = cast(Tensor, nets["velocity"].hints)
+            old, name = cast(UNet, nets["velocity"]).into.weight, "net.velocity.into.weight"
+            state[name] = F.pad(state[name], (0, 0, 0, 0, 0, old.shape[1] - state[name].shape[1]))
+        checkpoint.load_nets(nets, state, "net", told.weights)
 
     def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
         """Pictures and their words."""
@@ -99,11 +136,8 @@ class TextFlow(Flow):
         bags = data.train["bags"]
         if not self.how.plain:
             return torch.arange(len(bags))
-        words = bags * (bags > self.shape.get("styles", 0))
-        only = words.amax(1) * ((words > 0).sum(1) == 1)
-        enough = only.bincount(minlength=len(self.labels) + 1) >= self.how.plain
-        enough[0] = False
-        rows = enough[only].nonzero()[:, 0]
+        only, enough = plain_words(bags, self.shape.get("styles", 0), self.how.plain)
+        rows = torch.isin(only, enough).nonzero()[:, 0]
         if not len(rows):
             raise InvalidValue(
                 "no word alone has so many pictures", where="model.plain", remedy="ask for fewer"
@@ -172,6 +206,14 @@ class TextFlow(Flow):
             return self.draw(net, torch.cat((drawn, words), 1), Wish(seed=seed, steps=steps))
 
         return make
+
+
+def plain_words(bags: Tensor, styles: int, least: int) -> tuple[Tensor, Tensor]:
+    """The only word of each bag [N], 0 where there are several or none; and the words that are so of ``least`` bags."""
+    words = bags * (bags > styles)
+    only = words.amax(1) * ((words > 0).sum(1) == 1)
+    found, counts = only.unique(return_counts=True)
+    return only, found[(counts >= least) & (found > 0)]
 
 
 def judged_view(data: Data, classes: int, pictures: int) -> Data:
