@@ -1,4 +1,4 @@
-"""Make the folder of the house model out of two runs: networks as ONNX, vocabulary, and the index of the training icons.
+"""Make the house model out of two runs: networks as ONNX, vocabulary, index of the training icons, catalog entry, data sheet.
 
 python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME --out src/bottega/catalog/weights/text-icon
 """
@@ -19,6 +19,8 @@ from bottega.training.export import export
 from bottega.training.families.text_flow import plain_words
 from bottega.training.runs import open_run
 
+CATALOG, SHEET = Path("src/bottega/catalog/models/text-icon.toml"), Path("docs/models/text-icon.md")
+TABLE = "| set | icons | licence | authors |"
 NETWORKS = {"flow": ("velocity",), "pair": ("picture", "text")}
 
 
@@ -71,15 +73,23 @@ def main() -> None:
     (given.out / "model.json").write_text(json.dumps(facts) + "\n")
     index = index_of(given.home)
     (given.out / "training.index").write_bytes(index.written())
-    for path in sorted(given.out.iterdir()):
-        content = path.read_bytes()
-        print(
-            f'\n[[files]]\npath = "{path.name}"\nsize = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"'
-        )
+    files = [
+        f'\n[[files]]\npath = "{path.name}"\nsize = {path.stat().st_size}\n'
+        f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"\n'
+        for path in sorted(given.out.iterdir())
+    ]
+    replaced(CATALOG, "\n[[files]]", "".join(files))
     sizes = Counter(index.sets.tolist())
-    print("\n| set | icons | licence | authors |\n|---|---|---|---|")
-    for place, owner in enumerate(index.owners):
-        print(f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |")
+    rows = [
+        f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |"
+        for place, owner in enumerate(index.owners)
+    ]
+    replaced(SHEET, TABLE, "\n".join([TABLE, "|---|---|---|---|", *rows, ""]))
+
+
+def replaced(path: Path, begin: str, text: str) -> None:
+    """Put ``text`` in the place of ``begin`` and all that follows it, or at the end."""
+    path.write_text(path.read_text("utf-8").partition(begin)[0] + text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Flow matching over pictures with words: the condition is a bag of the words, and of a style."""
 
 import base64
+import hashlib
 import zlib
 from dataclasses import replace
 from functools import lru_cache
@@ -235,5 +236,9 @@ def judged_view(data: Data, classes: int, pictures: int) -> Data:
         return {"images": tensors["images"][rows], "bags": rarest[rows][:, None] - first}
 
     return replace(
-        data, train=part(data.train, pictures), test=part(data.test, pictures), labels=data.labels[first:last]
+        data,
+        train=part(data.train, pictures),
+        test=part(data.test, pictures),
+        labels=data.labels[first:last],
+        sha256=hashlib.sha256(f"{data.sha256} {classes} {pictures}".encode()).hexdigest(),
     )
