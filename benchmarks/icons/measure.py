@@ -82,8 +82,10 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    view = judged_view(read(given.home / "data" / "icons.safetensors"), CLASSES, PICTURES)
-    net, pictures = judge_of(view, given.home), Pictures(given.model, 1)
+    pictures = Pictures(given.model, 1)
+    words = torch.tensor(pictures.facts["drawn"][:CLASSES])
+    view = judged_view(read(given.home / "data" / "icons.safetensors"), words, PICTURES)
+    net = judge_of(view, given.home)
     test, own = scaled(view.test["images"]), view.test["bags"][:, 0] - 1
     regular = torch.randperm(len(view.train["images"]), generator=torch.Generator().manual_seed(1))[:5000]
     real, _ = seen(net, scaled(view.train["images"][regular]))

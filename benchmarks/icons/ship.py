@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from bottega.training.data import iconify
 from bottega.training.data.base import read
 from bottega.training.data.records import unpacked
 from bottega.training.export import export
-from bottega.training.families.text_flow import plain_words
+from bottega.training.families.text_flow import TextFlow
 from bottega.training.runs import open_run
 
 CATALOG, SHEET = Path("src/bottega/catalog/models/text-icon.toml"), Path("docs/models/text-icon.md")
@@ -51,17 +52,17 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     for kind, names in NETWORKS.items():
         path: Path = getattr(given, kind)
-        export(path, print)
+        if not all((path / "export" / f"{name}.onnx").is_file() for name in names):
+            export(path, print)
         for name in names:
             (given.out / f"{name}.onnx").write_bytes((path / "export" / f"{name}.onnx").read_bytes())
     run = open_run(given.flow)
     model = run.family.config.document()
-    bags = read(given.home / "data" / "icons.safetensors").train["bags"]
-    _, plain = plain_words(bags, run.family.shape["styles"], max(1, model["plain"]))
+    drawn = cast(TextFlow, run.family).words(read(given.home / "data" / "icons.safetensors"))
     facts = {
         "labels": list(run.family.labels),
         "styles": run.family.shape["styles"],
-        "drawn": plain.tolist(),
+        "drawn": drawn.tolist(),
         "steps": model["steps"],
         "guidance": model["guidance"],
         "weights": {

@@ -72,6 +72,6 @@ def test_plain_pictures_are_those_of_a_word_that_stands_alone_often_enough(
 
 
 def test_the_judge_sees_each_picture_as_its_rarest_frequent_word(pictures: Path) -> None:
-    view = judged_view(words(pictures), classes=2, pictures=100)
+    view = judged_view(words(pictures), torch.tensor([3, 4]), pictures=100)
     assert view.labels == ("cup", "tree")
     assert sorted(view.train["bags"][:, 0].tolist()) == [1, 1, 1, 1, 2, 2, 2]

@@ -26,7 +26,7 @@ from bottega.training.families.pictures import grid, picture_table, png, scaled,
 from bottega.training.family import Batch, Export, Made, Nets, Wish
 from bottega.training.recipe import Base
 
-CLASSES = 200  # of the most frequent words that the judge tells apart
+CLASSES = 200  # of the words that it can draw: the most frequent, which the judge tells apart
 PICTURES = 60_000  # of training that judge and table look at
 FIRST = 5  # words of the judge that count
 SHOWN = (
@@ -134,16 +134,22 @@ class TextFlow(Flow):
         Raises:
             InvalidValue: no word alone has so many pictures.
         """
-        bags = data.train["bags"]
         if not self.how.plain:
-            return torch.arange(len(bags))
-        only, enough = plain_words(bags, self.shape.get("styles", 0), self.how.plain)
-        rows = torch.isin(only, enough).nonzero()[:, 0]
+            return torch.arange(len(data.train["bags"]))
+        only, _ = plain_words(data.train["bags"], self.shape.get("styles", 0), self.how.plain)
+        rows = torch.isin(only, self.words(data)).nonzero()[:, 0]
         if not len(rows):
             raise InvalidValue(
                 "no word alone has so many pictures", where="model.plain", remedy="ask for fewer"
             )
         return rows
+
+    def words(self, data: Data) -> Tensor:
+        """The numbers of the words that it learns to draw, frequent ones first."""
+        styles = self.shape.get("styles", 0)
+        if not self.how.plain:
+            return torch.arange(styles + 1, len(self.labels) + 1)
+        return plain_words(data.train["bags"], styles, self.how.plain)[1]
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -183,7 +189,7 @@ class TextFlow(Flow):
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """The table of pictures, for prompts of one word in the styles of the training pictures."""
-        view = judged_view(data, CLASSES, PICTURES)
+        view = judged_view(data, self.words(data)[:CLASSES], PICTURES)
         models = {
             f"{self.config.steps} steps, guidance {self.config.guidance:g}": self.maker_of(
                 nets["velocity"], data, view, seed
@@ -217,28 +223,27 @@ def plain_words(bags: Tensor, styles: int, least: int) -> tuple[Tensor, Tensor]:
     return only, found[(counts >= least) & (found > 0)]
 
 
-def judged_view(data: Data, classes: int, pictures: int) -> Data:
-    """The pictures that have one of the most frequent words, with the rarest of these as their class.
+def judged_view(data: Data, words: Tensor, pictures: int) -> Data:
+    """The pictures that have one of some words, with the rarest of these as their class.
 
     Args:
         data: pictures with bags of words.
-        classes: how many words.
+        words: their numbers in the vocabulary, rising, so that rarer ones come later.
         pictures: how many of the training pictures, at most.
     """
-    first = data.shape.get("styles", 0)
-    last = min(first + classes, len(data.labels))
+    places = torch.zeros(len(data.labels) + 1, dtype=torch.int64)
+    places[words] = torch.arange(1, len(words) + 1)
 
     def part(tensors: dict[str, Tensor], most: int) -> dict[str, Tensor]:
-        bags = tensors["bags"]
-        rarest = (bags * ((bags > first) & (bags <= last))).amax(1)
-        rows = (rarest > 0).nonzero()[:, 0]
+        classes = places[tensors["bags"]].amax(1)
+        rows = (classes > 0).nonzero()[:, 0]
         rows = rows[torch.randperm(len(rows), generator=key(0, "view"))[:most]]
-        return {"images": tensors["images"][rows], "bags": rarest[rows][:, None] - first}
+        return {"images": tensors["images"][rows], "bags": classes[rows][:, None]}
 
     return replace(
         data,
         train=part(data.train, pictures),
         test=part(data.test, pictures),
-        labels=data.labels[first:last],
-        sha256=hashlib.sha256(f"{data.sha256} {classes} {pictures}".encode()).hexdigest(),
+        labels=tuple(data.labels[word - 1] for word in words.tolist()),
+        sha256=hashlib.sha256(f"{data.sha256} {words.tolist()} {pictures}".encode()).hexdigest(),
     )
