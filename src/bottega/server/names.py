@@ -11,8 +11,7 @@ from bottega.server.config import Config, Named, Target
 
 # Catalog models that an engine uses without being told so by name; the first alias of each is short.
 BY_ENGINE = {"speech": ("kokoro-82m",), "transcribe": ("whisper-base",), "translate": ("opus-mt-en-fr",)}
-# A name that no catalog model has: the engine that answers for it, then those that take over where it cannot.
-ALIASES = {"image": ("pictogram", "layout")}
+ALIASES = {"image": "layout"}  # a name that no catalog model has, for an engine that needs none
 CHAT = "model.gguf"
 
 
@@ -35,9 +34,8 @@ class Names:
         for name in (*plugins.found("bottega.engines"),):
             if name not in self._table:
                 self._table[name] = Named(name=name, targets=(Target(engine=name),))
-        for name, (first, *others) in ALIASES.items():
-            targets = (Target(engine=first), *(Target(engine=engine, weight=0) for engine in others))
-            self._table[name] = Named(name=name, targets=targets)
+        for name, engine in ALIASES.items():
+            self._table[name] = Named(name=name, targets=(Target(engine=engine),))
         self._table |= {each.name: each for each in config.models}
 
     def all(self) -> list[Named]:
