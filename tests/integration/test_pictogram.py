@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ def engine() -> Pictogram:
 
 
 async def made(engine: Pictogram, bench: Bench, seed: int = 1, **params: Any) -> dict[str, Finished]:
-    place = replace(bench, weights=lambda model: WEIGHTS / model)
+    def shipped(model: str) -> Path:
+        return WEIGHTS / model
+
+    place = replace(bench, weights=shipped)
     request = Request(engine="pictogram", params=params, seed=seed)
     outputs = [each async for each in engine.generate(request, place) if isinstance(each, Finished)]
     return {each.port: each for each in outputs}

@@ -25,7 +25,11 @@ FREE = {"license": {"spdx": "MIT"}, "author": {"name": "Ada"}, "category": "UI 2
     ],
 )
 def test_a_set_that_may_not_be_used_is_refused_and_gives_no_icon(change: dict[str, Any], why: str) -> None:
-    document = {"prefix": "own", "info": {**FREE, **change}, "icons": {"cup": {"body": "<path/>"}}}
+    document: dict[str, Any] = {
+        "prefix": "own",
+        "info": {**FREE, **change},
+        "icons": {"cup": {"body": "<path/>"}},
+    }
     assert why in refusal(document["info"])
     assert list(icons_of(document)) == []
 

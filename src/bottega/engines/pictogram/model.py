@@ -62,7 +62,7 @@ class Pictures:
                 told, free = np.split(v, 2)
                 v = free + guidance * (told - free)
             x = x + v / steps
-        return np.clip((1 - x[:, 0]) / 2, 0, 1)
+        return np.clip((1 - x[:, 0]) / 2, 0, 1).astype(np.float32)
 
     def likeness(self, inks: Inks, bag: NDArray[np.int64]) -> NDArray[np.float32]:
         """How well each picture fits the words, -1..1: [N]."""

@@ -42,11 +42,12 @@ def arranged(found: Sequence[Icon], least: int) -> Data:
     ink = 255 - images.mean((1, 2))
     seen = np.nonzero((ink > 4) & (border.mean(1) > 64))[0]  # neither empty nor negative
     thumbs = thumbnails(images)
-    kept = np.array([i for i in seen[_firsts(thumbs[seen])]])
-    held = np.array([_held_out(found[i].words) for i in kept])
+    kept: NDArray[np.int64] = seen[_firsts(thumbs[seen])]
+    order: list[Icon] = [found[int(i)] for i in kept]
+    held = np.array([_held_out(icon.words) for icon in order])
     train, test = kept[~held], kept[held]
     test = test[nearest(thumbs[test], thumbs[train])[0] < SAME]
-    known = Counter(word for i in train for word in found[i].words)
+    known = Counter(word for i in train for word in found[int(i)].words)
     labels = (
         *(f"style:{style}" for style in STYLES),
         *(w for w, count in known.most_common() if count >= least),
@@ -56,17 +57,17 @@ def arranged(found: Sequence[Icon], least: int) -> Data:
 
     def split(rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
         bags = torch.zeros(len(rows), 1 + WORDS, dtype=torch.int64)
-        for bag, i in zip(bags, rows, strict=True):
+        for bag, i in zip(bags, map(int, rows), strict=True):
             numbers = [places[word] for word in found[i].words if word in places][:WORDS]
             bag[: 1 + len(numbers)] = torch.tensor([1 + int(styles[i]), *numbers])
-        names = [f"{found[i].set}:{found[i].name}".encode() for i in rows]
+        names = [f"{found[i].set}:{found[i].name}".encode() for i in map(int, rows)]
         return {"images": torch.from_numpy(images[rows])[:, None], "bags": bags, **packed(names, "names")}
 
-    licences = Counter(found[i].licence for i in kept)
+    licences = Counter(icon.licence for icon in order)
     return Data(
         name="icons",
         licence=" and ".join(sorted(licences)),
-        attribution=f"{len({found[i].set for i in kept})} icon sets of {iconify.PACKAGE} {iconify.VERSION}, by their authors",
+        attribution=f"{len({icon.set for icon in order})} icon sets of {iconify.PACKAGE} {iconify.VERSION}, by their authors",
         train=split(train),
         test=split(test),
         shape={"channels": 1, "side": SIDE, "words": len(labels), "styles": len(STYLES)},

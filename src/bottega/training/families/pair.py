@@ -13,6 +13,7 @@ from bottega.evaluation.retrieval import found_at, overlap_scores
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
 from bottega.networks.noise import key
 from bottega.networks.pair import Pair, pair_loss
+from bottega.networks.unet import channels_last
 from bottega.training.data.base import Data
 from bottega.training.families.pictures import picture_batch, scaled, wanted_words
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
@@ -47,7 +48,7 @@ class TextPicturePair(Family[PairConfig]):
         """Both towers as one network, because one loss trains them."""
         shape, config = self.shape, self.config
         net = Pair(shape["channels"], shape["side"], config.width, shape["words"], config.size)
-        return {"pair": net.to(memory_format=torch.channels_last)}
+        return {"pair": channels_last(net)}
 
     def phases(self) -> tuple[Phase, ...]:
         """Tell each picture's words from those of the batch."""
@@ -107,7 +108,8 @@ class TextPicturePair(Family[PairConfig]):
         """Held-out pictures look for their name among all held-out names; those of no known word have none."""
         bags = self._words(data.test["bags"]).sort(dim=1, descending=True).values
         named = bags.any(1).nonzero()[:, 0]
-        names, own = bags[named].unique(dim=0, return_inverse=True)
+        unique: tuple[Tensor, Tensor] = bags[named].unique(dim=0, return_inverse=True)
+        names, own = unique
         pick = torch.randperm(len(own), generator=key(seed, "pick"))[: self.config.judged]
         images, own = scaled(data.test["images"][named[pick]]), own[pick]
         pair = cast(Pair, nets["pair"])

@@ -17,7 +17,7 @@ from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.evaluation.table import Table
 from bottega.networks.noise import key
-from bottega.networks.unet import UNet
+from bottega.networks.unet import UNet, channels_last
 from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
@@ -87,7 +87,7 @@ class TextFlow(Flow):
         styles, least = data.shape.get("styles", 0), max(1, how.plain)
         only, enough = plain_words(data.train["bags"], styles, least)
         means = torch.zeros(len(data.labels) + 1, 16, 16, dtype=torch.uint8)
-        for word in enough.tolist():
+        for word in cast(list[int], enough.tolist()):
             ink = 255 - data.train["images"][only == word].float().mean((0, 1))
             means[word] = F.adaptive_avg_pool2d(ink[None], 16)[0].round().clamp(1, 255).byte()
         return {"hints": base64.b64encode(zlib.compress(means.numpy().tobytes(), 9)).decode()}
@@ -100,7 +100,7 @@ class TextFlow(Flow):
         hints = torch.frombuffer(bytearray(packed), dtype=torch.uint8).view(-1, 16, 16) / 255
         shape, config = self.shape, self.config
         net = UNet(shape["channels"], config.width, shape["words"], config.patch, hints)
-        return {"velocity": net.to(memory_format=torch.channels_last)}
+        return {"velocity": channels_last(net)}
 
     def start(self, nets: Nets) -> None:
         """Begin as the base is, where there is one.
@@ -219,7 +219,8 @@ def plain_words(bags: Tensor, styles: int, least: int) -> tuple[Tensor, Tensor]:
     """The only word of each bag [N], 0 where there are several or none; and the words that are so of ``least`` bags."""
     words = bags * (bags > styles)
     only = words.amax(1) * ((words > 0).sum(1) == 1)
-    found, counts = only.unique(return_counts=True)
+    unique: tuple[Tensor, Tensor] = only.unique(return_counts=True)
+    found, counts = unique
     return only, found[(counts >= least) & (found > 0)]
 
 
@@ -244,6 +245,6 @@ def judged_view(data: Data, words: Tensor, pictures: int) -> Data:
         data,
         train=part(data.train, pictures),
         test=part(data.test, pictures),
-        labels=tuple(data.labels[word - 1] for word in words.tolist()),
+        labels=tuple(data.labels[word - 1] for word in cast(list[int], words.tolist())),
         sha256=hashlib.sha256(f"{data.sha256} {words.tolist()} {pictures}".encode()).hexdigest(),
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bottega.core.value import Value
 from bottega.networks.flow import flow_sample
 from bottega.networks.noise import key
-from bottega.networks.unet import UNet
+from bottega.networks.unet import UNet, channels_last
 from bottega.training.families.pictures import files, grid, png, wanted
 from bottega.training.family import Export, Family, Made, Nets, Wish
 
@@ -37,7 +37,7 @@ class Velocity(Family[V], Generic[V]):
         """One velocity network."""
         shape, config = self.shape, self.config
         net = UNet(shape["channels"], config.width, shape["words"], config.patch)
-        return {"velocity": net.to(memory_format=torch.channels_last)}  # a fifth faster on a processor
+        return {"velocity": channels_last(net)}
 
     def noise(self, seed: int, count: int) -> Tensor:
         """[N, C, S, S]; the noise of each picture depends on its number."""
