@@ -281,3 +281,22 @@ def _straight(*cells: int) -> bool:
         and -0.01 <= ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length**2 <= 1.01
         for x, y in points[1:-1]
     )
+
+
+def snapped(drawing: Drawing) -> float:
+    """How far its points move to the grid, in units, on average."""
+    moved: list[float] = []
+
+    def move(*points: Point) -> None:
+        moved.extend(math.hypot(*(v - math.floor(v * STEPS + 0.5) / STEPS for v in point)) for point in points)
+
+    for element in drawing:
+        for shape in element.shapes:
+            match shape:
+                case Circle(centre, radius):
+                    move(centre, (radius, 0.0))
+                case Rectangle(near, far, radius):
+                    move(near, far, (radius, 0.0))
+                case Path():
+                    move(shape.start, *(segment.end for segment in shape.segments))
+    return sum(moved) / len(moved)

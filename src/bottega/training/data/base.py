@@ -46,6 +46,7 @@ SETS = {
     "sums": "bottega.training.data.sums",
     "sums-in-words": "bottega.training.data.sums_in_words",
     "package-descriptions": "bottega.training.data.package_descriptions",
+    "icon-drawings": "bottega.training.data.icon_drawings",
 }
 
 
