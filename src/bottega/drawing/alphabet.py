@@ -288,7 +288,9 @@ def snapped(drawing: Drawing) -> float:
     moved: list[float] = []
 
     def move(*points: Point) -> None:
-        moved.extend(math.hypot(*(v - math.floor(v * STEPS + 0.5) / STEPS for v in point)) for point in points)
+        moved.extend(
+            math.hypot(*(v - math.floor(v * STEPS + 0.5) / STEPS for v in point)) for point in points
+        )
 
     for element in drawing:
         for shape in element.shapes:

@@ -26,7 +26,16 @@ from bottega.drawing.shapes import (
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 SPACE = re.compile(r"[\s,]*")
 TAKES = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
-PLAIN = {"fill", "stroke", "stroke-width", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "fill-rule", "clip-rule"}
+PLAIN = {
+    "fill",
+    "stroke",
+    "stroke-width",
+    "stroke-linecap",
+    "stroke-linejoin",
+    "stroke-miterlimit",
+    "fill-rule",
+    "clip-rule",
+}
 SHAPES = {
     "path": {"d"},
     "circle": {"cx", "cy", "r"},
@@ -223,9 +232,7 @@ def _made(name: str, v: list[float], here: Point, bent: Point) -> tuple[list[Seg
     if name in "QT":
         control = (v[0], v[1]) if name == "Q" else mirrored
         end = (v[-2], v[-1])
-        first, second = (
-            ((p[0] + 2 * control[0]) / 3, (p[1] + 2 * control[1]) / 3) for p in (here, end)
-        )
+        first, second = (((p[0] + 2 * control[0]) / 3, (p[1] + 2 * control[1]) / 3) for p in (here, end))
         return [Curve(first, second, end)], control
     return list(_arcs(here, v)), here
 

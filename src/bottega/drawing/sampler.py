@@ -60,7 +60,11 @@ class Network:
         return [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for _ in self.layers]
 
     def logits(
-        self, tokens: NDArray[np.int64], start: int, cache: list[tuple[Floats, Floats]], seen: NDArray[np.bool_]
+        self,
+        tokens: NDArray[np.int64],
+        start: int,
+        cache: list[tuple[Floats, Floats]],
+        seen: NDArray[np.bool_],
     ) -> Floats:
         """Of the token after the last of [B, T], which begin at ``start``: [B, SIZE].
 

@@ -26,7 +26,7 @@ def asked(prompt: str, labels: Sequence[str], styles: Sequence[str] = ("outline"
         raise InvalidValue(
             f"no word of '{prompt}' is known",
             where="prompt",
-            remedy=f"name what shall be seen, such as {', '.join(near or labels[len(styles):][:8])}",
+            remedy=f"name what shall be seen, such as {', '.join(near or labels[len(styles) :][:8])}",
         )
     return [places[style], *sorted(known)[:MOST]]
 
@@ -34,8 +34,14 @@ def asked(prompt: str, labels: Sequence[str], styles: Sequence[str] = ("outline"
 def unknown(prompt: str, labels: Sequence[str], styles: Sequence[str] = ("outline", "filled")) -> list[str]:
     """The words of a prompt that the model does not know."""
     places = {label: place for place, label in enumerate(labels, 1)}
-    return [word for word in re.findall(r"[a-z0-9]+", prompt.casefold()) if word not in styles and not _form(word, places)]
+    return [
+        word
+        for word in re.findall(r"[a-z0-9]+", prompt.casefold())
+        if word not in styles and not _form(word, places)
+    ]
 
 
 def _form(word: str, places: dict[str, int]) -> str:
-    return next((form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), "")
+    return next(
+        (form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), ""
+    )

@@ -102,7 +102,11 @@ def arranged(icons: Iterable[Icon], least: int) -> Data:
             table[at, : len(bags[place])] = bags[place]
             tokens[at, : len(rows[place].tokens)] = rows[place].tokens
         names = [f"{rows[place].icon.set}:{rows[place].icon.name}".encode() for place in kept]
-        return {"bags": torch.from_numpy(table), "drawings": torch.from_numpy(tokens), **packed(names, "names")}
+        return {
+            "bags": torch.from_numpy(table),
+            "drawings": torch.from_numpy(tokens),
+            **packed(names, "names"),
+        }
 
     licences = Counter(drawn.icon.licence for drawn in found.values())
     sets = len({drawn.icon.set for drawn in found.values()})

@@ -1,5 +1,8 @@
 """A language model over vector drawings: words and a style, then the drawing's tokens."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -12,16 +15,20 @@ from torch import Tensor
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
 from bottega.drawing.alphabet import BEGIN, PAD, SIZE, decode
+from bottega.drawing.nearest import bits
 from bottega.drawing.sampler import How, Network, Sampled, sample
 from bottega.drawing.shapes import svg
 from bottega.drawing.words import asked
-from bottega.evaluation.table import Table
+from bottega.evaluation.drawings import MEASURES, counted_bits, judged, rows_of, word_judge
+from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
 from bottega.networks.transformer import Decoder, told_loss
 from bottega.training.data.base import Data
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 
 ALIKE = 512  # drawings of about the same length, from which a batch is drawn
 USUAL = 32  # tokens: of a batch as large as the recipe says; of longer drawings it has fewer
+JUDGED = 40  # training drawings that a word needs for the judge to know it
+JUDGE_STEPS = 1500
 SHOWN = (
     "outline house", "outline coffee cup", "outline arrow right circle", "outline calendar check",
     "outline user plus", "outline cloud rain", "filled heart", "filled star", "filled folder lock",
@@ -82,7 +89,9 @@ class DrawingLm(Family[DrawingConfig]):
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
         """Nats a token of the first held-out drawings."""
         bags, drawings = data.test["bags"][:256], data.test["drawings"][:256]
-        return float(told_loss(nets["decoder"], *_told(bags, drawings, torch.zeros(len(bags), dtype=torch.bool))))
+        return float(
+            told_loss(nets["decoder"], *_told(bags, drawings, torch.zeros(len(bags), dtype=torch.bool)))
+        )
 
     def network(self, nets: Nets) -> Network:
         """The sampler's copy of the decoder."""
@@ -108,20 +117,102 @@ class DrawingLm(Family[DrawingConfig]):
                 prompts[text] = asked(text, self.labels)
             except InvalidValue:
                 continue
-        made = sample(self.network(nets), list(prompts.values()), How(), range(len(prompts))) if prompts else []
+        made = (
+            sample(self.network(nets), list(prompts.values()), How(), range(len(prompts))) if prompts else []
+        )
         return [
-            Made(f"{i:02d}-{text.replace(' ', '-')}.svg", "image/svg+xml", svg(decode(each.tokens), title=text).encode())
+            Made(
+                f"{i:02d}-{text.replace(' ', '-')}.svg",
+                "image/svg+xml",
+                svg(decode(each.tokens), title=text).encode(),
+            )
             for i, (text, each) in enumerate(zip(prompts, made, strict=True))
         ]
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Whether drawings parse, show something, are recognised and are new; bits a token."""
-        raise NotImplementedError
+        train, styles = rows_of(data.train["drawings"]), 2
+        known, words = bits([decode(row) for row in train]), self._judged_words(data)
+        told = _renamed(data.train["bags"], words)
+        steps = min(JUDGE_STEPS, 50 + len(train) // 15)
+        kept = home / "data" / "judges" / f"{data.sha256[:16]}-words-{len(words)}-{steps}.safetensors"
+        judge = word_judge(known, told, len(words), kept, steps)
+        asked_for = _renamed(data.test["bags"], words)
+        place = asked_for.sum(1).nonzero()[: self.config.judged, 0]
+        asked_for, bags = asked_for[place], data.test["bags"][place]
+        held = rows_of(data.test["drawings"][place])
+        rng = np.random.default_rng(seed)
+        same = [np.flatnonzero((data.train["bags"][:, 0] == 1 + style).numpy()) for style in range(styles)]
+        random = [train[rng.choice(same[int(bag[0]) - 1])] for bag in bags]
+        fitting = [train[place] for place in _fitting(data, bags)]
+        prompts = [[label for label in bag if label] for bag in bags.tolist()]
+        seeds = [seed * 1_000_003 + place for place in range(len(prompts))]
+        network, how = self.network(nets), How(guidance=self.config.guidance)
+        free = sample(network, prompts, replace(how, masked=False), seeds)
+        held_to = sample(network, prompts, how, seeds)
+        several = [
+            sample(network, prompts, how, [other * 7_919 + each for each in seeds]) for other in (1, 2, 3)
+        ]
+        best = [max(few, key=likelier) for few in zip(held_to, *several, strict=True)]
+
+        def row(kind: str, what: str, rows: Sequence[Sequence[int]], **more: float) -> Row:
+            return Row(kind=kind, what=what, values={**judged(rows, asked_for, judge, known), **more})
+
+        loss = float(
+            told_loss(nets["decoder"], *_told(bags, data.test["drawings"][place], torch.zeros(len(bags)) > 0))
+        )
+        return Table(
+            measures=MEASURES,
+            rows=(
+                row(FLOOR, "the held-out drawings themselves", held),
+                row(TRIVIAL, "any training drawing of the style; how often each token occurs", random, bits=counted_bits(train, held, 1)),
+                row(CLASSICAL, "the training drawing whose words fit best; counted runs of 4 tokens", fitting, bits=counted_bits(train, held, 4)),
+                row(MODEL, "without the grammar", [each.tokens for each in free]),
+                row(MODEL, "under the grammar", [each.tokens for each in held_to]),
+                row(MODEL, "under the grammar, the likeliest of 4", [each.tokens for each in best], bits=loss / math.log(2)),
+            ),
+            notes=(
+                f"{len(bags)} prompts of held-out drawings; no training drawing has the same words; seed {seed}",
+                f"the judge knows {len(words)} words and has seen the training drawings",
+                "a training drawing is by definition not new",
+            ),
+        )  # fmt: skip
+
+    def _judged_words(self, data: Data) -> list[int]:
+        """Labels with enough training drawings for the judge."""
+        counts = torch.bincount(data.train["bags"][:, 1:].flatten().long(), minlength=len(self.labels) + 1)
+        return [label for label in range(3, len(self.labels) + 1) if int(counts[label]) >= JUDGED]
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The decoder over 64 tokens, without its cache."""
         tokens = torch.arange(128).view(2, 64) + SIZE // 2
         return {"decoder": (nets["decoder"], (tokens,))}
+
+
+def likelier(made: Sampled) -> float:
+    """What candidates are ranked by: the mean log-likelihood of a token, and how much the words add to it."""
+    return (made.told + (made.told - made.alone)) / len(made.tokens)
+
+
+def _renamed(bags: Tensor, words: Sequence[int]) -> Tensor:
+    """Labels [N, W] as places in ``words`` from 1; 0 for the style and for words that are not among them."""
+    table = torch.zeros(max(int(bags.max()), max(words, default=0)) + 1, dtype=torch.int64)
+    table[list(words)] = torch.arange(1, len(words) + 1)
+    return table[bags[:, 1:].long()]
+
+
+def _fitting(data: Data, bags: Tensor) -> list[int]:
+    """For each prompt the training drawing of its style whose words fit best: cosine of rarity-weighted words."""
+    labels = max(int(data.train["bags"].max()), int(bags.max())) + 1
+
+    def spread(given: Tensor) -> Tensor:
+        return torch.zeros(len(given), labels).scatter_(1, given.long(), 1.0)
+
+    known = spread(data.train["bags"])
+    rarity = torch.log(len(known) / (1 + known.sum(0)))
+    rarity[0], rarity[1:3] = 0.0, 10.0  # the style must fit
+    known = torch.nn.functional.normalize(known * rarity, dim=1)
+    return (torch.nn.functional.normalize(spread(bags) * rarity, dim=1) @ known.T).argmax(1).tolist()
 
 
 def _told(bags: Tensor, drawings: Tensor, dropped: Tensor) -> Batch:
