@@ -33,9 +33,7 @@ BRANDS = frozenset(
     wikipedia windows wix woocommerce wordpress xamarin xbox xcode xiaomi xing yahoo yandex yelp youku youtube zendesk zhihu
     zoom-us brand brands logo logos logotype""".split()
 )
-BRAND_NAMES = frozenset(
-    {"apple", "edge", "opera", "safari", "medium", "meta", "x", "sketch", "react", "python", "swift"}
-)
+BRAND_NAMES = frozenset({"apple", "edge", "opera", "safari", "medium", "meta", "x", "sketch", "react", "python", "swift"})
 
 
 def words_of(name: str) -> tuple[str, ...]:
