@@ -45,7 +45,7 @@ def judge(images: Tensor, labels: Tensor, classes: int, kept: Path, steps: int) 
 
 
 @torch.no_grad()
-def seen(net: Judge, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Features [N, 64] and the class that the judge sees [N]."""
+def seen(net: Judge, images: Tensor, best: int = 1) -> tuple[Tensor, Tensor]:
+    """Features [N, 64] and the ``best`` classes that the judge sees [N, best]."""
     features = torch.cat([net.features(images[i : i + 500]) for i in range(0, len(images), 500)])
-    return features, net.head(features).argmax(1)
+    return features, net.head(features).topk(best).indices

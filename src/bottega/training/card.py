@@ -23,6 +23,8 @@ class Report(Value, frozen=True):
 LIMITS = {
     "flow": "It knows nothing but the classes and the size of its training pictures.",
     "flow-student": "What its teacher cannot make it cannot either; it goes in the steps that it was distilled to, and no others.",
+    "text-flow": "It knows the words of its training pictures, in any order, and no sentences; what it draws may be no picture of them.",
+    "pair": "It knows the words of its training pictures and no sentences; likeness is not truth.",
     "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",
     "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
     "lm": "It continues text in the manner of its training text. What it says is not true or false.",

@@ -120,6 +120,8 @@ class Family(ABC, Generic[C]):
 FAMILIES = {
     "flow": "bottega.training.families.flow:Flow",
     "flow-student": "bottega.training.families.flow_student:FlowStudent",
+    "text-flow": "bottega.training.families.text_flow:TextFlow",
+    "pair": "bottega.training.families.pair:TextPicturePair",
     "gan": "bottega.training.families.gan:Gan",
     "vae": "bottega.training.families.vae:Vae",
     "lm": "bottega.training.families.lm:Lm",

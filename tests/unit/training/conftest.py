@@ -18,6 +18,8 @@ _TUNED = "length = 4\njudged = 8\nshown = ['1+2=']\n"
 _LM = "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\n"
 MODELS = {
     "flow": "width = 8\nsteps = 2\njudged = 8\n",
+    "text-flow": "width = 8\nsteps = 2\njudged = 8\n",
+    "pair": "width = 8\nsize = 8\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "lm": _LM + "judged = 200\n",

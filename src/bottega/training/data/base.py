@@ -42,6 +42,7 @@ class Data:
 
 SETS = {
     "fashion-mnist": "bottega.training.data.fashion_mnist",
+    "icons": "bottega.training.data.icons",
     "jargon-file": "bottega.training.data.jargon_file",
     "sums": "bottega.training.data.sums",
     "sums-in-words": "bottega.training.data.sums_in_words",

@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import io
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image
 from bottega.core.errors import SetupError
 from bottega.training.data import iconify
 from bottega.training.data.base import Data, Watch, read
+from bottega.training.data.icon_words import STYLES, WORDS
 from bottega.training.data.iconify import Icon
 from bottega.training.data.records import packed, unpacked
 
@@ -24,8 +24,6 @@ SIDE = 32  # pixels
 HELD_OUT = 20  # one name in twenty
 SAME = 0.95  # Dice overlap of the ink of two thumbnails, from which they are one drawing
 LEAST = 24  # training icons that a word needs to be known
-WORDS = 6  # of a name that are read, after the style
-STYLES = ("thin", "regular", "bold", "solid", "shaded")
 Pixels = NDArray[np.uint8]
 
 
@@ -68,7 +66,7 @@ def arranged(found: Sequence[Icon], least: int) -> Data:
         attribution=f"{len({found[i].set for i in kept})} icon sets of {iconify.PACKAGE} {iconify.VERSION}, by their authors",
         train=split(train),
         test=split(test),
-        shape={"channels": 1, "side": SIDE, "words": len(labels)},
+        shape={"channels": 1, "side": SIDE, "words": len(labels), "styles": len(STYLES)},
         labels=labels,
     )
 
@@ -149,16 +147,3 @@ def kept(home: Path) -> Iterator[tuple[Icon, Literal["train", "test"]]]:
     for icon in iconify.icons(iconify.fetch(home / "data" / "archives")):
         if part := split.get(f"{icon.set}:{icon.name}"):
             yield icon, part
-
-
-def asked(prompt: str, labels: Sequence[str]) -> list[int]:
-    """Numbers of the known words of a prompt, from 1, the style first; a plural is looked up as its singular."""
-    places = {label: place for place, label in enumerate(labels, 1)}
-    words = re.findall(r"[a-z0-9]+", prompt.casefold())
-    style = next((word for word in words if word in STYLES), "regular")
-    found = [places[form] for word in words if (form := _form(word, places)) and word not in STYLES]
-    return [places[f"style:{style}"], *dict.fromkeys(found)][: 1 + WORDS]
-
-
-def _form(word: str, places: dict[str, int]) -> str:
-    return next((form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), "")

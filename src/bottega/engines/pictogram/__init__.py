@@ -1,0 +1,1 @@
+"""Pictures from words by the house model: one simple illustration, or a sheet of variations."""
