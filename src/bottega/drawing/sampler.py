@@ -24,6 +24,11 @@ class Sampled:
     told: float
     alone: float
 
+    @property
+    def fit(self) -> float:
+        """What candidates are ranked by: mean log-likelihood of a token, and how much the words add to it."""
+        return (2 * self.told - self.alone) / len(self.tokens)
+
 
 @dataclass(frozen=True)
 class How:
@@ -112,7 +117,7 @@ def sample(
     network: Network,
     prompts: Sequence[Sequence[int]],
     how: How,
-    seeds: Sequence[int],
+    seeds: Sequence[int | Sequence[int]],
     check: Callable[[], None] = lambda: None,
 ) -> list[Sampled]:
     """One drawing a prompt.
@@ -147,7 +152,7 @@ def sample(
         if how.masked:
             after = table.after[state]
             fits = (after >= 0) & (table.left[after] + 1 <= how.longest - place)
-            mixed = np.where(fits, mixed, np.float32(-np.inf))
+            mixed = np.where(fits | ~going[:, None], mixed, np.float32(-np.inf))
         chosen = _chosen(mixed, how, chances[:, place])
         chosen = np.where(going, chosen, PAD)
         for i, part in enumerate((told, alone)):

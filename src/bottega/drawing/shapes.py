@@ -80,7 +80,7 @@ class Element:
 Drawing = tuple[Element, ...]
 
 
-def svg(drawing: Drawing, *, title: str = "", width: float = 2.0) -> str:
+def svg(drawing: Drawing, *, title: str = "", told: str = "", width: float = 2.0) -> str:
     """The drawing as an SVG document that takes the colour of the text around it.
 
     There is nothing in it but a title and the shapes: no script, no style, no reference to anything outside.
@@ -88,15 +88,22 @@ def svg(drawing: Drawing, *, title: str = "", width: float = 2.0) -> str:
     Args:
         drawing: shapes on the square of 24 units.
         title: what is read out in place of the picture.
+        told: where it comes from.
         width: of the strokes, in units.
     """
-    name = f"<title>{escape(title)}</title>" if title else ""
+    name = f"<title>{_text(title)}</title>" if title else ""
+    name += f"<desc>{_text(told)}</desc>" if told else ""
     parts = "".join(_element(element) for element in drawing)
     strokes = f'stroke="currentColor" stroke-width="{_number(width)}" stroke-linecap="round" stroke-linejoin="round"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{SIDE}" height="{SIDE}" viewBox="0 0 {SIDE} {SIDE}" '
         f'fill="none" {strokes}>{name}{parts}</svg>\n'
     )
+
+
+def _text(text: str) -> str:
+    """Escaped, without what XML cannot hold."""
+    return escape("".join(sign for sign in text if sign.isprintable()))
 
 
 def _element(element: Element) -> str:

@@ -31,6 +31,7 @@ LIMITS = {
     "sft": "It answers prompts like those that it was trained on, and goes on answering where it should not.",
     "dpo": "It prefers what the pairs prefer; that is not the same as being right.",
     "grpo": "It does what the reward checks, and nothing holds it to what the reward does not check.",
+    "drawing": "It draws on a grid of half units, in one colour, what single words name; it does not know how many, where or for what.",
     "encoder": "It knows the labels of its training texts and no others, and always gives one; its shares are not calibrated.",
 }
 

@@ -16,7 +16,7 @@ from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
 from bottega.drawing.alphabet import BEGIN, PAD, SIZE, decode
 from bottega.drawing.nearest import bits
-from bottega.drawing.sampler import How, Network, Sampled, sample
+from bottega.drawing.sampler import How, Network, sample
 from bottega.drawing.shapes import svg
 from bottega.drawing.words import asked
 from bottega.evaluation.drawings import MEASURES, counted_bits, judged, rows_of, word_judge
@@ -153,7 +153,7 @@ class DrawingLm(Family[DrawingConfig]):
         several = [
             sample(network, prompts, how, [other * 7_919 + each for each in seeds]) for other in (1, 2, 3)
         ]
-        best = [max(few, key=likelier) for few in zip(held_to, *several, strict=True)]
+        best = [max(few, key=lambda each: each.fit) for few in zip(held_to, *several, strict=True)]
 
         def row(kind: str, what: str, rows: Sequence[Sequence[int]], **more: float) -> Row:
             return Row(kind=kind, what=what, values={**judged(rows, asked_for, judge, known), **more})
@@ -187,11 +187,6 @@ class DrawingLm(Family[DrawingConfig]):
         """The decoder over 64 tokens, without its cache."""
         tokens = torch.arange(128).view(2, 64) + SIZE // 2
         return {"decoder": (nets["decoder"], (tokens,))}
-
-
-def likelier(made: Sampled) -> float:
-    """What candidates are ranked by: the mean log-likelihood of a token, and how much the words add to it."""
-    return (made.told + (made.told - made.alone)) / len(made.tokens)
 
 
 def _renamed(bags: Tensor, words: Sequence[int]) -> Tensor:
