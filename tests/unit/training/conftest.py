@@ -23,6 +23,7 @@ MODELS = {
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "lm": _LM + "judged = 200\n",
+    "drawing": "width = 16\nlayers = 1\nheads = 2\njudged = 8\n",
     "encoder": _LM,
     "sft": _LM + _TUNED,
     "dpo": _TUNED,
@@ -46,6 +47,24 @@ def squares(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return squares(tmp_path_factory.mktemp("data") / "squares")
+
+
+@pytest.fixture(scope="session")
+def icons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outlined and filled boxes and lines at many places, named by what they are."""
+    folder = tmp_path_factory.mktemp("icons")
+    lines = 'fill="none" stroke="#000" stroke-width="2"'
+    for i in range(120):
+        x, y = 2 + i % 10, 2 + i // 10
+        name, style, shape = (
+            ("box", lines, f'<rect x="{x}" y="{y}" width="8" height="6" rx="1"/>'),
+            ("line", lines, f'<path d="M{x} {y}h9l2 3"/>'),
+            ("disc-filled", 'fill="#000"', f'<circle cx="{x + 5}" cy="{y + 5}" r="5"/>'),
+        )[i % 3]
+        file = folder / f"{name}-{'big' if i % 2 else 'low'}-n{i}x.svg"
+        file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" {style}>{shape}</svg>')
+    (folder / "LICENCE").write_text("CC0-1.0\n")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -107,10 +126,17 @@ def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recipe(
-    pictures: Path, text: Path, labelled: Path, answered: Path, base: Path, teacher: Path, tmp_path: Path
+    pictures: Path,
+    icons: Path,
+    text: Path,
+    labelled: Path,
+    answered: Path,
+    base: Path,
+    teacher: Path,
+    tmp_path: Path,
 ) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
-    sources = {"lm": text, "encoder": labelled} | dict.fromkeys(("sft", "dpo", "grpo"), answered)
+    sources = {"lm": text, "encoder": labelled, "drawing": icons} | dict.fromkeys(("sft", "dpo", "grpo"), answered)
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
         if family == "flow-student":
