@@ -113,7 +113,7 @@ class DrawingEngine(Engine):
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Half a second to load, and less than a tenth for each drawing."""
-        many = params.count * params.tries if isinstance(params, DrawingParams) else 4
+        many = params.count * params.tries if isinstance(params, DrawingParams) else 2
         count = float(params.count) if isinstance(params, DrawingParams) else 1.0
         return Estimate(seconds=1.0 + 0.1 * many, units={"image": count})
 
