@@ -13,7 +13,7 @@ from bottega.engines.drawing.model import Drawings
 from bottega.engines.layout.scene import rasterise
 
 PROMPTS = """house; heart; star; coffee cup; calendar check; user plus; arrow right circle; cloud rain; lock; mail;
-shopping cart; camera off; file search; phone; bell; bicycle; tree; key; flag; gift; moon; folder lock; battery charging;
+shopping cart; camera off; file search; phone; bell; car; tree; key; flag; gift; moon; folder lock; battery charging;
 message heart; chart bar; map pin; trash; umbrella; dog; rocket; filled heart; filled star; filled home; filled user;
 filled bell; filled lock; filled folder; filled cloud; filled calendar; filled phone"""
 EACH, COLUMNS = 4, 3  # drawings a prompt, prompts a row
@@ -40,7 +40,9 @@ def main() -> None:
             cells.append(f'<svg {view}><g color="#000">{svg(drawn.drawing)}</g></svg>')
     wide, high = COLUMNS * (EACH * CELL + 10), math.ceil(len(prompts) / COLUMNS) * CELL
     paper = f'<rect width="{wide}" height="{high}" fill="#fff"/>'
-    page = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}">{paper}{"".join(cells)}</svg>'
+    page = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}">{paper}{"".join(cells)}</svg>'
+    )
     given.out.write_bytes(rasterise(page, wide * SCALE, high * SCALE))
 
 

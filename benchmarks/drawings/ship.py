@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
 from bottega.drawing.alphabet import decode
 from bottega.drawing.raster import raster
 from bottega.engines.pictogram.copies import Index, signature

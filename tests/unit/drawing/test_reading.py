@@ -41,7 +41,9 @@ def test_two_half_circles_are_a_circle_and_an_ellipse_is_curves() -> None:
 
 
 def test_elements_take_style_and_scale_from_around_them() -> None:
-    body = STROKE.format('<rect x="6" y="6" width="36" height="24" rx="4"/><circle cx="24" cy="24" r="2" fill="currentColor" stroke="none"/>')
+    body = STROKE.format(
+        '<rect x="6" y="6" width="36" height="24" rx="4"/><circle cx="24" cy="24" r="2" fill="currentColor" stroke="none"/>'
+    )
     drawing, width = read(body, 48)
     assert width == 1.0
     assert drawing == (

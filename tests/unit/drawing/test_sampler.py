@@ -111,7 +111,11 @@ def test_weights_are_read_without_torch_and_damage_is_said(tmp_path: Path, decod
     found = weights.read(file)
     assert sorted(found) == sorted(state)
     np.testing.assert_array_equal(found["word.weight"], state["word.weight"].numpy())
-    damages: list[Callable[[bytes], bytes]] = [lambda b: b[:50], lambda b: b"{" + b, lambda b: b[: len(b) // 2]]
+    damages: list[Callable[[bytes], bytes]] = [
+        lambda b: b[:50],
+        lambda b: b"{" + b,
+        lambda b: b[: len(b) // 2],
+    ]
     for damage in damages:
         broken = tmp_path / "broken.safetensors"
         broken.write_bytes(damage(file.read_bytes()))

@@ -32,7 +32,11 @@ EMPTY = row('<path d="M3 3h9"/>', lines=False)
 @pytest.mark.parametrize("tokens", [SUN, ROAD, PIE])
 def test_small_pictures_are_those_of_a_renderer(tokens: list[int]) -> None:
     drawing = decode(tokens)
-    page = svg(drawing).replace("currentColor", "#000").replace('width="24" height="24"', 'width="32" height="32"', 1)
+    page = (
+        svg(drawing)
+        .replace("currentColor", "#000")
+        .replace('width="24" height="24"', 'width="32" height="32"', 1)
+    )
     grey = np.asarray(Image.open(BytesIO(rasterise(page, 32, 32))).convert("RGBA"))
     ink = grey[..., 3] / 255 * (1 - grey[..., 0] / 255)
     mine = raster(drawing) / 255
@@ -42,7 +46,9 @@ def test_small_pictures_are_those_of_a_renderer(tokens: list[int]) -> None:
 def test_a_copy_is_found_and_another_drawing_is_not_one() -> None:
     known = bits([decode(SUN), decode(ROAD), decode(PIE)])
     assert nearest(bits([decode(ROAD)])[0], known) == (1, 1.0)
-    place, share = nearest(bits([decode(row('<circle cx="12" cy="12" r="5"/><path d="M12 1v3"/>'))])[0], known)
+    place, share = nearest(
+        bits([decode(row('<circle cx="12" cy="12" r="5"/><path d="M12 1v3"/>'))])[0], known
+    )
     assert place == 0 and share < 0.9
 
 

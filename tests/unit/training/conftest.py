@@ -136,7 +136,9 @@ def recipe(
     tmp_path: Path,
 ) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
-    sources = {"lm": text, "encoder": labelled, "drawing": icons} | dict.fromkeys(("sft", "dpo", "grpo"), answered)
+    sources = {"lm": text, "encoder": labelled, "drawing": icons} | dict.fromkeys(
+        ("sft", "dpo", "grpo"), answered
+    )
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
         if family == "flow-student":
