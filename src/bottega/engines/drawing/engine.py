@@ -71,7 +71,7 @@ class DrawingEngine(Engine):
         """Yield the SVG of each variation, then the PNG."""
         params = DrawingParams.model_validate(request.params)
         model = self._load(bench.weights(request.model or MODEL))
-        wanted = f"{params.style} {params.prompt}"
+        wanted = f"{params.style} {params.prompt}".strip()
         prompt = asked(wanted, model.labels)
         seeds = [(request.seed or 0, number) for number in range(params.count * params.tries)]
         found = await asyncio.to_thread(
