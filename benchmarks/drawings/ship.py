@@ -27,11 +27,13 @@ def index_of(home: Path) -> Index:
     data = read(home / "data" / "icon-drawings.safetensors")
     rows = [row for part in (data.train, data.test) for row in rows_of(part["drawings"])]
     names = [name.decode() for part in (data.train, data.test) for name in unpacked(part, "names")]
-    ink = np.stack([raster(decode(row)) for row in rows])
+    ink = np.stack([raster(decode(row)) for row in rows])  # uint8 [N, 32, 32]
     sets = sorted({name.partition(":")[0] for name in names})
     said = {icon.set: icon for icon in iconify.icons(iconify.fetch(home / "data" / "archives"))}
     return Index(
-        bits=np.concatenate([signature(part.astype(np.float32) / 255) for part in np.array_split(ink, 16)]),
+        bits=np.concatenate(
+            [signature(np.divide(part, 255, dtype=np.float32)) for part in np.array_split(ink, 16)]
+        ),
         sets=np.array([sets.index(name.partition(":")[0]) for name in names], np.uint8),
         names=[name.partition(":")[2] for name in names],
         owners=[{"set": each, "author": said[each].author, "licence": said[each].licence} for each in sets],
@@ -63,7 +65,7 @@ def main() -> None:
         print(
             f'\n[[files]]\npath = "{path.name}"\nsize = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"'
         )
-    sizes = Counter(index.sets.tolist())
+    sizes: Counter[int] = Counter(index.sets.tolist())
     print("\n| set | icons | licence | authors |\n|---|---|---|---|")
     for place, owner in enumerate(index.owners):
         print(f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |")

@@ -41,7 +41,9 @@ def raster(drawing: Drawing, side: int = 32, width: float = 2.0) -> NDArray[np.u
                 ImageDraw.Draw(part).polygon(points, fill=1)
                 area = ImageChops.logical_xor(area, part)
         ink = ImageChops.logical_or(ink, area)
-    pixels = np.asarray(ink, np.float32).reshape(side, FINE, side, FINE).mean(axis=(1, 3))
+    pixels: NDArray[np.float32] = (
+        np.asarray(ink, np.float32).reshape(side, FINE, side, FINE).mean(axis=(1, 3))
+    )
     return np.round(pixels * 255).astype(np.uint8)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bottega.drawing.alphabet import BEGIN, END, PAD, SIZE, STATES, grammar
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]  # of 32 bits, except where chances are summed
 LONGEST = 160  # tokens of a drawing
 EPSILON = float(np.finfo(np.float32).eps)
 
@@ -82,7 +82,7 @@ class Network:
         rows, length = tokens.shape
         end = start + length
         x = _normed(self.word[tokens])
-        later = np.arange(start, end)[:, None] < np.arange(end)[None]
+        later: NDArray[np.bool_] = np.arange(start, end)[:, None] < np.arange(end)[None]
         hidden = np.where(seen[:, None, None, :end] & ~later, np.float32(0), np.float32(-1e9))
         for (qkv, mix, up, down), (keys, values) in zip(self.layers, cache, strict=True):
             parts = (_normed(x) @ qkv).reshape(rows, length, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
@@ -101,8 +101,8 @@ def _normed(x: Floats) -> Floats:
 
 def _rotated(x: Floats, start: int) -> Floats:
     size = x.shape[-1]
-    rates = 10000.0 ** (-np.arange(0, size, 2) / size)
-    angles = np.arange(start, start + x.shape[2])[:, None] * rates[None]
+    rates: Floats = 10000.0 ** (-np.arange(0, size, 2) / size)
+    angles: Floats = np.arange(start, start + x.shape[2])[:, None] * rates[None]
     cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     a, b = x[..., : size // 2], x[..., size // 2 :]
     return np.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)

@@ -22,7 +22,9 @@ def asked(prompt: str, labels: Sequence[str], styles: Sequence[str] = ("outline"
     style = next((word for word in words if word in styles), styles[0])
     known = {places[form] for word in words if word not in styles and (form := _form(word, places))}
     if not known:
-        near = [each for word in words for each in difflib.get_close_matches(word, labels, n=2, cutoff=0.6)]
+        near: list[str] = [
+            each for word in words for each in difflib.get_close_matches(word, labels, n=2, cutoff=0.6)
+        ]
         raise InvalidValue(
             f"no word of '{prompt}' is known",
             where="prompt",
