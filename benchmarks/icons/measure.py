@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from bottega.engines.pictogram.copies import NEAR, Index
 from bottega.engines.pictogram.model import Inks, Pictures
 from bottega.evaluation.judge import seen
@@ -20,7 +22,6 @@ from bottega.networks.judge import Judge
 from bottega.training.data.base import Data, read
 from bottega.training.families.pictures import judge_of, scaled
 from bottega.training.families.text_flow import CLASSES, FIRST, PICTURES, judged_view
-from torch import Tensor
 
 
 class Measured(NamedTuple):
@@ -40,7 +41,9 @@ class Measured(NamedTuple):
 HEAD = f"| what | top 1 | top {FIRST} | FD | near copies | CPU s a picture |\n|---|---|---|---|---|---|"
 
 
-def measured(net: Judge, real: Tensor, images: Tensor, classes: Tensor, index: Index | None, seconds: float) -> Measured:
+def measured(
+    net: Judge, real: Tensor, images: Tensor, classes: Tensor, index: Index | None, seconds: float
+) -> Measured:
     """The figures of pictures [N, 1, 32, 32] in -1..1 made for classes [N] from 0."""
     features, said = seen(net, images, FIRST)
     inks = ((1 - images[:, 0]) / 2).numpy()
@@ -54,7 +57,9 @@ def measured(net: Judge, real: Tensor, images: Tensor, classes: Tensor, index: I
     )
 
 
-def made(pictures: Pictures, view: Data, each: int, tries: int, steps: int, guidance: float) -> tuple[Tensor, Tensor, float]:
+def made(
+    pictures: Pictures, view: Data, each: int, tries: int, steps: int, guidance: float
+) -> tuple[Tensor, Tensor, float]:
     """``each`` pictures for every class of the view, the likeliest of ``tries``; their classes; CPU seconds."""
     inks: list[Inks] = []
     begun = time.process_time()
@@ -77,15 +82,19 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    view = judged_view(read(given.home / "data" / "icons.safetensors"), CLASSES, PICTURES)
-    net, pictures = judge_of(view, given.home), Pictures(given.model, 1)
+    pictures = Pictures(given.model, 1)
+    words = torch.tensor(pictures.facts["drawn"][:CLASSES])
+    view = judged_view(read(given.home / "data" / "icons.safetensors"), words, PICTURES)
+    net = judge_of(view, given.home)
     test, own = scaled(view.test["images"]), view.test["bags"][:, 0] - 1
     regular = torch.randperm(len(view.train["images"]), generator=torch.Generator().manual_seed(1))[:5000]
     real, _ = seen(net, scaled(view.train["images"][regular]))
     steps, guidance = int(pictures.facts["steps"]), float(pictures.facts["guidance"])
     print(HEAD)
     print(measured(net, real, test, own, pictures.index, 0.0).line(f"{len(test)} held-out icons"), flush=True)
-    settings = [(s, g) for s in (4, 8, 12, 20) for g in (2.0, 4.0, 6.0)] if given.sweep else [(steps, guidance)]
+    settings = (
+        [(s, g) for s in (4, 8, 12, 20) for g in (2.0, 4.0, 6.0)] if given.sweep else [(steps, guidance)]
+    )
     for s, g in settings:
         for tries in (1,) if given.sweep else (1, 4):
             images, classes, seconds = made(pictures, view, given.each, tries, s, g)

@@ -1,6 +1,6 @@
-"""Make the folder of the house model out of two runs: networks as ONNX, vocabulary, and the index of the training icons.
+"""Make the house model out of two runs: networks as ONNX, vocabulary, index of the training icons, catalog entry, data sheet.
 
-    python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME --out src/bottega/catalog/weights/text-icon
+python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME --out src/bottega/catalog/weights/text-icon
 """
 
 import argparse
@@ -8,15 +8,20 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+
 from bottega.engines.pictogram.copies import Index, signature
 from bottega.training.data import iconify
 from bottega.training.data.base import read
 from bottega.training.data.records import unpacked
 from bottega.training.export import export
+from bottega.training.families.text_flow import TextFlow
 from bottega.training.runs import open_run
 
+CATALOG, SHEET = Path("src/bottega/catalog/models/text-icon.toml"), Path("docs/models/text-icon.md")
+TABLE = "| set | icons | licence | authors |"
 NETWORKS = {"flow": ("velocity",), "pair": ("picture", "text")}
 
 
@@ -27,7 +32,9 @@ def index_of(home: Path) -> Index:
     names = [name.decode() for part in (data.train, data.test) for name in unpacked(part, "names")]
     said = {icon.set: icon for icon in iconify.icons(iconify.fetch(home / "data" / "archives"))}
     sets = sorted({name.partition(":")[0] for name in names})
-    blocks = [signature((255 - images[i : i + 4096].astype(np.float32)) / 255) for i in range(0, len(images), 4096)]
+    blocks = [
+        signature((255 - images[i : i + 4096].astype(np.float32)) / 255) for i in range(0, len(images), 4096)
+    ]
     return Index(
         bits=np.concatenate(blocks),
         sets=np.array([sets.index(name.partition(":")[0]) for name in names], np.uint8),
@@ -45,14 +52,17 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     for kind, names in NETWORKS.items():
         path: Path = getattr(given, kind)
-        export(path, print)
+        if not all((path / "export" / f"{name}.onnx").is_file() for name in names):
+            export(path, print)
         for name in names:
             (given.out / f"{name}.onnx").write_bytes((path / "export" / f"{name}.onnx").read_bytes())
     run = open_run(given.flow)
     model = run.family.config.document()
+    drawn = cast(TextFlow, run.family).words(read(given.home / "data" / "icons.safetensors"))
     facts = {
         "labels": list(run.family.labels),
         "styles": run.family.shape["styles"],
+        "drawn": drawn.tolist(),
         "steps": model["steps"],
         "guidance": model["guidance"],
         "weights": {
@@ -64,13 +74,23 @@ def main() -> None:
     (given.out / "model.json").write_text(json.dumps(facts) + "\n")
     index = index_of(given.home)
     (given.out / "training.index").write_bytes(index.written())
-    for path in sorted(given.out.iterdir()):
-        content = path.read_bytes()
-        print(f'\n[[files]]\npath = "{path.name}"\nsize = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"')
+    files = [
+        f'\n[[files]]\npath = "{path.name}"\nsize = {path.stat().st_size}\n'
+        f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"\n'
+        for path in sorted(given.out.iterdir())
+    ]
+    replaced(CATALOG, "\n[[files]]", "".join(files))
     sizes = Counter(index.sets.tolist())
-    print("\n| set | icons | licence | authors |\n|---|---|---|---|")
-    for place, owner in enumerate(index.owners):
-        print(f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |")
+    rows = [
+        f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |"
+        for place, owner in enumerate(index.owners)
+    ]
+    replaced(SHEET, TABLE, "\n".join([TABLE, "|---|---|---|---|", *rows, ""]))
+
+
+def replaced(path: Path, begin: str, text: str) -> None:
+    """Put ``text`` in the place of ``begin`` and all that follows it, or at the end."""
+    path.write_text(path.read_text("utf-8").partition(begin)[0] + text)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,7 @@ SAMPLES: dict[str, Sample] = {
     ),
     "ocr": lambda given: ([given.part("image", picture(), "image/png")], {}),
     "openai_chat": lambda given: ([], {"prompt": "Say hello.", "base_url": given.base_url}),
+    "pictogram": lambda given: ([], {"prompt": "a heart", "count": 2, "tries": 2, "width": 128, "height": 64, "steps": 2}),
     "record": lambda given: ([given.part("draft", {"name": "Halo"})], {
         "json_schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     }),

@@ -58,7 +58,9 @@ def pair_loss(net: nn.Module, x: Tensor, bag: Tensor) -> Tensor:
     """InfoNCE both ways (van den Oord 2018); other pictures of the same words are no counter-examples."""
     logits = net(x, bag)
     ordered = bag.sort(dim=1).values
-    same = (ordered[:, None] == ordered[None]).all(-1) & ~torch.eye(len(bag), dtype=torch.bool, device=bag.device)
+    same = (ordered[:, None] == ordered[None]).all(-1) & ~torch.eye(
+        len(bag), dtype=torch.bool, device=bag.device
+    )
     logits = logits.masked_fill(same, -1e4)
     own = torch.arange(len(bag), device=bag.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2

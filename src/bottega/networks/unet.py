@@ -41,13 +41,18 @@ class UNet(nn.Module):
     pixels as one place of four channels: a quarter of the places, at the same side of the image.
     """
 
-    def __init__(self, channels: int, width: int, words: int, patch: int = 1) -> None:
+    def __init__(
+        self, channels: int, width: int, words: int, patch: int = 1, hints: Tensor | None = None
+    ) -> None:
+        """``hints`` [words + 1, S', S'] give each word a rough picture, which the network sees beside the noisy one."""
         super().__init__()
         w, c = width, 4 * width
+        inside = (channels + (hints is not None)) * patch**2
         self.width, self.patch, channels = width, patch, channels * patch**2
+        self.register_buffer("hints", hints)
         self.word = nn.Embedding(words + 1, c, padding_idx=0)
         self.time = nn.Sequential(nn.Linear(c, c), nn.SiLU(), nn.Linear(c, c))
-        self.into = nn.Conv2d(channels, w, 3, padding=1)
+        self.into = nn.Conv2d(inside, w, 3, padding=1)
         self.down = nn.ModuleList([Block(w, w, c), Block(2 * w, 2 * w, c)])
         self.shrink = nn.ModuleList([nn.Conv2d(w, 2 * w, 3, 2, 1), nn.Conv2d(2 * w, 4 * w, 3, 2, 1)])
         self.middle = nn.ModuleList([Block(4 * w, 4 * w, c), Block(4 * w, 4 * w, c)])
@@ -60,6 +65,8 @@ class UNet(nn.Module):
         """[B, C, H, W], [B], [B, words in the bag] of indices -> [B, C, H, W]."""
         there = (bag > 0).sum(1, keepdim=True).clamp(min=1).sqrt()
         c = F.silu(self.time(waves(t, 4 * self.width)) + self.word(bag).sum(1) / there)  # [B, 4w]
+        if self.hints is not None:
+            x = torch.cat((x, self.hinted(bag, x.shape[-1])), dim=1)
         h = self.into(F.pixel_unshuffle(x, self.patch))
         kept: list[Tensor] = []
         for block, shrink in zip(self.down, self.shrink, strict=True):
@@ -72,3 +79,10 @@ class UNet(nn.Module):
             h = F.interpolate(grow(h), scale_factor=2.0, mode="nearest")
             h = block(torch.cat((h, kept.pop()), dim=1), c)
         return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)
+
+    def hinted(self, bag: Tensor, side: int) -> Tensor:
+        """The mean of the hints of the words that have one: [B, words in the bag] -> [B, 1, side, side]."""
+        hints: Tensor = self.hints[bag]  # [B, words, S', S']
+        known = hints.flatten(2).any(-1).sum(1).clamp(min=1)
+        mean = hints.sum(1) / known[:, None, None]
+        return F.interpolate(mean[:, None], size=(side, side), mode="nearest")

@@ -14,7 +14,7 @@ from bottega.server.desk import Answer, Desk
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
 
-ENGINES = ("layout", "image")
+ENGINES = ("layout", "image", "pictogram")
 USUAL = (1024, 1024)  # pixels
 MOST = 4  # pictures of one request
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -92,7 +92,8 @@ def request_for(target: Target, prompt: str, width: int, height: int, seed: int)
         kind = "hero" if width > 1.3 * height else "social"
         params = {"kind": kind, "title": prompt[:TITLE], "width": width, "height": height}
     else:
-        params = {"prompt": prompt[:2000], "width": width - width % 8, "height": height - height % 8}
+        step = 8 if target.engine == "image" else 1
+        params = {"prompt": prompt[:2000], "width": width - width % step, "height": height - height % step}
     return Request(engine=target.engine, model=target.model, params={**params, **target.params}, seed=seed)
 
 

@@ -55,6 +55,13 @@ class Recipe(Value, frozen=True):
     model: JsonObject = Field(default_factory=dict)
 
 
+class Base(Value, frozen=True):
+    """The weights that training begins with, and which they were."""
+
+    weights: str = Field(description="model.safetensors of a run")
+    sha256: str
+
+
 def names() -> list[str]:
     """The recipes that ship with Bottega."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))

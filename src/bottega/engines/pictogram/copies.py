@@ -55,7 +55,9 @@ class Index:
             if overlap.max() > best:
                 best, place = float(overlap.max()), int(overlap.argmax())
         owner = self.owners[int(self.sets[place])]
-        return Origin(round(best, 4), f"{owner['set']}:{self.names[place]}", owner["author"], owner["licence"])
+        return Origin(
+            round(best, 4), f"{owner['set']}:{self.names[place]}", owner["author"], owner["licence"]
+        )
 
     def written(self) -> bytes:
         """As one file: a line of JSON, then compressed names, sets and signatures."""

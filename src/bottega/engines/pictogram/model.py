@@ -1,6 +1,7 @@
 """The house model on ONNX Runtime: words to 32 by 32 pictures by flow matching, ranked by the contrastive pair."""
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,15 @@ class Pictures:
         """Style and words of a prompt as numbers, [7].
 
         Raises:
-            EngineFailed: no word of it is known.
+            EngineFailed: nothing in it can be drawn.
         """
         number, words = asked(f"{prompt} {style}", self.facts["labels"])
+        words = [word for word in words if word in self.facts["drawn"]]
         if not words:
             raise EngineFailed(
-                f"no word of '{prompt[:80]}' is known to this model",
+                f"'{prompt[:80]}' names nothing that this model can draw",
                 where="prompt",
-                remedy=f"plain things, such as {', '.join(self.facts['labels'][5:205:20])}",
+                remedy=f"a thing, such as {', '.join(self.facts['labels'][i - 1] for i in self.facts['drawn'][::25])}",
             )
         return np.array([number, *words, *[0] * (WORDS - len(words))], np.int64)
 
@@ -42,7 +44,9 @@ class Pictures:
         """What of the prompt was understood, the style first."""
         return [self.facts["labels"][i - 1].removeprefix("style:") for i in bag.tolist() if i]
 
-    def drawn(self, bag: NDArray[np.int64], seeds: list[tuple[int, int]], steps: int, guidance: float) -> Inks:
+    def drawn(
+        self, bag: NDArray[np.int64], seeds: Sequence[tuple[int, int]], steps: int, guidance: float
+    ) -> Inks:
         """A picture for each pair of seeds: Euler's method from noise to ink, with classifier-free guidance (Ho 2022)."""
         noise = [np.random.Generator(np.random.Philox(key=np.array(seed, np.uint64))) for seed in seeds]
         x = np.stack([each.standard_normal((1, SIDE, SIDE), np.float32) for each in noise])
@@ -51,7 +55,9 @@ class Pictures:
             bags = np.concatenate((bags, np.zeros_like(bags)))
         for step in range(steps):
             t = np.full(len(bags), step / steps, np.float32)
-            v: Any = self._velocity.run(None, self._fed(self._velocity, np.resize(x, (len(bags), *x.shape[1:])), t, bags))[0]
+            v: Any = self._velocity.run(
+                None, self._fed(self._velocity, np.resize(x, (len(bags), *x.shape[1:])), t, bags)
+            )[0]
             if guidance != 1:
                 told, free = np.split(v, 2)
                 v = free + guidance * (told - free)
@@ -67,7 +73,7 @@ class Pictures:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """``labels``, how many of them are ``styles``, ``steps`` and ``guidance``."""
+        """``labels``, how many of them are ``styles``, which can be ``drawn``, ``steps`` and ``guidance``."""
         return json.loads((self._folder / "model.json").read_bytes())
 
     @cached_property

@@ -28,7 +28,12 @@ def outlines(ink: NDArray[np.float32], level: float) -> list[list[Point]]:
     rows, columns = field.shape
     for r in range(rows - 1):
         for c in range(columns - 1):
-            corners = [bool(inside[r, c]), bool(inside[r, c + 1]), bool(inside[r + 1, c + 1]), bool(inside[r + 1, c])]
+            corners = [
+                bool(inside[r, c]),
+                bool(inside[r, c + 1]),
+                bool(inside[r + 1, c + 1]),
+                bool(inside[r + 1, c]),
+            ]
             if all(corners) or not any(corners):
                 continue
             edges = [(r, c, 0), (r, c + 1, 1), (r + 1, c, 0), (r, c, 1)]  # clockwise, each after its corner
@@ -36,7 +41,9 @@ def outlines(ink: NDArray[np.float32], level: float) -> list[list[Point]]:
             for i in range(4):
                 if corners[i] and not corners[(i + 1) % 4]:  # here the ink ends
                     turn = range(1, 4) if joined else range(3, 0, -1)
-                    other = next((i + k) % 4 for k in turn if not corners[(i + k) % 4] and corners[(i + k + 1) % 4])
+                    other = next(
+                        (i + k) % 4 for k in turn if not corners[(i + k) % 4] and corners[(i + k + 1) % 4]
+                    )
                     following[edges[i]] = edges[other]
     loops: list[list[Point]] = []
     while following:
@@ -80,7 +87,9 @@ def _path(corners: list[Point]) -> str:
     if len(corners) < 3:
         return ""
     said: list[str] = []
-    for before, corner, after in zip([corners[-1], *corners[:-1]], corners, [*corners[1:], corners[0]], strict=True):
+    for before, corner, after in zip(
+        [corners[-1], *corners[:-1]], corners, [*corners[1:], corners[0]], strict=True
+    ):
         begin, end = _towards(corner, before), _towards(corner, after)
         said.append(f"{'L' if said else 'M'}{_at(begin)}Q{_at(corner)} {_at(end)}")
     return "".join(said) + "Z"

@@ -2,42 +2,30 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 STYLES = ("thin", "regular", "bold", "solid", "shaded")  # how a drawing is made, as measured
 WORDS = 6  # of a name that are read
-STYLE = frozenset(  # how names say so
-    "outline outlined outlines fill filled solid line linear lines stroke light thin regular bold medium extrabold semibold bxs bx bxl md"
-    " round rounded sharp duotone duo twotone bulk broken baseline negative alt px variant glyph mono".split()
-)
-SAID = {**{style: style for style in STYLES}, "filled": "solid", "outline": "regular", "duotone": "shaded", "light": "thin"}
+STYLE = frozenset({  # how names say so
+    "outline", "outlined", "outlines", "fill", "filled", "solid", "line", "linear", "lines", "stroke", "light", "thin", "regular",
+    "bold", "medium", "extrabold", "semibold", "bxs", "bx", "bxl", "md", "round", "rounded", "sharp", "duotone", "duo", "twotone",
+    "bulk", "broken", "baseline", "negative", "alt", "px", "variant", "glyph", "mono",
+})  # fmt: skip
+SAID = {
+    **{style: style for style in STYLES},
+    "filled": "solid",
+    "outline": "regular",
+    "duotone": "shaded",
+    "light": "thin",
+}
 TWO = ("two-tone", "extra-bold", "semi-bold")  # words of style that hold a hyphen
 SIZES = re.compile(r"\d+px|1[02568]|20|24|28|30|32|48")
 
 # Companies, products and services: their marks are nobody's to train on, whatever the licence of the set.
-BRANDS = frozenset(
-    """500px acrobat adobe airbnb algolia alibaba alipay aliyun amazon amex ampproject android angular angularjs ansible
-    anthropic appstore arduino artstation asana asio atlassian audible aws azure babel baidu bandcamp bard behance bilibili binance
-    bing bitbucket bitwarden blackberry blogger bluesky bnb bootstrap brave bytedance centos chatgpt chrome chromecast
-    chromium claude cloudflare codepen codesandbox coinbase copilot cpanel css3 dailymotion debian deepseek deezer deno
-    deviantart dingding dingtalk discord discourse disqus django docker dogecoin dolby douban douyin dribbble dribble
-    dropbox drupal ebay electron electronjs eslint ethereum etsy evernote expo facebook facetime fediverse fedora figma firebase
-    firefox fitbit fiverr flickr flipboard flutter foursquare framer freebsd gatsby gemini gentoo github gitlab
-    gitee gmail gnome golang goodreads google googleplay gpay graphql grok gumroad hangouts hipchat houzz html5 huawei huggingface
-    hulu ibm icloud icq imdb imessage indiegogo instagram intercom invision ios ipad iphone itunes jabber java javascript jenkins
-    jira joomla jquery jsfiddle kaggle kakao kickstarter kodi kotlin kubernetes laravel lastfm lastpass lego linkedin
-    linktree linux litecoin lyft macbook macos magento mailchimp mapbox mastercard mastodon mediawiki messenger
-    metamask microsoft nest mixcloud mongodb monero mozilla myspace mysql netflix netlify nextjs nginx nintendo nodejs npm npmjs nuxt
-    nvidia odnoklassniki okta onedrive onenote openai opensea openid oracle outlook patreon paypal peertube periscope
-    perplexity php pinboard pinterest pixelfed playstation pnpm pokemon postgresql producthunt python qq quora qwen
-    rdio reactjs reddit redhat redis redux renren replit roblox salesforce samsung sap sass shazam shopify signalapp
-    sina skype slack slideshare snapchat solana soundcloud spotify squarespace stackoverflow stadia steam stripe
-    stumbleupon substack supabase svelte swiggy tailwind taobao teamviewer telegram tencent tesla tether threads tidal
-    tiktok tinder toyota trello tripadvisor tumblr twitch twitter typescript uber ubisoft ubuntu unsplash upwork venmo vercel
-    viber vimeo visa vk vkontakte volkswagen vscode vue vuejs vuetify waze webflow webpack wechat weibo weixin whatsapp
-    wikipedia windows wix woocommerce wordpress xamarin xbox xcode xiaomi xing yahoo yandex yelp youku youtube zendesk zhihu
-    zoom-us brand brands logo logos logotype""".split()
+BRANDS = frozenset(Path(__file__).with_name("brands.txt").read_text("utf-8").split())
+BRAND_NAMES = frozenset(
+    {"apple", "edge", "opera", "safari", "medium", "meta", "x", "sketch", "react", "python", "swift"}
 )
-BRAND_NAMES = frozenset({"apple", "edge", "opera", "safari", "medium", "meta", "x", "sketch", "react", "python", "swift"})
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -77,4 +65,6 @@ def asked(prompt: str, labels: Sequence[str]) -> tuple[int, list[int]]:
 
 
 def _form(word: str, places: Mapping[str, int]) -> str:
-    return next((form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), "")
+    return next(
+        (form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), ""
+    )

@@ -47,7 +47,10 @@ def arranged(found: Sequence[Icon], least: int) -> Data:
     train, test = kept[~held], kept[held]
     test = test[nearest(thumbs[test], thumbs[train])[0] < SAME]
     known = Counter(word for i in train for word in found[i].words)
-    labels = (*(f"style:{style}" for style in STYLES), *(w for w, count in known.most_common() if count >= least))
+    labels = (
+        *(f"style:{style}" for style in STYLES),
+        *(w for w, count in known.most_common() if count >= least),
+    )
     places = {label: place for place, label in enumerate(labels, 1)}
     styles = np.concatenate([style_of(images[i : i + 4096]) for i in range(0, len(images), 4096)])
 
@@ -80,7 +83,9 @@ def drawn(svg: str) -> Pixels:
     try:
         resvg: Any = importlib.import_module("resvg_py")
     except ImportError as error:
-        raise SetupError("icons are drawn with resvg", where="icons", remedy="pip install 'bottega[train]'") from error
+        raise SetupError(
+            "icons are drawn with resvg", where="icons", remedy="pip install 'bottega[train]'"
+        ) from error
     sized = svg.replace("<svg ", f'<svg width="{SIDE}" height="{SIDE}" ', 1)
     png: bytes = resvg.svg_to_bytes(svg_string=sized, skip_system_fonts=True)
     return 255 - np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[..., 3]
@@ -108,7 +113,9 @@ def nearest(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[NDArray[np.
 def _firsts(thumbs: NDArray[np.float32]) -> NDArray[np.int64]:
     """Rows of which no row before is a near copy, among those whose difference hashes are the same."""
     grid = thumbs.reshape(-1, 8, 2, 8, 2).mean((2, 4))
-    steps = np.concatenate((np.diff(grid, axis=1).reshape(-1, 56), np.diff(grid, axis=2).reshape(-1, 56)), axis=1)
+    steps = np.concatenate(
+        (np.diff(grid, axis=1).reshape(-1, 56), np.diff(grid, axis=2).reshape(-1, 56)), axis=1
+    )
     hashes = np.packbits(np.concatenate((steps > 0.06, steps < -0.06), axis=1), axis=1)
     groups: dict[bytes, list[int]] = defaultdict(list)
     for row, each in enumerate(hashes):
@@ -121,7 +128,9 @@ def _firsts(thumbs: NDArray[np.float32]) -> NDArray[np.int64]:
 def style_of(images: Pixels) -> NDArray[np.int64]:
     """An index into ``STYLES``, measured: flat grey is shaded; else by the width of the strokes, 2 area / outline."""
     ink = (255 - images.astype(np.float32)) / 255
-    around = np.lib.stride_tricks.sliding_window_view(ink, (3, 3), axis=(1, 2)).reshape(*ink[:, 2:, 2:].shape, 9)
+    around = np.lib.stride_tricks.sliding_window_view(ink, (3, 3), axis=(1, 2)).reshape(
+        *ink[:, 2:, 2:].shape, 9
+    )
     flat = (around.max(-1) - around.min(-1) < 0.02) & (around[..., 4] > 0.1) & (around[..., 4] < 0.9)
     padded = np.pad(ink, ((0, 0), (1, 1), (1, 1)))
     across, down = np.diff(padded, axis=1)[:, :, :-1], np.diff(padded, axis=2)[:, :-1]

@@ -63,7 +63,9 @@ class TextPicturePair(Family[PairConfig]):
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
         """The loss on 512 held-out pictures."""
-        return float(pair_loss(nets["pair"], scaled(data.test["images"][:512]), self._words(data.test["bags"][:512])))
+        return float(
+            pair_loss(nets["pair"], scaled(data.test["images"][:512]), self._words(data.test["bags"][:512]))
+        )
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """One JSON file: the words whose pictures look like those of the prompt.
@@ -102,17 +104,22 @@ class TextPicturePair(Family[PairConfig]):
         }
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
-        """Held-out pictures look for their name among all held-out names."""
+        """Held-out pictures look for their name among all held-out names; those of no known word have none."""
         bags = self._words(data.test["bags"]).sort(dim=1, descending=True).values
-        names, own = bags.unique(dim=0, return_inverse=True)
+        named = bags.any(1).nonzero()[:, 0]
+        names, own = bags[named].unique(dim=0, return_inverse=True)
         pick = torch.randperm(len(own), generator=key(seed, "pick"))[: self.config.judged]
-        images, own = scaled(data.test["images"][pick]), own[pick]
+        images, own = scaled(data.test["images"][named[pick]]), own[pick]
         pair = cast(Pair, nets["pair"])
         text = pair.text(names)
         mine = torch.cat([pair.picture(images[i : i + 500]) for i in range(0, len(images), 500)]) @ text.T
         train = torch.randperm(len(data.train["images"]), generator=key(seed, "train"))[:60_000]
         pixels = overlap_scores(
-            images, scaled(data.train["images"][train]), self._words(data.train["bags"][train]), names, len(self.labels)
+            images,
+            scaled(data.train["images"][train]),
+            self._words(data.train["bags"][train]),
+            names,
+            len(self.labels),
         )
         chance = min(1.0, NEAR / len(names))
 
@@ -130,7 +137,11 @@ class TextPicturePair(Family[PairConfig]):
                     "names that share rare words with the picture nearest by pixels",
                     *(found_at(pixels, own, n) for n in (1, NEAR)),
                 ),
-                row(MODEL, f"{self.config.size} numbers a picture", *(found_at(mine, own, n) for n in (1, NEAR))),
+                row(
+                    MODEL,
+                    f"{self.config.size} numbers a picture",
+                    *(found_at(mine, own, n) for n in (1, NEAR)),
+                ),
             ),
             notes=(
                 f"{len(images)} held-out pictures, {len(names)} held-out names, none of which is in training; seed {seed}",

@@ -81,7 +81,9 @@ def png(image: Tensor) -> bytes:
 
 def grid(images: Tensor, scale: int = 2, columns: int = 0) -> Tensor:
     """[N, C, H, W] -> one picture [C, rows * (H + 2), columns * (W + 2)], enlarged."""
-    columns = columns or max(1, min(len(images), 10 if len(images) % 10 == 0 else math.ceil(len(images) ** 0.5)))
+    columns = columns or max(
+        1, min(len(images), 10 if len(images) % 10 == 0 else math.ceil(len(images) ** 0.5))
+    )
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1), value=-1.0)
     missing = -len(padded) % columns
     padded = torch.cat((padded, padded.new_full((missing, *padded.shape[1:]), -1.0)))
@@ -150,7 +152,9 @@ def picture_table(
     means = pictures.class_means(train, labels, asked)
     gaussian = pictures.pca_gaussian(train, labels, asked, 64, generator)
     return Table(
-        measures=MEASURES if best == 1 else {**MEASURES, "accuracy": f"{MEASURES['accuracy']}, among its first {best}"},
+        measures=MEASURES
+        if best == 1
+        else {**MEASURES, "accuracy": f"{MEASURES['accuracy']}, among its first {best}"},
         rows=(
             row(FLOOR, "held-out pictures", test, data.test["bags"][:count, 0] - 1),
             row(TRIVIAL, "the mean picture of the class", means, asked),

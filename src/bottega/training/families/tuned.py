@@ -23,6 +23,7 @@ from bottega.training.data.records import unpacked
 from bottega.training.families.lm import Lm, LmConfig
 from bottega.training.family import Made, Nets, Wish
 from bottega.training.folder import RunFolder
+from bottega.training.recipe import Base
 from bottega.training.tokenizer import Tokenizer
 
 END = b"\n"  # of an answer
@@ -31,13 +32,6 @@ MEASURES = {
     "likeliest": "the same at temperature 0",
     "preferred": "share of held-out pairs whose wanted answer is the likelier one",
 }
-
-
-class Base(Value, frozen=True):
-    """The weights that training begins with, and which they were."""
-
-    weights: str = Field(description="model.safetensors of a run of a language model")
-    sha256: str
 
 
 class TunedConfig(LmConfig, frozen=True):

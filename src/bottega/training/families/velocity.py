@@ -19,7 +19,9 @@ class VelocityConfig(Value, frozen=True):
     """The velocity network and how it is sampled by default."""
 
     width: int = Field(default=16, ge=8, le=512, multiple_of=8, description="channels of the first level")
-    patch: int = Field(default=1, ge=1, le=4, description="pixels of a side that the network takes as one place")
+    patch: int = Field(
+        default=1, ge=1, le=4, description="pixels of a side that the network takes as one place"
+    )
     steps: int = Field(default=10, ge=1, le=1000, description="of Euler's method")
     guidance: float = Field(default=2.0, ge=1, le=20, description="1 is none")
     judged: int = Field(default=1000, ge=8, description="pictures made for each row of the table")
