@@ -32,7 +32,9 @@ class Trained(Engine):
         version="1",
         summary="Samples a model that was trained here",
         modality="data",
-        outputs=(Port(name="made", media_types=("image/png", "text/plain", "application/json")),),
+        outputs=(
+            Port(name="made", media_types=("image/png", "image/svg+xml", "text/plain", "application/json")),
+        ),
         licence="Apache-2.0",
         determinism="seeded",
         extra="train",

@@ -58,11 +58,11 @@ class Layer(Block):
 
 
 class Decoder(nn.Module):
-    """Tokens [B, T] -> logits [B, T, vocabulary]."""
+    """Tokens [B, T] -> logits [B, T, vocabulary], or of the first ``said`` tokens, where the rest is only read."""
 
-    def __init__(self, vocabulary: int, width: int, layers: int, heads: int) -> None:
+    def __init__(self, vocabulary: int, width: int, layers: int, heads: int, said: int = 0) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.said = width, said or vocabulary
         self.word = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.word.weight, std=width**-0.5)
         self.layers = nn.ModuleList([Layer(width, heads) for _ in range(layers)])
@@ -79,7 +79,13 @@ class Decoder(nn.Module):
             if cache is not None:
                 cache[i : i + 1] = [now]
         x = x[:, -tokens.shape[1] :]
-        return F.linear(F.rms_norm(x, (self.width,)), self.word.weight) * (self.width**-0.5 * 4)
+        word = self.word.weight[: self.said]
+        return F.linear(F.rms_norm(x, (self.width,)), word) * (self.width**-0.5 * 4)
+
+
+def told_loss(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats of ``targets`` [B, T], what comes after each of ``tokens`` [B, T]; -100 is left out."""
+    return F.cross_entropy(model(tokens).flatten(0, 1).float(), targets.flatten(), ignore_index=-100)
 
 
 def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:

@@ -140,6 +140,7 @@ FAMILIES = {
     "sft": "bottega.training.families.sft:Sft",
     "dpo": "bottega.training.families.dpo:Dpo",
     "grpo": "bottega.training.families.grpo:Grpo",
+    "drawing": "bottega.training.families.drawing:DrawingLm",
     "encoder": "bottega.training.families.encoder:TextEncoder",
     "embedder": "bottega.training.families.embedder:Embedder",
     "captioner": "bottega.training.families.captioner:ReadsPictures",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bottega.core.errors import EngineFailed
 from bottega.core.value import Value
+from bottega.networks.muon import Muon32
 from bottega.networks.noise import key
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
@@ -117,13 +118,17 @@ def fit(
 def _optimisers(net: torch.nn.Module, how: Fit) -> tuple[torch.optim.Optimizer, ...]:
     """AdamW; or Muon for the matrices of linear layers, with its updates as long as AdamW's (Liu 2025), and AdamW."""
     inside = (
-        [m.weight for m in net.modules() if isinstance(m, torch.nn.Linear)] if how.optimiser == "muon" else []
+        [m.weight for m in net.modules() if isinstance(m, torch.nn.Linear)]
+        if how.optimiser != "adamw"
+        else []
     )
     taken = {id(weight) for weight in inside}
     rest = [weight for weight in net.parameters() if weight.requires_grad and id(weight) not in taken]
     adamw = torch.optim.AdamW(rest, lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay)
     if not inside:
         return (adamw,)
+    if how.optimiser == "muon32":
+        return adamw, Muon32(inside, lr=how.rate, weight_decay=how.decay)
     muon = torch.optim.Muon(inside, lr=how.rate, weight_decay=how.decay, adjust_lr_fn="match_rms_adamw")
     return adamw, muon
 

@@ -196,7 +196,7 @@ def test_weights_that_ship_with_the_package_need_no_registry_and_are_hashed_all_
     catalog.verify(catalog.get("mine"))
 
 
-@pytest.mark.parametrize("name", ["entailment-minilm", "text-icon"])
+@pytest.mark.parametrize("name", ["entailment-minilm", "text-icon", "icon-svg"])
 def test_what_ships_in_the_package_is_pulled_without_a_network(name: str, tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     model = catalog.get(name)

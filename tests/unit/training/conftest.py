@@ -26,6 +26,7 @@ MODELS = {
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "vq": "width = 8\ncodes = 8\nsize = 4\nprior_width = 8\nprior_layers = 1\njudged = 8\n",
     "lm": _LM + "judged = 200\n",
+    "drawing": "width = 16\nlayers = 1\nheads = 2\njudged = 8\n",
     "encoder": _LM + "glance = 32\npairs = 64\n",
     "embedder": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\npretraining = 0.4\n",
     "captioner": "width = 16\nlayers = 1\nheads = 2\nlength = 6\njudged = 16\n",
@@ -52,6 +53,24 @@ def squares(folder: Path, side: int = 8) -> Path:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return squares(tmp_path_factory.mktemp("data") / "squares")
+
+
+@pytest.fixture(scope="session")
+def icons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outlined and filled boxes and lines at many places, named by what they are."""
+    folder = tmp_path_factory.mktemp("icons")
+    lines = 'fill="none" stroke="#000" stroke-width="2"'
+    for i in range(120):
+        x, y = 2 + i % 10, 2 + i // 10
+        name, style, shape = (
+            ("box", lines, f'<rect x="{x}" y="{y}" width="8" height="6" rx="1"/>'),
+            ("line", lines, f'<path d="M{x} {y}h9l2 3"/>'),
+            ("disc-filled", 'fill="#000"', f'<circle cx="{x + 5}" cy="{y + 5}" r="5"/>'),
+        )[i % 3]
+        file = folder / f"{name}-{'big' if i % 2 else 'low'}-n{i}x.svg"
+        file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" {style}>{shape}</svg>')
+    (folder / "LICENCE").write_text("CC0-1.0\n")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +163,7 @@ def saved(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def recipe(
     pictures: Path,
+    icons: Path,
     text: Path,
     labelled: Path,
     answered: Path,
@@ -153,7 +173,7 @@ def recipe(
     tmp_path: Path,
 ) -> Callable[..., Recipe]:
     """A tiny recipe of a family; keywords replace its fields."""
-    sources = {"lm": text, "captioner": "charts", "encoder": labelled} | dict.fromkeys(
+    sources = {"lm": text, "captioner": "charts", "encoder": labelled, "drawing": icons} | dict.fromkeys(
         ("sft", "dpo", "grpo", "seq2seq", "embedder"), answered
     )
 

@@ -53,6 +53,7 @@ SETS = {
     "charts": "bottega.training.data.charts",
     "package-synopses": "bottega.training.data.package_synopses",
     "package-italian": "bottega.training.data.package_italian",
+    "icon-drawings": "bottega.training.data.icon_drawings",
 }
 
 

@@ -1,4 +1,4 @@
-"""Data of one's own: a folder of pictures in one folder a class, a text file, or records as JSON lines."""
+"""Data of one's own: a folder of pictures in one folder a class, or of SVG icons, a text file, or records as JSON lines."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue, PolicyDenied
-from bottega.training.data import records
+from bottega.training.data import icon_drawings, records
 from bottega.training.data.base import Data
 from bottega.training.data.licences import UNKNOWN, licence_of, ruling
 
@@ -25,6 +25,8 @@ def read(path: Path) -> Data:
     """
     if path.suffix == ".jsonl":
         return records.read(path, _licence(path.parent))
+    if path.is_dir() and any(path.glob("*.svg")):
+        return icon_drawings.of_folder(path, _licence(path))
     return _text(path) if path.is_file() else _pictures(path)
 
 

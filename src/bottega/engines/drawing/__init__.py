@@ -1,0 +1,1 @@
+"""Editable icons from words: the engine, and the model that it holds."""
