@@ -254,11 +254,11 @@ class Desk:
             if not (named.share or named.cache) or not self._repeatable(request):
                 result = await self._once(call, key, name, request, listen, part, stop)
             else:
-                content = digest({"tenant": key.name, "request": request.document()})
+                content = digest({"tenant": key.owner, "request": request.document()})
                 async with self._sharing.one_at_a_time(content) as waited:
                     reuse = named.cache or waited
                     result = await self._once(
-                        call, key, name, request, listen, part, stop, reuse=reuse, tenant=key.name
+                        call, key, name, request, listen, part, stop, reuse=reuse, tenant=key.owner
                     )
             ended(result)
         return result
