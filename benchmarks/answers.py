@@ -96,8 +96,9 @@ class Replies:
                 file.flush()
                 os.fsync(file.fileno())
         said = OUTPUTS.validate_python(self.known[asked])
-        for output in said if listen else []:
-            listen(output)
+        if listen is not None:
+            for output in said:
+                listen(output)
         used = next((each for each in said if isinstance(each, Usage)), Usage())
         return [each for each in said if isinstance(each, Finished)], used
 
