@@ -33,7 +33,8 @@ def index_of(home: Path) -> Index:
     said = {icon.set: icon for icon in iconify.icons(iconify.fetch(home / "data" / "archives"))}
     sets = sorted({name.partition(":")[0] for name in names})
     blocks = [
-        signature((255 - images[i : i + 4096].astype(np.float32)) / 255) for i in range(0, len(images), 4096)
+        signature((np.float32(255) - images[i : i + 4096].astype(np.float32)) / np.float32(255))
+        for i in range(0, len(images), 4096)
     ]
     return Index(
         bits=np.concatenate(blocks),
@@ -59,7 +60,7 @@ def main() -> None:
     run = open_run(given.flow)
     model = run.family.config.document()
     drawn = cast(TextFlow, run.family).words(read(given.home / "data" / "icons.safetensors"))
-    facts = {
+    facts: dict[str, object] = {
         "labels": list(run.family.labels),
         "styles": run.family.shape["styles"],
         "drawn": drawn.tolist(),
@@ -80,7 +81,7 @@ def main() -> None:
         for path in sorted(given.out.iterdir())
     ]
     replaced(CATALOG, "\n[[files]]", "".join(files))
-    sizes = Counter(index.sets.tolist())
+    sizes = Counter(cast(list[int], index.sets.tolist()))
     rows = [
         f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |"
         for place, owner in enumerate(index.owners)

@@ -24,8 +24,14 @@ segments = st.one_of(
 )
 paths = st.builds(Path, points, st.lists(segments, min_size=1, max_size=5).map(tuple), st.booleans())
 circles = st.builds(Circle, points, radii)
+
+
+def box(x: float, y: float, wide: float, high: float, radius: float) -> Rectangle:
+    return Rectangle((x, y), (x + wide, y + high), radius)
+
+
 boxes = st.builds(
-    lambda x, y, wide, high, radius: Rectangle((x, y), (x + wide, y + high), radius),
+    box,
     *(st.integers(0, 24).map(lambda steps: steps / STEPS),) * 2,
     *(st.integers(2, 24).map(lambda steps: steps / STEPS),) * 2,
     st.sampled_from((0.0, 0.5)),

@@ -82,7 +82,7 @@ class Network:
         rows, length = tokens.shape
         end = start + length
         x = _normed(self.word[tokens])
-        later: NDArray[np.bool_] = np.arange(start, end)[:, None] < np.arange(end)[None]
+        later = np.triu(np.ones((length, end), bool), start + 1)
         hidden = np.where(seen[:, None, None, :end] & ~later, np.float32(0), np.float32(-1e9))
         for (qkv, mix, up, down), (keys, values) in zip(self.layers, cache, strict=True):
             parts = (_normed(x) @ qkv).reshape(rows, length, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
@@ -101,8 +101,9 @@ def _normed(x: Floats) -> Floats:
 
 def _rotated(x: Floats, start: int) -> Floats:
     size = x.shape[-1]
-    rates: Floats = 10000.0 ** (-np.arange(0, size, 2) / size)
-    angles: Floats = np.arange(start, start + x.shape[2])[:, None] * rates[None]
+    rates = np.array([10000.0 ** (-place / size) for place in range(0, size, 2)])
+    places = np.array(range(start, start + x.shape[2]), np.float64)
+    angles = places[:, None] * rates
     cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     a, b = x[..., : size // 2], x[..., size // 2 :]
     return np.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from bottega.core.errors import InvalidValue
 
@@ -23,7 +24,9 @@ def asked(prompt: str, labels: Sequence[str], styles: Sequence[str] = ("outline"
     known = {places[form] for word in words if word not in styles and (form := _form(word, places))}
     if not known:
         near: list[str] = [
-            each for word in words for each in difflib.get_close_matches(word, labels, n=2, cutoff=0.6)
+            each
+            for word in words
+            for each in cast(list[str], difflib.get_close_matches(word, labels, n=2, cutoff=0.6))
         ]
         raise InvalidValue(
             f"no word of '{prompt}' is known",

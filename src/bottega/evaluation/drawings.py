@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from bottega.core.errors import InvalidValue
 from bottega.drawing.alphabet import END, SIZE, decode
 from bottega.drawing.nearest import COPY, Bits, bits, nearest
+from bottega.drawing.shapes import Drawing
 from bottega.networks.judge import Judge
 from bottega.networks.noise import key
 from bottega.storage.disk import appearing, disk
@@ -58,7 +60,7 @@ def word_judge(train: Bits, bags: Tensor, words: int, kept: Path, steps: int) ->
     for step in range(steps):
         generator = key(0, "word judge", step)
         pick = rows[torch.randint(len(rows), (BATCH,), generator=generator)]
-        moved = torch.randint(-2, 3, (2,), generator=generator).tolist()
+        moved = cast(list[int], torch.randint(-2, 3, (2,), generator=generator).tolist())
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * (1 - step / steps)
         optimiser.zero_grad()
@@ -81,7 +83,7 @@ def judged(rows: Sequence[Sequence[int]], asked: Tensor, net: Judge, known: Bits
         net: the judge.
         known: pictures of the training drawings.
     """
-    parsed, drawings = [], []
+    parsed, drawings = list[int](), list[Drawing]()
     for place, row in enumerate(rows):
         try:
             drawings.append(decode(row))
@@ -127,4 +129,4 @@ def counted_bits(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], 
 
 def rows_of(drawings: Tensor) -> list[list[int]]:
     """[N, T] padded -> rows up to their END."""
-    return [row[: row.index(END) + 1] for row in drawings.tolist()]
+    return [row[: row.index(END) + 1] for row in cast(list[list[int]], drawings.tolist())]

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def found_at(scores: Tensor, own: Tensor, near: int) -> float:
@@ -32,6 +33,6 @@ def overlap_scores(images: Tensor, train: Tensor, bags: Tensor, names: Tensor, w
 
     def rows(indices: Tensor) -> Tensor:
         hot = torch.zeros(len(indices), words + 1).scatter_(1, indices, 1.0) * rarity
-        return hot / hot.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        return functional.normalize(hot, dim=1, eps=1e-6)
 
     return rows(bags[torch.cat(parts)]) @ rows(names).T

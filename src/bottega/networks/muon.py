@@ -35,7 +35,7 @@ class Muon32(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor) -> Tensor:
     """The nearest matrix whose singular values are all about 1."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / (wide.norm() + 1e-7)
+    x: Tensor = wide / (wide.square().sum().sqrt() + 1e-7)
     for a, b, c in STEPS:
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x

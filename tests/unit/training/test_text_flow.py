@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_plain_pictures_are_those_of_a_word_that_stands_alone_often_enough(
     data = words(pictures)
     family = TextFlow(TextFlowConfig(width=8, plain=plain), data.shape, data.labels, {})
     bags = family.batch(data, 200, torch.Generator().manual_seed(0))[1]
-    assert len(bags.unique(dim=0)) == {7: 3, 6: 2, 4: 1}[shown]
+    assert len({tuple(bag) for bag in cast(list[list[int]], bags.tolist())}) == {7: 3, 6: 2, 4: 1}[shown]
     if plain:
         with pytest.raises(InvalidValue, match="so many pictures"):
             TextFlow(TextFlowConfig(width=8, plain=99), data.shape, data.labels, {}).batch(
@@ -74,4 +75,4 @@ def test_plain_pictures_are_those_of_a_word_that_stands_alone_often_enough(
 def test_the_judge_sees_each_picture_as_its_rarest_frequent_word(pictures: Path) -> None:
     view = judged_view(words(pictures), torch.tensor([3, 4]), pictures=100)
     assert view.labels == ("cup", "tree")
-    assert sorted(view.train["bags"][:, 0].tolist()) == [1, 1, 1, 1, 2, 2, 2]
+    assert sorted(cast(list[int], view.train["bags"][:, 0].tolist())) == [1, 1, 1, 1, 2, 2, 2]

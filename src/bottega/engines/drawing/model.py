@@ -53,7 +53,7 @@ class Drawings:
         found: dict[Drawing, Drawn] = {}
         for made in sample(self._network, [prompt] * len(seeds), how, seeds, check):
             drawing = decode(made.tokens)
-            ink = raster(drawing).astype(np.float32) / 255
+            ink = raster(drawing).astype(np.float32) / np.float32(255)
             if ink.mean() > INK:
                 found.setdefault(drawing, Drawn(drawing, made.fit, self._index.nearest(ink)))
         return sorted(found.values(), key=lambda each: (each.copied, -each.fit))

@@ -136,7 +136,8 @@ def style_of(images: Pixels) -> NDArray[np.int64]:
     padded = np.pad(ink, ((0, 0), (1, 1), (1, 1)))
     across, down = np.diff(padded, axis=1)[:, :, :-1], np.diff(padded, axis=2)[:, :-1]
     width = 2 * ink.sum((1, 2)) / np.sqrt(across**2 + down**2).sum((1, 2)).clip(1e-3)
-    return np.where(flat.mean((1, 2)) > 0.02, 4, np.digitize(width, WIDTHS))
+    widths = cast(NDArray[np.int64], np.digitize(width, WIDTHS))
+    return np.where(flat.mean((1, 2)) > 0.02, 4, widths)
 
 
 WIDTHS = (1.6, 2.3, 3.2)  # pixels of 32: thin, regular, bold, solid

@@ -143,9 +143,10 @@ class DrawingLm(Family[DrawingConfig]):
         held = rows_of(data.test["drawings"][place])
         rng = np.random.default_rng(seed)
         same = [np.flatnonzero((data.train["bags"][:, 0] == 1 + style).numpy()) for style in range(styles)]
-        random = [train[rng.choice(same[int(bag[0]) - 1])] for bag in bags]
+        prompted = cast(list[list[int]], bags.tolist())
+        random = [train[int(rng.choice(same[bag[0] - 1]))] for bag in prompted]
         fitting = [train[place] for place in _fitting(data, bags)]
-        prompts = [[label for label in bag if label] for bag in bags.tolist()]
+        prompts = [[label for label in bag if label] for bag in prompted]
         seeds = [seed * 1_000_003 + place for place in range(len(prompts))]
         network, how = self.network(nets), How(guidance=self.config.guidance)
         free = sample(network, prompts, replace(how, masked=False), seeds)
@@ -207,14 +208,16 @@ def _fitting(data: Data, bags: Tensor) -> list[int]:
     rarity = torch.log(len(known) / (1 + known.sum(0)))
     rarity[0], rarity[1:3] = 0.0, 10.0  # the style must fit
     known = torch.nn.functional.normalize(known * rarity, dim=1)
-    return (torch.nn.functional.normalize(spread(bags) * rarity, dim=1) @ known.T).argmax(1).tolist()
+    best = (torch.nn.functional.normalize(spread(bags) * rarity, dim=1) @ known.T).argmax(1)
+    return cast(list[int], best.tolist())
 
 
 def _told(bags: Tensor, drawings: Tensor, dropped: Tensor) -> Batch:
     """Prompts and drawings as rows of tokens, and what comes after each; words are left out of the rows ``dropped``."""
     rows: list[list[int]] = []
     begins: list[int] = []
-    for bag, drawing, alone in zip(bags.tolist(), drawings.numpy(), dropped.tolist(), strict=True):
+    told = cast(list[list[int]], bags.tolist())
+    for bag, drawing, alone in zip(told, drawings.numpy(), cast(list[bool], dropped.tolist()), strict=True):
         labels = [SIZE + label - 1 for label in (bag[:1] if alone else bag) if label]
         rows.append([*labels, BEGIN, *drawing[: int(np.count_nonzero(drawing != PAD))].tolist()])
         begins.append(len(labels))

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from pydantic import Field
@@ -108,8 +108,7 @@ class TextPicturePair(Family[PairConfig]):
         """Held-out pictures look for their name among all held-out names; those of no known word have none."""
         bags = self._words(data.test["bags"]).sort(dim=1, descending=True).values
         named = bags.any(1).nonzero()[:, 0]
-        unique: tuple[Tensor, Tensor] = bags[named].unique(dim=0, return_inverse=True)
-        names, own = unique
+        names, own = cast(tuple[Tensor, Tensor], cast(Any, bags[named]).unique(dim=0, return_inverse=True))
         pick = torch.randperm(len(own), generator=key(seed, "pick"))[: self.config.judged]
         images, own = scaled(data.test["images"][named[pick]]), own[pick]
         pair = cast(Pair, nets["pair"])

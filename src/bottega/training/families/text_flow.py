@@ -6,7 +6,7 @@ import zlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from pydantic import Field
@@ -219,8 +219,7 @@ def plain_words(bags: Tensor, styles: int, least: int) -> tuple[Tensor, Tensor]:
     """The only word of each bag [N], 0 where there are several or none; and the words that are so of ``least`` bags."""
     words = bags * (bags > styles)
     only = words.amax(1) * ((words > 0).sum(1) == 1)
-    unique: tuple[Tensor, Tensor] = only.unique(return_counts=True)
-    found, counts = unique
+    found, counts = cast(tuple[Tensor, Tensor], cast(Any, only).unique(return_counts=True))
     return only, found[(counts >= least) & (found > 0)]
 
 
