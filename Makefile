@@ -41,7 +41,7 @@ check: $(VENV)/.dev  ## format, lint, types, imports and unit tests
 	$(BIN)/pytest -q -n auto --dist loadfile tests/unit tests/properties tests/architecture
 
 test: $(VENV)/.dev  ## everything, with real engines
-	$(BIN)/bottega pull --default small potion-base-8m use-multilingual
+	$(BIN)/bottega pull --default small potion-base-8m use-multilingual icon-svg
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
