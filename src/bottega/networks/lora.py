@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -46,6 +48,10 @@ def merge(net: nn.Module) -> None:
     """Add what was learnt to the weights, and make the network a plain one again."""
     for layer in list(net.modules()):
         if parametrize.is_parametrized(layer, "weight"):
+            before = cast(Tensor, cast(Any, layer).parametrizations.weight.original)
+            laid = torch.empty_like(before)  # in the order in which its memory was: sums come out the same when it is loaded
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            laid.copy_(cast(Tensor, layer.weight))
+            layer.weight = nn.Parameter(laid)
     for parameter in net.parameters():
         parameter.requires_grad_(True)

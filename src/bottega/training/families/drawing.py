@@ -52,6 +52,7 @@ class DrawingLm(Family[DrawingConfig]):
     """The next token of a drawing from its words and the tokens before it."""
 
     config_type = DrawingConfig
+    needs = frozenset({"drawings", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

@@ -38,6 +38,7 @@ class TextPicturePair(Family[PairConfig]):
     """Learns which words belong to which picture."""
 
     config_type = PairConfig
+    needs = frozenset({"images", "bags"})
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
