@@ -14,7 +14,7 @@ import click
 @click.option("--prompt", default="", help="A class, a question, or the beginning of a text.")
 @click.option(
     "--picture",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="A picture that is asked about.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of the sampler.")
@@ -30,6 +30,8 @@ def command(run: Path, out: Path, **wish: Any) -> None:
     settings = Settings()
     given = {name: value for name, value in wish.items() if value is not None}
     if "picture" in given:
+        if not given["picture"].is_file():
+            raise click.BadParameter(f"there is no file {given['picture']}", param_hint="--picture")
         given["picture"] = given["picture"].read_bytes()
     written = Training(settings.home, settings.threads).sample(run, out, **given)
     click.echo(f"made {len(written)} files in {out}")

@@ -60,6 +60,7 @@ class Transcribe(Engine):
         if not parts:
             raise EngineFailed("there is no sound to write down", remedy="give one file at the port 'audio'")
         samples = await asyncio.to_thread(_decode, bench.read(parts[0]), parts[0].name)
+        bench.check_cancelled()
         duration = len(samples) / _RATE
         segments, info = await asyncio.to_thread(self._start, samples, params, bench)
         words: list[dict[str, object]] = []

@@ -94,7 +94,8 @@ def judged(rows: Sequence[Sequence[int]], asked: Tensor, net: Judge, known: Bits
     shown = np.unpackbits(found, axis=1).mean(1) > INK
     hits = 0
     if len(found):
-        five = net(pictures(found)).topk(5).indices + 1
+        said = net(pictures(found))
+        five = said.topk(min(5, said.shape[1])).indices + 1
         hit = (five[:, :, None] == asked[parsed][:, None, :]).any(2).any(1)
         hits = int((hit & torch.from_numpy(shown)).sum())
     new = [nearest(each, known)[1] < COPY for each in found[shown]]

@@ -49,7 +49,9 @@ def merge(net: nn.Module) -> None:
     for layer in list(net.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             before = cast(Tensor, cast(Any, layer).parametrizations.weight.original)
-            laid = torch.empty_like(before)  # in the order in which its memory was: sums come out the same when it is loaded
+            laid = torch.empty_like(
+                before
+            )  # in the order in which its memory was: sums come out the same when it is loaded
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
             laid.copy_(cast(Tensor, layer.weight))
             layer.weight = nn.Parameter(laid)

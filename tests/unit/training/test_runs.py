@@ -29,7 +29,7 @@ from bottega.training.tune import begun_from
 
 ANY = Wish(count=3, length=40)
 LINES = Wish(prompt="1 plus 2\n3 minus 1\n2 plus 2")
-ONE = ("encoder", "embedder", "captioner")  # one file, however many are wished for
+ONE = ("encoder", "embedder", "captioner", "pair")  # one file, however many are wished for
 WISHES = {"encoder": LINES, "embedder": LINES} | dict.fromkeys(
     ("sft", "dpo", "grpo", "seq2seq", "checkpoint"), Wish(count=3, prompt="1+2=", length=8)
 )

@@ -117,7 +117,9 @@ def catch_up(store: Store, folder: Path, *, erase: bool = False) -> None:
                 whole = not dead or (not erase and dead < MOST_DEAD * index.passages())
             except (StorageFailed, ValueError, OSError):
                 whole = False
-        name = shelf.folder if whole else f"{shelf.id}-{generation}"
+        name = (
+            shelf.folder if whole else f"{shelf.id}-{generation}-{stamp[:8]}"
+        )  # another collection of this name had other words
         if not whole:
             _write_again(store, shelf, folder / name)
         done[str(shelf.id)] = (name, generation)

@@ -118,6 +118,8 @@ class DrawingLm(Family[DrawingConfig]):
                 prompts[text] = asked(text, self.labels)
             except InvalidValue:
                 continue
+        if not prompts:  # other words than those of the shipped recipe
+            prompts = {text: asked(text, self.labels) for text in self.labels[2:8]}
         made = (
             sample(self.network(nets), list(prompts.values()), How(), range(len(prompts))) if prompts else []
         )
