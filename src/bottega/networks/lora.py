@@ -2,8 +2,6 @@
 
 from typing import Any, cast
 
-from typing import Any, cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
