@@ -43,7 +43,7 @@ class Hit:
 class _View:
     """What was there when the collection and this host's word indexes had come so far."""
 
-    key: tuple[int, int]
+    key: tuple[str, int, int]
     shelves: Sequence[Shelf]
     space: Space | None
 
@@ -243,7 +243,7 @@ class Collection:
                 if held:
                     catch_up(self._store, words)
             at = reached(self._store, words)
-        key = (self._store.generation, at.generation)
+        key = (self._store.stamp, self._store.generation, at.generation)
         with self._lock:
             if self._seen is None or self._seen.key != key:
                 self._seen = _View(key, shelves_of(self._store, at), active(self._store))
