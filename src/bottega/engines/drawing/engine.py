@@ -16,6 +16,7 @@ from bottega.drawing.shapes import svg
 from bottega.drawing.words import asked, unknown
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
 from bottega.engines.layout.scene import rasterise
+from bottega.engines.variations import outputs
 
 MODEL = "icon-svg"
 
@@ -107,9 +108,7 @@ class DrawingEngine(Engine):
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """The PNG, and one SVG a variation."""
-        count = params.count if isinstance(params, DrawingParams) else 1
-        drawings = (Port(name=f"svg{n}", media_types=("image/svg+xml",)) for n in range(1, count + 1))
-        return (self.card.outputs[0], *drawings)
+        return outputs(self.card, params.count if isinstance(params, DrawingParams) else 1)
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Half a second to load, and less than a tenth for each drawing."""

@@ -12,6 +12,7 @@ from bottega.core.request import Finished, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, require
 from bottega.engines.layout.scene import rasterise
+from bottega.engines.variations import outputs
 
 MODEL = "text-icon"
 TOGETHER = 16  # pictures of one call of the network
@@ -107,9 +108,7 @@ class Pictogram(Engine):
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """The PNG, and one SVG a variation."""
-        count = params.count if isinstance(params, PictogramParams) else 1
-        drawings = (Port(name=f"svg{n}", media_types=("image/svg+xml",)) for n in range(1, count + 1))
-        return (self.card.outputs[0], *drawings)
+        return outputs(self.card, params.count if isinstance(params, PictogramParams) else 1)
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Loading takes a second; a tenth of a second a picture that is drawn."""
