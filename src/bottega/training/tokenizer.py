@@ -1,6 +1,7 @@
 """Byte-pair encoding (Sennrich 2016) of any bytes: what is encoded comes back letter by letter, whatever it was."""
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from bottega.core.value import JsonObject
 
 BYTES = 256
+READ = 3_000_000  # bytes of each of two sides that merges are learnt from
 # A run of letters or digits with the space before it, a run of signs, or white space: no token crosses these.
 PIECES = r" ?[A-Za-z]+| ?[0-9]{1,3}| ?[^\sA-Za-z0-9]+|\s+"
 
@@ -36,6 +38,19 @@ class Tokenizer:
         made.train_from_iterator([text.decode("latin-1")], trainer)  # one character a byte
         model = json.loads(made.to_str())["model"]
         return cls({"vocabulary": model["vocab"], "merges": model["merges"]})
+
+    @classmethod
+    def learn_pairs(cls, prompts: Tensor, answers: Tensor, vocabulary: int) -> "Tokenizer":
+        """The merges of two sides together, bytes uint8 [N] and [M], from the first of each."""
+        return cls.learn(bytes(torch.cat([prompts[:READ], answers[:READ]]).numpy()), vocabulary)
+
+    def rows(self, texts: Iterable[bytes], length: int) -> Tensor:
+        """The first ``length`` tokens of each text, padded with ``size``: int64 [N, length]."""
+        said = [self.encode(text)[:length] for text in texts]
+        found = torch.full((len(said), length), self.size)
+        for row, tokens in zip(found, said, strict=True):
+            row[: len(tokens)] = tokens
+        return found
 
     @property
     def size(self) -> int:

@@ -20,7 +20,6 @@ from bottega.training.data.records import unpacked
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 from bottega.training.tokenizer import Tokenizer
 
-READ = 3_000_000  # bytes of each side that the merges are learnt from
 DEPTHS = {"recall@1": 1, "recall@10": 10}
 MEASURES = {
     "recall@1": "share of held-out answers whose own prompt is found first among all held-out ones",
@@ -57,8 +56,7 @@ class Embedder(Family[EmbedderConfig]):
     @classmethod
     def learn_codec(cls, config: EmbedderConfig, data: Data) -> JsonObject:
         """The merges of prompts and answers together."""
-        text = torch.cat([data.train["prompts"][:READ], data.train["answers"][:READ]])
-        return Tokenizer.learn(bytes(text.numpy()), config.vocabulary).codec
+        return Tokenizer.learn_pairs(data.train["prompts"], data.train["answers"], config.vocabulary).codec
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -72,11 +70,8 @@ class Embedder(Family[EmbedderConfig]):
 
     def tokens(self, texts: list[bytes]) -> Tensor:
         """int64 [N, context], padded."""
-        found = torch.full((len(texts), self.config.context), self.tokenizer.size)
-        for row, text in zip(found, texts, strict=True):
-            said = self.tokenizer.encode(text[: 8 * self.config.context].lower())[: self.config.context]
-            row[: len(said)] = said
-        return found
+        near = 8 * self.config.context  # bytes: more are never read
+        return self.tokenizer.rows((text[:near].lower() for text in texts), self.config.context)
 
     @lru_cache(maxsize=4)  # noqa: B019 - of this family's data, for as long as it trains
     def _pairs(self, data: Data, part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:

@@ -66,11 +66,7 @@ class TextEncoder(Family[EncoderConfig]):
 
     def tokens(self, texts: list[bytes]) -> Tensor:
         """int64 [N, glance], padded."""
-        found = torch.full((len(texts), self.config.glance), self.tokenizer.size)
-        for row, text in zip(found, texts, strict=True):
-            said = self.tokenizer.encode(text)[: self.config.glance]
-            row[: len(said)] = said
-        return found
+        return self.tokenizer.rows(texts, self.config.glance)
 
     @lru_cache(maxsize=4)  # noqa: B019 - of this family's data, for as long as it trains
     def _tokens(self, data: Data, part: Literal["train", "test"]) -> Tensor:

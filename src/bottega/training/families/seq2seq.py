@@ -21,7 +21,6 @@ from bottega.training.data.records import unpacked
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 from bottega.training.tokenizer import Tokenizer
 
-READ = 3_000_000  # bytes of each side that the merges are learnt from
 SPANS, HIDDEN, SPAN = 16, 0.15, 3  # marks, share of tokens, tokens a span: those of T5
 MEASURES = {
     "ROUGE-L": "F1 of the longest common subsequence of words with the answer that was held out; higher is better",
@@ -60,8 +59,7 @@ class Seq2Seq(Family[Seq2SeqConfig]):
     @classmethod
     def learn_codec(cls, config: Seq2SeqConfig, data: Data) -> JsonObject:
         """The merges of prompts and answers together."""
-        text = torch.cat([data.train["prompts"][:READ], data.train["answers"][:READ]])
-        return Tokenizer.learn(bytes(text.numpy()), config.vocabulary).codec
+        return Tokenizer.learn_pairs(data.train["prompts"], data.train["answers"], config.vocabulary).codec
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
