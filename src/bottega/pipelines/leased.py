@@ -28,6 +28,7 @@ from bottega.storage.budgets import Charge
 from bottega.storage.leases import Busy, Claim, Found, Lease
 
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
+NO_CHECKS = digest({})
 DELAYS = 5  # times that an engine may ask to come back later
 
 Settle = Callable[[StepResult], Awaitable[StepResult]]
@@ -196,7 +197,7 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         round=order.round,
         step=step.id,
         key=order.key,
-        checks=digest({"checks": step.checks, "tenant": order.tenant} if order.tenant else step.checks),
+        checks=_checks(order),
         engine=step.engine,
         local=local and not order.together,
         reuse=order.reuse,
@@ -206,11 +207,18 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
             step.engine, (card.together if order.together else 1) if local else REMOTE_AT_ONCE
         ),
         here_at_once=shop.limits.get("local", 1),
-        detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
+        detail={name: value for name, value in with_what.items() if value or value == 0},
         behalf=order.behalf,
         holder=order.holder,
         charge=_charge(order, shop) if order.charge else None,
     )
+
+
+def _checks(order: Order) -> str:
+    checks = order.step.checks
+    if order.tenant:
+        return digest({"checks": checks, "tenant": order.tenant})
+    return digest(checks) if checks else NO_CHECKS
 
 
 def _charge(order: Order, shop: Workshop) -> Charge:

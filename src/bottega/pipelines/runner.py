@@ -259,7 +259,7 @@ class Runner:
     def _order(self, step: Step) -> Order:
         brief = self.plan.brief
         languages = {
-            d.language for d in self.plan.deliverables if split(d.output)[0] == step.id and d.language
+            each.language for each in self.plan.deliverables if each.language and split(each.output)[0] == step.id
         }
         spent = sum(result.cost for result in self._results.values())
         cap = brief.constraints.max_cost

@@ -19,7 +19,7 @@ from bottega.core.run import Made, StepResult
 from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
 from bottega.pipelines.charges import ATTEMPTS, Meter
-from bottega.pipelines.workshop import Workshop
+from bottega.pipelines.workshop import NOTHING, Workshop
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ async def make(order: Order, shop: Workshop, meter: Meter | None = None) -> Step
         attempts=attempt,
         seconds=round(time.monotonic() - started, 3),
         cost=meter.cost,
-        usage=used.document() if used != Usage() else {},
+        usage=used.document() if used != NOTHING else {},
     )
 
 
