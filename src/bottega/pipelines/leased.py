@@ -49,7 +49,6 @@ class Handed:
         return isinstance(self.found, Lease)
 
 
-
 async def as_made(result: StepResult) -> StepResult:
     """Nobody has more to say about a result."""
     return result

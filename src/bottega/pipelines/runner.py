@@ -203,14 +203,13 @@ class Runner:
 
         async def drive(step_id: str) -> None:
             """This step and one of those that its end sets free; the others are tasks of their own."""
-            self._driving += 1
             free, handed = [step_id], None
             try:
                 while free:
                     first = handed.order.step.id if handed else free[0]
                     for other in free:
                         if other != first:
-                            group.create_task(drive(other))
+                            start(other)
                     step, mine, handed = steps[first], handed, None
                     result, handed = await self._drive(step, places[step.locality], mine, follow)
                     self._results[step.id] = result
@@ -222,10 +221,14 @@ class Runner:
                 if handed and isinstance(handed.found, Lease):  # whoever watches has raised
                     await given_back(handed.found, self.shop)
 
+        def start(step_id: str) -> None:
+            self._driving += 1
+            group.create_task(drive(step_id))
+
         try:
             async with asyncio.TaskGroup() as group:
                 for step_id in graph.get_ready():
-                    group.create_task(drive(step_id))
+                    start(step_id)
         except ExceptionGroup as failures:  # the state cannot be written; one of them says why
             raise failures.exceptions[0] from failures
 
@@ -259,7 +262,9 @@ class Runner:
     def _order(self, step: Step) -> Order:
         brief = self.plan.brief
         languages = {
-            each.language for each in self.plan.deliverables if each.language and split(each.output)[0] == step.id
+            each.language
+            for each in self.plan.deliverables
+            if each.language and split(each.output)[0] == step.id
         }
         spent = sum(result.cost for result in self._results.values())
         cap = brief.constraints.max_cost
@@ -299,11 +304,16 @@ class Runner:
 
     def _computed(self, step: Step) -> list[str]:
         """What tools computed among the step's ancestors: their numbers may be quoted."""
-        before = ancestors(self.plan, step)
+        tables = [
+            each
+            for each in self.plan.steps
+            if each.id in self._results and self.shop.card(each.engine).modality == "table"
+        ]
+        before = ancestors(self.plan, step) if tables else set[str]()
         return [
             self.shop.artifacts.locate(made.artifact).read_text()
-            for each in self.plan.steps
-            if each.id in before and self.shop.card(each.engine).modality == "table"
+            for each in tables
+            if each.id in before
             for made in self._results[each.id].outputs
         ]
 

@@ -14,7 +14,7 @@ from bottega.core.artifact import Artifact
 from bottega.core.errors import BottegaError, BudgetExceeded, Cancelled, EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Step
-from bottega.core.request import Finished, Output, Part, Request, Usage
+from bottega.core.request import Finished, Output, Part, Request
 from bottega.core.run import Made, StepResult
 from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench

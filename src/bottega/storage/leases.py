@@ -106,7 +106,6 @@ class Leases:
         A step whose charge its budgets refuse comes to wait for a person; nothing is reserved for it.
         A lease that comes with a cancellation is given back.
         """
-
         change = self._database.offer(
             lambda transaction: self._claimed(transaction, claim, worker, host),
             durable=claim.charge is not None,

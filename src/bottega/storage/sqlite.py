@@ -15,7 +15,9 @@ from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
 
 BUSY = 30.0  # seconds that a change waits for another process's
-WAL = 16 << 20  # bytes of log after which it is carried over into the file: pages that change often are carried once
+WAL = (
+    16 << 20
+)  # bytes of log after which it is carried over into the file: pages that change often are carried once
 PAGES = 16 << 10  # KiB of pages that the writer keeps: rows named by a digest lie all over their tables
 STATEMENTS = 512  # kept compiled
 LOOK = 64  # commits between two looks at its size
