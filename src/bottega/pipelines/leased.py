@@ -44,9 +44,9 @@ class Handed:
     found: Found
 
     @property
-    def place(self) -> bool:
-        """Whether it was handed its place, too: with a lease only."""
-        return isinstance(self.found, Lease)
+    def lease(self) -> Lease | None:
+        """The lease, if it came to one: the place is handed on with it, and only with it."""
+        return self.found if isinstance(self.found, Lease) else None
 
 
 async def as_made(result: StepResult) -> StepResult:
@@ -97,10 +97,10 @@ async def in_turn(
     place = place or asyncio.Semaphore(1)
     early = handed.found if handed else None
     while True:
-        if early is not None and not isinstance(early, Busy):
-            found = early
-        else:
+        if early is None or isinstance(early, Busy):
             found = await obtained(claim, shop, order.cancelled, place)
+        else:
+            found = early
         early, after = None, None
         if isinstance(found, StepResult) and found.state == "awaiting_review" and claim.charge is not None:
             await asyncio.to_thread(ask, order.run_id, order.step, order.plan, order.behalf, shop)
@@ -110,7 +110,7 @@ async def in_turn(
             began()
             result, after = await _under(found, order, shop, settle, follow)
         finally:
-            if after is None or not after.place:
+            if after is None or after.lease is None:
                 place.release()
         if result is not None and result.state != "delayed":
             return result, after

@@ -218,8 +218,8 @@ class Runner:
                     free = graph.get_ready()
             finally:
                 self._driving -= 1
-                if handed and isinstance(handed.found, Lease):  # whoever watches has raised
-                    await given_back(handed.found, self.shop)
+                if handed and handed.lease:  # whoever watches has raised
+                    await given_back(handed.lease, self.shop)
 
         def start(step_id: str) -> None:
             self._driving += 1
@@ -307,7 +307,9 @@ class Runner:
         tables = [
             each
             for each in self.plan.steps
-            if each.id in self._results and self.shop.card(each.engine).modality == "table"
+            if (found := self._results.get(each.id))
+            and found.outputs
+            and self.shop.card(each.engine).modality == "table"
         ]
         before = ancestors(self.plan, step) if tables else set[str]()
         return [
