@@ -1,7 +1,8 @@
 """Settings to service: the one place that joins parts."""
 
+import time
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from bottega.catalog.catalog import Catalog
@@ -27,7 +28,13 @@ from bottega.storage.workers import SILENCE
 
 def now() -> str:
     """The time, RFC 3339 in UTC, to the millisecond."""
-    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_to_the_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(1)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
 
 def build(

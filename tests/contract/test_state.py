@@ -143,11 +143,13 @@ async def leased(state: State, wished: Claim) -> Lease:
     return found
 
 
-async def finish(state: State, lease: Lease, outcome: str = "done", **more: Any) -> None:
+async def finish(
+    state: State, lease: Lease, outcome: str = "done", **more: Any
+) -> Lease | StepResult | Busy | None:
     outputs = (Made(port="text", artifact=TEXT),) if outcome in ("done", "awaiting_review") else ()
     facts = {"step": lease.claim.step, "key": lease.claim.key, "state": outcome, "outputs": outputs}
     result = StepResult.model_validate(facts)
-    await state.runs.finish(lease, result, worker=state.workers.id, **more)
+    return await state.runs.finish(lease, result, worker=state.workers.id, host=state.workers.host, **more)
 
 
 def acts(state: State, subject: str) -> list[str]:
@@ -312,6 +314,41 @@ async def test_a_stale_worker_is_refused(site: Site, state: State) -> None:
     with pytest.raises(LeaseLost):  # its lease ended with it
         await finish(other, fresh)
     assert acts(other, "run/one/step/a") == ["leased", "lost", "leased", "finished"]
+
+
+async def test_the_end_of_a_step_and_the_lease_of_the_next_are_one_change(site: Site, state: State) -> None:
+    one, other = submit(state), site.open()
+    first = await leased(state, wish(one))
+    second = await finish(state, first, then=wish(one, "b", "2" * 64))
+    assert isinstance(second, Lease)
+    assert second.token == first.token + 2  # the entry of the end lies between them
+    assert isinstance(await claim(other, wish(one, "b", "2" * 64)), Busy)
+    assert (
+        await finish(state, second, then=wish(one, "a")) is not None
+    )  # a finished step is found, not leased
+    assert acts(state, "run/one/step/a") == ["leased", "finished"]
+    assert acts(state, "run/one/step/b") == ["leased", "finished"]
+
+
+async def test_what_a_stale_worker_claims_with_its_late_end_is_refused_with_it(
+    site: Site, state: State
+) -> None:
+    one, other = submit(state), site.open()
+    stale = await leased(state, wish(one))
+    state.workers.close()
+    await leased(other, wish(one))
+    with pytest.raises(LeaseLost):
+        await finish(state, stale, then=wish(one, "b", "2" * 64))
+    assert acts(other, "run/one/step/b") == []
+
+
+async def test_a_step_ends_whatever_is_wrong_with_the_claim_that_comes_with_it(state: State) -> None:
+    one = submit(state)
+    first = await leased(state, wish(one))
+    bad = wish(one, "b", "2" * 64, detail={"params": float("nan")})  # no entry can say that
+    assert await finish(state, first, then=bad) is None
+    assert acts(state, "run/one/step/a") == ["leased", "finished"]
+    assert acts(state, "run/one/step/b") == []
 
 
 async def test_a_token_counts_only_for_its_worker(site: Site, state: State) -> None:

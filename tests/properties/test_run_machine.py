@@ -215,24 +215,30 @@ class Runs(RuleBasedStateMachine):
                 self.finish_(held, end, reusable)
 
     def claim_(self, number: int, who: int, step: int, fresh: bool, at_once: int) -> Held | None:
-        run = pick([*self.jobs], number)
-        job, hand = self.jobs[run], self.someone(who)
-        name = pick([*job.plan], step)
-        round_ = job.round if fresh or not job.rounds else job.rounds[0]
-        claim = Claim(
-            run=run, round=round_, step=name, key=plan_of(run, job.plan).step(name).key({}), checks=CHECKS,
-            engine=engine_of(name), at_once=at_once, here_at_once=9,
-        )  # fmt: skip
-        wanted = self.expected(claim)
+        claim, hand = self.wish_(number, step, fresh, at_once), self.someone(who)
         found = self.run(
             hand.state.runs.claim(claim, worker=hand.state.workers.id, host=hand.state.workers.host)
         )
+        return self.came_(claim, found, hand)
+
+    def wish_(self, number: int, step: int, fresh: bool = True, at_once: int = 9) -> Claim:
+        run = pick([*self.jobs], number)
+        job = self.jobs[run]
+        name = pick([*job.plan], step)
+        round_ = job.round if fresh or not job.rounds else job.rounds[0]
+        return Claim(
+            run=run, round=round_, step=name, key=plan_of(run, job.plan).step(name).key({}), checks=CHECKS,
+            engine=engine_of(name), at_once=at_once, here_at_once=9,
+        )  # fmt: skip
+
+    def came_(self, claim: Claim, found: Any, hand: Any) -> Held | None:
+        wanted = self.expected(claim)
         match found:
             case Lease():
                 assert wanted == ("leased", found.attempt - 1, found.delays, found.before is not None)
                 assert all(found.token > other.lease.token for other in self.given)
                 held = Held(found, hand)
-                self.leases[run, name] = held
+                self.leases[claim.run, claim.step] = held
                 self.given.append(held)
                 return held
             case Busy():
@@ -281,29 +287,38 @@ class Runs(RuleBasedStateMachine):
         self.rows[run, step] = Row(-1, "waiting", key, row.deaths + counts, seen=seen)
 
     @precondition(lambda self: self.given)
-    @rule(number=numbers, end=st.sampled_from((*ENDS, "dies", "leaves")), reusable=st.booleans(), late=mostly)
-    def end(self, number: int, end: Any, reusable: bool, late: bool) -> None:
-        """A worker ends a step; also one that was taken for dead, and one that did so before."""
+    @rule(
+        number=numbers,
+        end=st.sampled_from((*ENDS, "dies", "leaves")),
+        reusable=st.booleans(),
+        late=mostly,
+        then=st.none() | numbers,
+    )
+    def end(self, number: int, end: Any, reusable: bool, late: bool, then: int | None) -> None:
+        """A worker ends a step, and may claim another with it; also one that was taken for dead, and one that did so before."""
         among = [*self.leases.values()] if late else self.given
         among = [held for held in among if not held.hand.signed_off]
         if among and end in ("dies", "leaves"):
             self.unmade_(pick(among, number), leaves=end == "leaves")
         elif among:
-            self.finish_(pick(among, number), end, reusable)
+            wished = None if then is None else self.wish_(number, then)
+            self.finish_(pick(among, number), end, reusable, wished)
 
-    def finish_(self, held: Held, end: Any, reusable: bool) -> None:
+    def finish_(self, held: Held, end: Any, reusable: bool, then: Claim | None = None) -> None:
         lease, store = held.lease, held.hand.state.runs
         claim, place = lease.claim, (lease.claim.run, lease.claim.step)
         until = (self.clock + timedelta(seconds=5)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         until = until if end == "delayed" else ""
+        workers = held.hand.state.workers
         work = store.finish(
-            lease, result_of(claim, end), worker=held.hand.state.workers.id, reusable=reusable, until=until
-        )
+            lease, result_of(claim, end), worker=workers.id, reusable=reusable, until=until,
+            then=then, host=workers.host,
+        )  # fmt: skip
         if self.leases.get(place) != held:
             with pytest.raises(LeaseLost):
                 self.run(work)
             return
-        self.run(work)
+        found = self.run(work)
         del self.leases[place]
         row = self.rows.get(place)
         deaths = row.deaths if row and row.key == claim.key and end != "done" else 0
@@ -313,6 +328,8 @@ class Runs(RuleBasedStateMachine):
             self.rows[place] = Row(claim.round, end, claim.key, deaths, delays, until, seen)
         if end == "done":
             self.finished.setdefault((claim.key, claim.run), reusable)
+        if then is not None:
+            self.came_(then, found, held.hand)
 
     def unmade_(self, held: Held, *, leaves: bool) -> None:
         lease, store, worker = held.lease, held.hand.state.runs, held.hand.state.workers.id

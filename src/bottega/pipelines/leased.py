@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bottega.core.canonical import digest
@@ -24,12 +25,28 @@ from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.budgets import Charge
-from bottega.storage.leases import Busy, Claim, Lease
+from bottega.storage.leases import Busy, Claim, Found, Lease
 
 REMOTE_AT_ONCE = 4  # calls of one remote engine, on all hosts
+NO_CHECKS = digest({})
 DELAYS = 5  # times that an engine may ask to come back later
 
 Settle = Callable[[StepResult], Awaitable[StepResult]]
+Follow = Callable[[StepResult], Order | None]
+
+
+@dataclass(frozen=True)
+class Handed:
+    """The step that comes next, and what came of claiming it in the change that ended the one before."""
+
+    order: Order
+    claim: Claim
+    found: Found
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease, if it came to one: the place is handed on with it, and only with it."""
+        return self.found if isinstance(self.found, Lease) else None
 
 
 async def as_made(result: StepResult) -> StepResult:
@@ -45,6 +62,20 @@ async def settled(
     place: asyncio.Semaphore | None = None,
     began: Callable[[], None] = lambda: None,
 ) -> StepResult:
+    """What comes of one step, as `in_turn` says, when none is known to come next."""
+    return (await in_turn(order, shop, settle, place=place, began=began))[0]
+
+
+async def in_turn(
+    order: Order,
+    shop: Workshop,
+    settle: Settle = as_made,
+    *,
+    place: asyncio.Semaphore | None = None,
+    began: Callable[[], None] = lambda: None,
+    handed: Handed | None = None,
+    follow: Follow = lambda result: None,
+) -> tuple[StepResult, Handed | None]:
     """What comes of a step: made here, taken over from an equal one, or made by another worker meanwhile.
 
     Args:
@@ -53,26 +84,36 @@ async def settled(
         settle: has the last word on what was made, for example that a person must look at it.
         place: taken while the step is made here, and not while it waits for another worker.
         began: called when it is leased here.
+        handed: what came of claiming it already.
+        follow: given its result, the step to be claimed in the change that writes it down; it takes the same place.
+
+    Returns: the result, and what came of claiming the next step, which is to be gone on with or given back.
 
     Raises:
         StorageFailed: the state cannot be used: nothing is known to be wrong with the step, and it may be tried again.
         asyncio.CancelledError: this task was cancelled; the lease is given back.
     """
-    claim = claim_for(order, shop)
+    claim = handed.claim if handed else claim_for(order, shop)
     place = place or asyncio.Semaphore(1)
+    early = handed.found if handed else None
     while True:
-        found = await obtained(claim, shop, order.cancelled, place)
+        if early is None or isinstance(early, Busy):
+            found = await obtained(claim, shop, order.cancelled, place)
+        else:
+            found = early
+        early, after = None, None
         if isinstance(found, StepResult) and found.state == "awaiting_review" and claim.charge is not None:
             await asyncio.to_thread(ask, order.run_id, order.step, order.plan, order.behalf, shop)
         if not isinstance(found, Lease):
-            return found or _ended(order, "skipped", "stopped on request")
+            return found or _ended(order, "skipped", "stopped on request"), None
         try:
             began()
-            result = await _under(found, order, shop, settle)
+            result, after = await _under(found, order, shop, settle, follow)
         finally:
-            place.release()
+            if after is None or after.lease is None:
+                place.release()
         if result is not None and result.state != "delayed":
-            return result
+            return result, after
 
 
 async def obtained(
@@ -155,7 +196,7 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         round=order.round,
         step=step.id,
         key=order.key,
-        checks=digest({"checks": step.checks, "tenant": order.tenant} if order.tenant else step.checks),
+        checks=_checks(order),
         engine=step.engine,
         local=local and not order.together,
         reuse=order.reuse,
@@ -165,11 +206,18 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
             step.engine, (card.together if order.together else 1) if local else REMOTE_AT_ONCE
         ),
         here_at_once=shop.limits.get("local", 1),
-        detail={name: value for name, value in with_what.items() if value not in ("", None, {}, [])},
+        detail={name: value for name, value in with_what.items() if value or value == 0},
         behalf=order.behalf,
         holder=order.holder,
         charge=_charge(order, shop) if order.charge else None,
     )
+
+
+def _checks(order: Order) -> str:
+    checks = order.step.checks
+    if order.tenant:
+        return digest({"checks": checks, "tenant": order.tenant})
+    return digest(checks) if checks else NO_CHECKS
 
 
 def _charge(order: Order, shop: Workshop) -> Charge:
@@ -177,8 +225,10 @@ def _charge(order: Order, shop: Workshop) -> Charge:
     return charge_for(order.step, order.charge, size, shop)
 
 
-async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> StepResult | None:
-    """Make and settle a leased step; None when somebody must try again."""
+async def _under(
+    lease: Lease, order: Order, shop: Workshop, settle: Settle, follow: Follow
+) -> tuple[StepResult | None, Handed | None]:
+    """Make and settle a leased step, and claim the next one with its end; no result when somebody must try again."""
     worker, meter = shop.workers.id, Meter()
     until = ""
     ended: BottegaError | None = None
@@ -189,7 +239,7 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
             await shop.runs.died(lease, _evidence(death, order, shop), worker=worker, used=used)
-        return None
+        return None, None
     except asyncio.CancelledError as stop:
         used = _used(lease, order, shop, meter, stop)
         if order.cancelled.is_set():
@@ -226,13 +276,25 @@ async def _under(lease: Lease, order: Order, shop: Workshop, settle: Settle) -> 
     try:
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
-        await shop.runs.finish(lease, result, worker=worker, reusable=keep, until=until, used=used)
+        after = _after_it(result, follow, shop)
+        found = await shop.runs.finish(
+            lease, result, worker=worker, reusable=keep, until=until, used=used,
+            then=after[1] if after else None, host=shop.workers.host,
+        )  # fmt: skip
     except LeaseLost:
-        return None
+        return None, None
     except StorageFailed as error:
         await given_back(lease, shop, _used(lease, order, shop, meter, ended), why=error.message)
         raise
-    return result
+    return result, Handed(*after, found) if after and found else None
+
+
+def _after_it(result: StepResult, follow: Follow, shop: Workshop) -> tuple[Order, Claim] | None:
+    """The step that comes next and the claim on it. What is wrong with it is said in its own turn."""
+    with suppress(Exception):
+        if result.state == "done" and (order := follow(result)):
+            return order, claim_for(order, shop)
+    return None
 
 
 def _used(

@@ -23,7 +23,7 @@ from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Run, RunState, StepResult
 from bottega.pipelines.graph import ancestors, is_source, needs, schedule, split
-from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back, obtained, settled
+from bottega.pipelines.leased import REMOTE_AT_ONCE, Follow, Handed, given_back, in_turn, obtained
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
@@ -69,6 +69,7 @@ class Runner:
     deliver: Callable[[Run], None] | None = None
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
     _late: bool = False
+    _driving: int = 0  # steps at work, or waiting for a place
 
     async def work(self) -> Run:
         """Run every step that can run, and say what came of it; each step's end is written before the next begins.
@@ -180,34 +181,80 @@ class Runner:
         places = {"local": asyncio.Semaphore(1), "remote": asyncio.Semaphore(REMOTE_AT_ONCE)}
         steps = {step.id: step for step in self.plan.steps}
         graph = schedule(self.plan)
+        after: dict[str, list[Step]] = {}
+        for step in self.plan.steps:
+            for need in needs(step):
+                after.setdefault(need, []).append(step)
+
+        def follow(result: StepResult) -> Order | None:
+            """What is claimed in the change that ends a step: the first that it sets free, if nothing else is going on."""
+            if self._driving > 1 or self.cancelled.is_set():
+                return None
+            self._results[result.step] = result
+            place = steps[result.step].locality
+            return next(
+                (
+                    self._order(step)
+                    for step in after.get(result.step, ())
+                    if step.locality == place and not self._stuck(step)
+                ),
+                None,
+            )
 
         async def drive(step_id: str) -> None:
             """This step and one of those that its end sets free; the others are tasks of their own."""
-            free = [step_id]
-            while free:
-                for other in free[1:]:
-                    group.create_task(drive(other))
-                step = steps[free[0]]
-                self._results[step.id] = result = await self._drive(step, places[step.locality])
-                self.watch(Event("ended", step.id, result=result))
-                graph.done(step.id)
-                free = graph.get_ready()
+            free, handed = [step_id], None
+            try:
+                while free:
+                    first = handed.order.step.id if handed else free[0]
+                    for other in free:
+                        if other != first:
+                            start(other)
+                    step, mine, handed = steps[first], handed, None
+                    result, handed = await self._drive(step, places[step.locality], mine, follow)
+                    self._results[step.id] = result
+                    self.watch(Event("ended", step.id, result=result))
+                    graph.done(step.id)
+                    free = graph.get_ready()
+            finally:
+                self._driving -= 1
+                if handed and handed.lease:  # whoever watches has raised
+                    await given_back(handed.lease, self.shop)
+
+        def start(step_id: str) -> None:
+            self._driving += 1
+            group.create_task(drive(step_id))
 
         try:
             async with asyncio.TaskGroup() as group:
                 for step_id in graph.get_ready():
-                    group.create_task(drive(step_id))
+                    start(step_id)
         except ExceptionGroup as failures:  # the state cannot be written; one of them says why
             raise failures.exceptions[0] from failures
 
-    async def _drive(self, step: Step, at_once: asyncio.Semaphore) -> StepResult:
-        stuck = [need for need in needs(step) if not _usable(self._results[need])]
-        if self.cancelled.is_set():
-            return StepResult(step=step.id, key="", state="skipped", error="stopped on request")
-        if stuck:
-            return StepResult(step=step.id, key="", state="skipped", error=f"waits for {', '.join(stuck)}")
-        began = partial(self.watch, Event("started", step.id))
-        return await settled(self._order(step), self.shop, self._settle, place=at_once, began=began)
+    async def _drive(
+        self, step: Step, at_once: asyncio.Semaphore, handed: Handed | None, follow: Follow
+    ) -> tuple[StepResult, Handed | None]:
+        if handed is None:
+            if self.cancelled.is_set():
+                return StepResult(step=step.id, key="", state="skipped", error="stopped on request"), None
+            if stuck := self._stuck(step):
+                error = f"waits for {', '.join(stuck)}"
+                return StepResult(step=step.id, key="", state="skipped", error=error), None
+        return await in_turn(
+            handed.order if handed else self._order(step),
+            self.shop,
+            self._settle,
+            place=at_once,
+            began=partial(self.watch, Event("started", step.id)),
+            handed=handed,
+            follow=follow,
+        )
+
+    def _stuck(self, step: Step) -> list[str]:
+        """What it needs and has not got."""
+        found = self._results
+        return [need for need in needs(step) if need not in found or not _usable(found[need])]
 
     async def _settle(self, result: StepResult) -> StepResult:
         return await Reviews(self.shop).settle(self.run, self.plan, result)
@@ -215,7 +262,9 @@ class Runner:
     def _order(self, step: Step) -> Order:
         brief = self.plan.brief
         languages = {
-            d.language for d in self.plan.deliverables if split(d.output)[0] == step.id and d.language
+            each.language
+            for each in self.plan.deliverables
+            if each.language and split(each.output)[0] == step.id
         }
         spent = sum(result.cost for result in self._results.values())
         cap = brief.constraints.max_cost
@@ -255,11 +304,18 @@ class Runner:
 
     def _computed(self, step: Step) -> list[str]:
         """What tools computed among the step's ancestors: their numbers may be quoted."""
-        before = ancestors(self.plan, step)
+        tables = [
+            each
+            for each in self.plan.steps
+            if (found := self._results.get(each.id))
+            and found.outputs
+            and self.shop.card(each.engine).modality == "table"
+        ]
+        before = ancestors(self.plan, step) if tables else set[str]()
         return [
             self.shop.artifacts.locate(made.artifact).read_text()
-            for each in self.plan.steps
-            if each.id in before and self.shop.card(each.engine).modality == "table"
+            for each in tables
+            if each.id in before
             for made in self._results[each.id].outputs
         ]
 

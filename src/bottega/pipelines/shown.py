@@ -11,7 +11,6 @@ from bottega.governance.review import Ticket
 def tickets_for(run: Run, plan: Plan, result: StepResult, policy: Policy) -> list[Ticket]:
     """One ticket for each output that must be shown. The same arguments give the same tickets."""
     step = plan.step(result.step)
-    asking = dict.fromkeys(policy.name_of(actor) for actor in (run.requested_by, run.planned_by) if actor)
     found: list[Ticket] = []
     for made in result.outputs:
         rules = _rules(plan, f"{step.id}.{made.port}", step.engine, made, policy)
@@ -30,10 +29,15 @@ def tickets_for(run: Run, plan: Plan, result: StepResult, policy: Policy) -> lis
                 reason="; ".join(dict.fromkeys(blocking + by_policy)),
                 verdicts=made.verdicts,
                 asked=asked,
-                requested_by=tuple(asking),
+                requested_by=_asking(run, policy),
             )
             found.append(ticket)
     return found
+
+
+def _asking(run: Run, policy: Policy) -> tuple[str, ...]:
+    names = (policy.name_of(actor) for actor in (run.requested_by, run.planned_by) if actor)
+    return tuple(dict.fromkeys(names))
 
 
 def _rules(plan: Plan, output: str, engine: str, made: Made, policy: Policy) -> tuple[Asked, ...]:

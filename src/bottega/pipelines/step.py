@@ -14,12 +14,12 @@ from bottega.core.artifact import Artifact
 from bottega.core.errors import BottegaError, BudgetExceeded, Cancelled, EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.plan import Step
-from bottega.core.request import Finished, Output, Part, Request, Usage
+from bottega.core.request import Finished, Output, Part, Request
 from bottega.core.run import Made, StepResult
 from bottega.core.verdict import Verdict
 from bottega.engines.base import Bench
 from bottega.pipelines.charges import ATTEMPTS, Meter
-from bottega.pipelines.workshop import Workshop
+from bottega.pipelines.workshop import NOTHING, Workshop
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ async def make(order: Order, shop: Workshop, meter: Meter | None = None) -> Step
         attempts=attempt,
         seconds=round(time.monotonic() - started, 3),
         cost=meter.cost,
-        usage=used.document() if used != Usage() else {},
+        usage=used.document() if used != NOTHING else {},
     )
 
 

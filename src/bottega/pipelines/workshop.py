@@ -1,6 +1,7 @@
 """The parts that a run works with, and the engines at hand."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
@@ -28,6 +29,7 @@ from bottega.storage.tickets import Tickets
 from bottega.storage.workers import Workers
 
 Listen = Callable[[Output], None]
+NOTHING = Usage()
 
 
 @dataclass
@@ -126,7 +128,7 @@ class Workshop:
                 together=together,
             )
         finally:
-            if any(folder.iterdir()):
+            if os.listdir(folder):  # noqa: PTH208 - after every step
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             else:
                 self._folders.append(folder)  # most engines leave nothing in it
@@ -147,7 +149,7 @@ class Workshop:
             BottegaError: as the engine raised it; anything else an engine raises becomes `EngineFailed`.
         """
         files: list[Finished] = []
-        used = Usage()
+        used = NOTHING
         card = self.card(request.engine)
         alone = card.locality == "local" or card.isolation == "process"
         places = card.together if bench.together else 1

@@ -67,11 +67,15 @@ class Database(ABC):
         A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
         """
         change = Change(work, durable=durable)
-        if not (durable or self.always_durable or self._waiting):
-            with self._in_turn(wait=False) as mine:
-                if mine and self._begun_at_once():
+        if not (durable or self.always_durable or self._waiting) and self._turn.acquire(blocking=False):
+            try:
+                if self._begun_at_once():
                     self._commit([change])
                     return change
+            finally:
+                self._turn.release()
+                if self._waiting:
+                    self._flush_soon()
         self._waiting.append(change)
         self._flush_soon()
         return change

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from bottega.core.canonical import digest_bytes
 from bottega.core.entry import Act
@@ -12,12 +12,14 @@ from bottega.core.errors import LeaseLost, StorageFailed
 from bottega.core.run import Made, StepResult, StepState
 from bottega.core.value import JsonObject
 from bottega.storage.budgets import Budgets, Charge, Refusal
-from bottega.storage.change import ended
+from bottega.storage.change import Change, ended
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction, Work
 from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers
+
+T = TypeVar("T")
 
 POISON = 3  # deaths of a step's worker after which it is parked
 
@@ -76,6 +78,9 @@ class Busy:
     until: str = ""
 
 
+Found = Lease | StepResult | Busy  # what a claim comes to
+
+
 class Leases:
     """Who may run which step, and how it ended, as the journal tells it."""
 
@@ -92,7 +97,7 @@ class Leases:
         """Rings after each change."""
         return self._database.wakes
 
-    async def claim(self, claim: Claim, *, worker: str, host: str) -> Lease | StepResult | Busy:
+    async def claim(self, claim: Claim, *, worker: str, host: str) -> Found:
         """Lease a step, or give the result that makes running it needless, or say who is in the way.
 
         A result of the same key and checks is taken over, from this run or, unless ``reuse`` is off, from any. A lease
@@ -101,67 +106,11 @@ class Leases:
         A step whose charge its budgets refuse comes to wait for a person; nothing is reserved for it.
         A lease that comes with a cancellation is given back.
         """
-
-        def work(transaction: Transaction) -> Lease | StepResult | Busy:
-            subject = f"run/{claim.run}/step/{claim.step}"
-            run = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (claim.run,)).fetchone()
-            if run is not None and (run[0] != claim.round or run[1] != "running"):
-                return StepResult(
-                    step=claim.step, key=claim.key, state="skipped", error="this round of work has ended"
-                )
-            holder, others = self._held(transaction, claim, worker, host)
-            if holder:
-                return Busy("another worker has it", holder)
-            row = transaction.execute(
-                "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
-                (claim.run, claim.step),
-            ).fetchone()
-            deaths, delays, before = 0, 0, None
-            if row is not None and row[2] == claim.key:
-                round_, state, key, digest, error, deaths, delays, wake_at, checks = row
-                body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
-                if state == "delayed" and wake_at > self._journal.now():
-                    return Busy(error, until=wake_at)
-                if round_ == claim.round and state != "delayed":
-                    return step_result(claim.step, state, key, error, body)
-                delays = delays if round_ == claim.round else 0
-                shown = state in ("awaiting_review", "waiting") and checks == claim.checks
-                if shown and body is not None:
-                    before = step_result(claim.step, state, key, error, body)
-            if found := self._finished(transaction, claim):
-                n, digest, result = found
-                if not claim.shown(result):
-                    return self._reuse(transaction, claim, n, digest, result, worker)
-                before = result
-            if deaths >= POISON:
-                return self._park(transaction, claim, deaths, worker)
-            if busy := _crowded(others, claim, host):
-                return busy
-            charge, approval = claim.charge if before is None else None, ""
-            if charge is not None:
-                approval = self._admit(transaction, claim, charge, worker)
-                if isinstance(approval, Refusal):
-                    return self._unpaid(transaction, claim, approval, worker)
-            detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
-            detail |= {"lane": claim.lane} if claim.lane else {}
-            token = self._journal.append(
-                transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
-                detail={**detail, "host": host if claim.local else "", **claim.detail},
-            )  # fmt: skip
-            if charge is not None:
-                self.budgets.hold(
-                    transaction, token, charge, subject, actor=worker, behalf=claim.behalf, approval=approval
-                )
-            return Lease(claim, token, deaths + 1, delays, before, charge is not None)
-
-        change = self._database.offer(work, durable=claim.charge is not None)
-        try:
-            return await ended(change)
-        except asyncio.CancelledError:
-            if not change.exception() and isinstance(lease := change.result(), Lease):
-                with suppress(LeaseLost, StorageFailed):
-                    await self.let_go(lease, worker=worker, used={})
-            raise
+        change = self._database.offer(
+            lambda transaction: self._claimed(transaction, claim, worker, host),
+            durable=claim.charge is not None,
+        )
+        return await self._kept(change, worker)
 
     async def finish(
         self,
@@ -172,13 +121,17 @@ class Leases:
         reusable: bool = False,
         until: str = "",
         used: Mapping[str, int] | None = None,
-    ) -> None:
+        then: Claim | None = None,
+        host: str = "",
+    ) -> Found | None:
         """Write down how a leased step ended: done, awaiting_review, failed, stopped or delayed.
 
-        What it ``used`` (millionths of each unit; None when nobody knows) is settled with its budgets.
+        What it ``used`` (millionths of each unit; None when nobody knows) is settled with its budgets. The step that
+        comes ``then`` is claimed on ``host`` in the same change, and what `claim` would give is given: one commit in
+        place of two. None when nothing was to be claimed, or the claim failed; it says why when it is made again.
 
         Raises:
-            LeaseLost: another worker has taken the step over; nothing is written.
+            LeaseLost: another worker has taken the step over; nothing is written, and nothing claimed.
         """
         claim = lease.claim
         act = _ACTS[result.state]
@@ -189,7 +142,7 @@ class Leases:
         if result.outputs:
             detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
 
-        def work(transaction: Transaction) -> None:
+        def work(transaction: Transaction) -> Found | None:
             self._fence(transaction, lease, worker)
             if result.outputs:
                 self._contents.keep(transaction, body, holder=claim.holder)
@@ -198,8 +151,19 @@ class Leases:
                 detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
+            return None if then is None else self._claimed(transaction, then, worker, host)
 
-        await self._to_its_end(lease, work, durable=lease.charged or bool(result.approved_by))
+        durable = lease.charged or bool(result.approved_by) or (then is not None and then.charge is not None)
+        try:
+            return await self._to_its_end(lease, work, worker, durable=durable)
+        except (LeaseLost, StorageFailed):
+            raise
+        except Exception:
+            if then is None:
+                raise
+            return await self.finish(
+                lease, result, worker=worker, reusable=reusable, until=until, used=used
+            )  # the end of a step does not depend on what comes next
 
     async def died(
         self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
@@ -219,7 +183,7 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await self._to_its_end(lease, work, durable=lease.charged)
+        await self._to_its_end(lease, work, worker, durable=lease.charged)
 
     async def let_go(
         self,
@@ -246,16 +210,79 @@ class Leases:
             )  # fmt: skip
             self._settle(transaction, lease, used, worker)
 
-        await self._to_its_end(lease, work, durable=lease.charged)
+        await self._to_its_end(lease, work, worker, durable=lease.charged)
 
-    async def _to_its_end(self, lease: Lease, work: Work[None], *, durable: bool) -> None:
+    async def _to_its_end(self, lease: Lease, work: Work[T], worker: str, *, durable: bool) -> T:
         """Write how a lease ended. If that fails it is given up: it ended all the same, also when this task is cancelled."""
         change = self._database.offer(work, durable=durable)
         try:
-            await ended(change)
+            return await self._kept(change, worker)
         finally:
             if isinstance(failure := change.exception(), StorageFailed):
                 self._given_up[lease.token] = failure.message
+
+    def _claimed(self, transaction: Transaction, claim: Claim, worker: str, host: str) -> Found:
+        """As `claim`, in the caller's transaction."""
+        subject = f"run/{claim.run}/step/{claim.step}"
+        run = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (claim.run,)).fetchone()
+        if run is not None and (run[0] != claim.round or run[1] != "running"):
+            return StepResult(
+                step=claim.step, key=claim.key, state="skipped", error="this round of work has ended"
+            )
+        holder, others = self._held(transaction, claim, worker, host)
+        if holder:
+            return Busy("another worker has it", holder)
+        row = transaction.execute(
+            "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
+            (claim.run, claim.step),
+        ).fetchone()
+        deaths, delays, before = 0, 0, None
+        if row is not None and row[2] == claim.key:
+            round_, state, key, digest, error, deaths, delays, wake_at, checks = row
+            body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
+            if state == "delayed" and wake_at > self._journal.now():
+                return Busy(error, until=wake_at)
+            if round_ == claim.round and state != "delayed":
+                return step_result(claim.step, state, key, error, body)
+            delays = delays if round_ == claim.round else 0
+            shown = state in ("awaiting_review", "waiting") and checks == claim.checks
+            if shown and body is not None:
+                before = step_result(claim.step, state, key, error, body)
+        if found := self._finished(transaction, claim):
+            n, digest, result = found
+            if not claim.shown(result):
+                return self._reuse(transaction, claim, n, digest, result, worker)
+            before = result
+        if deaths >= POISON:
+            return self._park(transaction, claim, deaths, worker)
+        if busy := _crowded(others, claim, host):
+            return busy
+        charge, approval = claim.charge if before is None else None, ""
+        if charge is not None:
+            approval = self._admit(transaction, claim, charge, worker)
+            if isinstance(approval, Refusal):
+                return self._unpaid(transaction, claim, approval, worker)
+        detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
+        detail |= {"lane": claim.lane} if claim.lane else {}
+        token = self._journal.append(
+            transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
+            detail={**detail, "host": host if claim.local else "", **claim.detail},
+        )  # fmt: skip
+        if charge is not None:
+            self.budgets.hold(
+                transaction, token, charge, subject, actor=worker, behalf=claim.behalf, approval=approval
+            )
+        return Lease(claim, token, deaths + 1, delays, before, charge is not None)
+
+    async def _kept(self, change: Change[T], worker: str) -> T:
+        """The outcome of a change; a lease that comes with a cancellation is given back."""
+        try:
+            return await ended(change)
+        except asyncio.CancelledError:
+            if not change.exception() and isinstance(lease := change.result(), Lease):
+                with suppress(LeaseLost, StorageFailed):
+                    await self.let_go(lease, worker=worker, used={})
+            raise
 
     def _fence(self, transaction: Transaction, lease: Lease, worker: str) -> None:
         """The worker too: a database restored to an earlier moment may give the same token to another."""

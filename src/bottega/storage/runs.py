@@ -15,6 +15,7 @@ from bottega.storage.leases import Leases, step_result
 
 ENDED_BY = {state: act for act, state in ENDED.items()}
 _COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
+_NAMES = _COLUMNS.split(", ")
 
 
 class RunStore(Leases):
@@ -40,7 +41,7 @@ class RunStore(Leases):
         """
         text = plan.canonical()
 
-        def work(transaction: Transaction) -> int:
+        def work(transaction: Transaction) -> Run:
             known = transaction.execute(
                 "SELECT brief, charge, holder FROM runs WHERE id = ?", (run.id,)
             ).fetchone()
@@ -66,22 +67,21 @@ class RunStore(Leases):
             about: JsonObject = {"plan": run.plan, "out": run.out, "files": [*files]}
             if release_parked:
                 about["release_parked"] = True
-            number = 0
             if known is None or not begin:
                 detail = {**about, "brief": run.brief, "reuse": reuse, "charge": [*charge]}
-                number = self._journal.append(
+                self._journal.append(
                     transaction, Act.RUN_SUBMITTED, f"run/{run.id}", actor=actor, detail=detail, why=why,
                     holder=run.holder,
                 )  # fmt: skip
             if begin:
-                number = self._journal.append(
+                self._journal.append(
                     transaction, Act.RUN_BEGUN, f"run/{run.id}", actor=actor, detail=about, why=why,
                     holder=run.holder,
                 )  # fmt: skip
-            return number
+            row = transaction.execute(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", (run.id,)).fetchone()
+            return _run(row)
 
-        self._database.write(work)
-        return self._row(run.id)
+        return self._database.write(work)
 
     def join(self, run_id: str, *, actor: str) -> Run:
         """Work with others on a run in its present round; a run that waits to begin is begun."""
@@ -246,6 +246,5 @@ class RunStore(Leases):
 
 
 def _run(row: Sequence[Any]) -> Run:
-    names = [name.strip() for name in _COLUMNS.split(",")]
-    facts = dict(zip(names, row, strict=True))
+    facts = dict(zip(_NAMES, row, strict=True))
     return Run.model_validate(facts | {"reuse": bool(facts["reuse"]), "charge": json.loads(facts["charge"])})

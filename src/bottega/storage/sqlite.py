@@ -15,7 +15,11 @@ from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
 
 BUSY = 30.0  # seconds that a change waits for another process's
-WAL = 4 << 20  # bytes of log after which it is carried over into the file
+WAL = (
+    16 << 20
+)  # bytes of log after which it is carried over into the file: pages that change often are carried once
+PAGES = 16 << 10  # KiB of pages that the writer keeps: rows named by a digest lie all over their tables
+STATEMENTS = 512  # kept compiled
 LOOK = 64  # commits between two looks at its size
 
 
@@ -45,6 +49,8 @@ class SQLite(Database):
             self._writer.execute("PRAGMA secure_delete = ON")  # what is erased leaves no trace in free pages
             self._writer.execute("PRAGMA wal_autocheckpoint = 0")
             self._writer.execute("PRAGMA busy_timeout = 0")
+            self._writer.execute(f"PRAGMA cache_size = -{PAGES}")
+            self._guarded = _Guarded(path, self._writer)
             self._reader = _connect(path)
         except (sqlite3.Error, OSError) as error:
             raise _failed(self._path, "cannot be opened", error) from error
@@ -109,7 +115,7 @@ class SQLite(Database):
                 self._wait_for_others()
             except sqlite3.Error as error:
                 raise _failed(self._path, "refused a change", error) from error
-        return _Guarded(self._path, self._writer)
+        return self._guarded
 
     def _level(self, *, durable: bool) -> None:
         if durable != self._durable:
@@ -171,7 +177,9 @@ class _Guarded:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, check_same_thread=False, timeout=BUSY, isolation_level=None)
+    return sqlite3.connect(
+        path, check_same_thread=False, timeout=BUSY, isolation_level=None, cached_statements=STATEMENTS
+    )
 
 
 def _failed(path: Path, what: str, error: Exception) -> StorageFailed:

@@ -11,7 +11,9 @@ from tests.unit.pipelines.conftest import Work, echo, plan_of
 from bottega.core.entry import Act
 from bottega.core.errors import InvalidPlan, StorageFailed
 from bottega.core.run import Run
+from bottega.pipelines.runner import Event
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.sqlite import SQLite
 
 
 def acts(shop: Workshop) -> list[Act]:
@@ -40,6 +42,45 @@ async def test_a_lease_that_comes_after_the_cancellation_is_given_back(
     assert acts(shop)[-2:] == [Act.STEP_LEASED, Act.STEP_LOST]
     assert shop.journal.about("run/run")[-1].detail["counts"] is False
     assert (await runner(plan_of(echo("a"))).work()).state == "released"
+
+
+async def test_a_lease_that_is_handed_on_is_given_back_when_the_watcher_fails(
+    runner: Work, shop: Workshop
+) -> None:
+    work = runner(plan_of(echo("a"), echo("b", after=("a",))))
+
+    def fail(event: Event) -> None:
+        if event.what == "ended":
+            raise RuntimeError("nobody can watch any more")
+
+    work.watch = fail
+    with pytest.raises(RuntimeError):
+        await work.work()
+    steps = [entry for entry in shop.journal.about("run/run") if "/step/" in entry.subject]
+    assert [(entry.subject[-1], entry.act) for entry in steps] == [
+        ("a", Act.STEP_LEASED),
+        ("a", Act.STEP_FINISHED),
+        ("b", Act.STEP_LEASED),  # in the same change
+        ("b", Act.STEP_LOST),
+    ]
+    assert (await runner(plan_of(echo("a"), echo("b", after=("a",)))).work()).state == "released"
+
+
+async def test_steps_in_a_row_need_one_commit_each(
+    runner: Work, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.workers.register()
+    work = runner(plan_of(echo("a"), echo("b", after=("a",)), echo("c", after=("b",))))
+    commits: list[None] = []
+    end = SQLite._end  # pyright: ignore[reportPrivateUsage]
+
+    def counted(database: SQLite) -> None:
+        commits.append(None)
+        end(database)
+
+    monkeypatch.setattr(SQLite, "_end", counted)
+    assert (await work.work()).state == "released"
+    assert len(commits) == 5  # the first lease, three ends of which two lease the next step, the run's end
 
 
 async def test_a_state_that_cannot_be_used_is_one_error_and_no_failure_of_the_step(
