@@ -74,6 +74,7 @@ class OpenAIChat(Engine):
         not_covered="What the server keeps. A server on this machine counts as remote too.",
     )
     params: ClassVar[type[Params]] = OpenAIChatParams
+    writes: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._connections = Connections()

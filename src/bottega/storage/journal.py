@@ -84,7 +84,27 @@ class Journal:
         cost: Mapping[str, int] | None = None,
         holder: str = "",
     ) -> int:
-        """Write one entry and give its number. Of a holder's detail and reason only a salted hash is in the entry."""
+        """Write one entry, fold it, and give its number."""
+        line = self.note(
+            transaction, act, subject, actor=actor, detail=detail, behalf=behalf, why=why, cost=cost, holder=holder
+        )
+        self.fold(transaction, line)
+        return line.n
+
+    def note(
+        self,
+        transaction: Transaction,
+        act: Act,
+        subject: str,
+        *,
+        actor: str,
+        detail: Detail | None = None,
+        behalf: str = "",
+        why: str = "",
+        cost: Mapping[str, int] | None = None,
+        holder: str = "",
+    ) -> Line:
+        """Write one entry for the caller to fold. Of a holder's detail and reason only a salted hash is in the entry."""
         last: tuple[int, str] | None = self.database.tail
         if last is None:
             last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
@@ -115,8 +135,7 @@ class Journal:
             self.database.rings = "all"
         elif not self.database.rings:
             self.database.rings = "steps"
-        self.fold(transaction, Line(n, at, act, actor, subject, detail or {}, cost or {}, holder))
-        return n
+        return Line(n, at, act, actor, subject, detail or {}, cost or {}, holder)
 
     def write(self, act: Act, subject: str, *, durable: bool = False, **more: Any) -> int:
         """One entry in a transaction of its own."""
