@@ -6,7 +6,7 @@ It leaves the same entries and rows as a step of a plan. Whatever is not plain s
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -27,6 +27,7 @@ from bottega.storage.clearing import NOBODY, Ending, Opening
 from bottega.storage.leases import Claim, Lease, ended_detail
 
 NO_CHECKS = digest({})
+UNCHECKED = Step(id="call", engine="")  # of which no attempt is a repair
 
 
 def able(engine: Engine, request: Request) -> bool:
@@ -103,7 +104,7 @@ async def directly(
     body = result.canonical()
     end = Ending(
         call, detail=ended_detail(result), checks=NO_CHECKS, result=digest_bytes(body), body=body,
-        files=[each.artifact.sha256 for each in made], used=_used(call, request, shop, meter),
+        files=[each.artifact.sha256 for each in made], used=_used(call, shop, meter),
         cost={"usd": round(used.cost * 1e6)} if used.cost else {},
     )  # fmt: skip
     try:
@@ -143,7 +144,7 @@ async def _broken(
     Raises:
         asyncio.CancelledError, StorageFailed: that is what ended it; its lease is given back.
     """
-    lease, used = _lease(call), _used(call, request, shop, meter, error)
+    lease, used = _lease(call), _used(call, shop, meter, error)
     if isinstance(error, StorageFailed) or not isinstance(error, Exception | asyncio.CancelledError):
         await given_back(lease, shop, used, why=str(error) or type(error).__name__)
         raise error
@@ -175,13 +176,11 @@ async def _broken(
 
 
 def _used(
-    call: Opening, request: Request, shop: Workshop, meter: Meter, error: BaseException | None = None
-) -> dict[str, int]:
+    call: Opening, shop: Workshop, meter: Meter, error: BaseException | None = None
+) -> Mapping[str, int]:
     if not call.charge.accounts:
         return {}
-    card = shop.card(call.engine)
-    step = Step.model_construct(id=call.step, engine=card.id, params=request.params, checks={})
-    return dict(meter.used(call.charge, step, card, error))
+    return meter.used(call.charge, UNCHECKED, shop.card(call.engine), error)
 
 
 def _lease(call: Opening) -> Lease:
