@@ -4,9 +4,12 @@ What is written is what `Leases` and `Budgets` write for each call alone, entry 
 decided here. Whatever is not clear (no place, an account that refuses or is near its limit) is left to them.
 """
 
+import asyncio
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bottega.core.entry import Act
@@ -14,7 +17,7 @@ from bottega.core.errors import LeaseLost
 from bottega.core.value import JsonObject
 from bottega.storage.accounts import NEAR, ROW, SINCE, Row
 from bottega.storage.budgets import Charge
-from bottega.storage.change import Change, ended
+from bottega.storage.change import Change
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Journal
@@ -67,10 +70,49 @@ class Ending:
     written: bool = False
 
 
-@dataclass(slots=True)
 class _Group:
-    items: list[Opening | Ending] = field(default_factory=list["Opening | Ending"])
-    change: Change[None] | None = None
+    """Those that came in one turn of their event loop, and what comes of them together."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.items: list[Opening | Ending] = []
+        self.change: Change[None] | None = None
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def offered(self, change: Change[None]) -> None:
+        """It is on its way."""
+        self.change = change
+        for item in self.items:
+            if isinstance(item, Opening):
+                item.change = change
+        change.then(self._told)
+
+    async def ended(self) -> None:
+        """Wait for its outcome; a cancellation is raised when there is one."""
+        stopped: asyncio.CancelledError | None = None
+        while self.change is None or not self.change.done():
+            waiting = self._loop.create_future()
+            self._waiting.append(waiting)
+            try:
+                await waiting
+            except asyncio.CancelledError as stop:
+                stopped = stop
+        if stopped is not None:
+            raise stopped
+        self.change.result()
+
+    def _told(self) -> None:
+        """In whatever thread it was committed."""
+        if threading.get_ident() == self._thread:
+            return self._wake()
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
 
 class Clearing:
@@ -79,17 +121,19 @@ class Clearing:
     def __init__(self, journal: Journal, contents: Contents) -> None:
         self._journal = journal
         self._contents = contents
-        self._coming: dict[bool, _Group] = {}  # by whether it has to be durable
-        self._guard = threading.Lock()
+        self._coming: dict[tuple[int, bool], _Group] = {}  # by loop, and by whether it has to be durable
 
     async def open(self, call: Opening) -> int | None:
-        """Lease a call and reserve its charge, durably if it has one; gives its token, or None when that is not clear.
+        """Lease a call and reserve its charge; gives its token, or None when that is not clear.
+
+        The reservation survives the end of the process. A power cut may take it, with a call that then gave no answer: what is
+        durable is the end, before anybody is told of it.
 
         Raises:
             StorageFailed: the state cannot be written; nothing has changed.
             asyncio.CancelledError: this task was cancelled; `Opening.held` says whether the lease is to be given back.
         """
-        await ended(self._joined(call, bool(call.charge.accounts)))
+        await self._joined(call, durable=False).ended()
         return call.token
 
     async def close(self, end: Ending) -> None:
@@ -99,33 +143,25 @@ class Clearing:
             LeaseLost: another worker has taken it over; nothing is written.
             StorageFailed: the state cannot be written.
         """
-        await ended(self._joined(end, bool(end.opening.charge.accounts)))
+        await self._joined(end, durable=bool(end.opening.charge.accounts)).ended()
         if not end.written:
             raise LeaseLost("another worker has taken over this call", where=f"run '{end.opening.run}'")
 
-    def _joined(self, item: Opening | Ending, durable: bool) -> Change[None]:
-        """Come along with those that wait already, or begin a group."""
-        with self._guard:
-            group = self._coming.get(durable)
-            if group is not None and group.change is not None and not group.change.done():
-                group.items.append(item)
-                change = group.change
-            else:
-                group = self._coming[durable] = _Group([item])
-                change = None
-        if change is None:
+    def _joined(self, item: Opening | Ending, *, durable: bool) -> _Group:
+        """Come along with those of this turn of the loop, or be the first."""
+        loop = asyncio.get_running_loop()
+        name = (id(loop), durable)
+        group = self._coming.get(name)
+        if group is None:
+            group = self._coming[name] = _Group(loop)
+            loop.call_soon(self._offer, name, group, durable)
+        group.items.append(item)
+        return group
 
-            def work(transaction: Transaction, group: _Group = group) -> None:
-                with self._guard:  # nobody joins any more; it may be called again
-                    if self._coming.get(durable) is group:
-                        del self._coming[durable]
-                self._clear(transaction, group.items)
-
-            change = self._journal.database.offer(work, durable=durable)
-            group.change = change
-        if isinstance(item, Opening):
-            item.change = change
-        return change
+    def _offer(self, name: tuple[int, bool], group: _Group, durable: bool) -> None:
+        del self._coming[name]
+        work = partial(self._clear, items=group.items)
+        group.offered(self._journal.database.offer(work, durable=durable))
 
     def _clear(self, transaction: Transaction, items: Sequence[Opening | Ending]) -> None:
         openings = [item for item in items if isinstance(item, Opening)]
