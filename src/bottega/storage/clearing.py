@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from bottega.core.canonical import canonical_text
 from bottega.core.entry import Act
 from bottega.core.errors import LeaseLost
 from bottega.core.value import JsonObject
@@ -176,7 +177,7 @@ class Clearing:
 
     def _begin(self, transaction: Transaction, calls: Sequence[Opening], books: "_Books") -> None:
         leases, held = list[Sequence[object]](), list[Sequence[object]]()
-        inside: dict[str, int] = {}
+        entries, inside = list[tuple[object, ...]](), dict[str, int]()
         for call in calls:
             call.token = None
             if call.engine not in inside:
@@ -189,23 +190,25 @@ class Clearing:
                 continue
             inside[call.engine] += 1
             detail = {"key": call.key, "engine": call.engine, "round": call.round, "attempt": 1, "host": ""}
-            call.token = token = self._journal.note(
+            call.token = token = self._journal.inscribe(
                 transaction, Act.STEP_LEASED, call.subject, actor=call.worker, behalf=call.behalf,
-                detail={**detail, **call.detail},
-            ).n  # fmt: skip
+                detail=canonical_text({**detail, **call.detail}), rows=entries,
+            )[0]  # fmt: skip
             leases.append((call.run, call.step, token, call.worker, call.engine, "", call.key))
             reserved: JsonObject = {"token": token, "for": call.subject}
             reserved |= {"billed": True} if charge.billed else {}
+            told, cost = canonical_text(reserved), canonical_text(charge.amounts) if charge.amounts else ""
             for account in charge.accounts:
-                line = self._journal.note(
+                _, at = self._journal.inscribe(
                     transaction, Act.BUDGET_RESERVED, f"account/{account}", actor=call.worker, behalf=call.behalf,
-                    detail=reserved, cost=charge.amounts,
+                    detail=told, cost=cost, rows=entries,
                 )  # fmt: skip
-                books.reserve(account, charge.amounts, line.at)
+                books.reserve(account, charge.amounts, at)
                 held += [
                     (token, account, unit, amount, int(charge.billed), call.subject, "")
                     for unit, amount in charge.amounts.items()
                 ]
+        self._journal.keep(transaction, entries)
         _insert(transaction, "leases (run_id, step_id, token, worker, engine, host, key)", leases)
         _insert(
             transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held
@@ -217,7 +220,7 @@ class Clearing:
         rows = transaction.execute(f"SELECT run_id, token, worker FROM leases WHERE {here}", names).fetchall()
         holders = {run: (token, worker) for run, token, worker in rows}
         steps, files, results = list[Sequence[object]](), list[Sequence[object]](), list[Sequence[object]]()
-        over = list[Opening]()
+        entries, over = list[tuple[object, ...]](), list[Opening]()
         for end in ends:
             call = end.opening
             end.written = holders.get(call.run) == (call.token, call.worker)
@@ -227,14 +230,15 @@ class Clearing:
             detail = {**end.detail, "round": call.round, "token": call.token, "result": end.result,
                       "checks": end.checks, "reusable": False}  # fmt: skip
             self._contents.keep(transaction, end.body)
-            line = self._journal.note(
+            n, _ = self._journal.inscribe(
                 transaction, Act.STEP_FINISHED, call.subject, actor=call.worker, behalf=call.behalf,
-                detail=detail, cost=end.cost,
+                detail=canonical_text(detail), cost=canonical_text(end.cost) if end.cost else "", rows=entries,
             )  # fmt: skip
             steps.append((call.run, call.step, call.round, "done", call.key, end.checks, end.result, "", 0, 0, "", ""))
             files += [(sha256, call.run, "") for sha256 in dict.fromkeys(end.files)]
-            results.append((call.key, end.checks, call.run, line.n, 0, end.result, ""))
-            self._settle(transaction, end, books)
+            results.append((call.key, end.checks, call.run, n, 0, end.result, ""))
+            self._settle(transaction, end, books, entries)
+        self._journal.keep(transaction, entries)
         _insert(
             transaction,
             "steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder)",
@@ -257,19 +261,22 @@ class Clearing:
             if call.charge.accounts:
                 transaction.execute("DELETE FROM reservations WHERE token = ?", (call.token,))
 
-    def _settle(self, transaction: Transaction, end: Ending, books: "_Books") -> None:
+    def _settle(
+        self, transaction: Transaction, end: Ending, books: "_Books", entries: list[tuple[object, ...]]
+    ) -> None:
         call = end.opening
         amounts = call.charge.amounts
         over = {unit: n - amounts.get(unit, 0) for unit, n in end.used.items() if n > amounts.get(unit, 0)}
         detail: JsonObject = {"token": call.token, "for": call.subject}
         detail |= {"overshoot": over} if over else {}
         cost = {unit: amount for unit, amount in end.used.items() if amount}
+        told, spent = canonical_text(detail), canonical_text(cost) if cost else ""
         for account in sorted(call.charge.accounts):
-            line = self._journal.note(
+            _, at = self._journal.inscribe(
                 transaction, Act.BUDGET_SETTLED, f"account/{account}", actor=call.worker, behalf=call.behalf,
-                detail=detail, cost=cost,
+                detail=told, cost=spent, rows=entries,
             )  # fmt: skip
-            books.settle(account, amounts, cost, line.at)
+            books.settle(account, amounts, cost, at)
 
 
 class _Books:
