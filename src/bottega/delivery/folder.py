@@ -73,7 +73,10 @@ def deliver(
         InvalidPlan: a deliverable's file name leaves the folder or is taken.
         StorageFailed: the disk is full or not writable.
     """
-    from bottega.delivery.page import Shown, render  # templates and Markdown: not before something is delivered
+    from bottega.delivery.page import (
+        Shown,
+        render,
+    )  # templates and Markdown: not before something is delivered
 
     _check_names(plan.deliverables)
     made = {f"{result.step}.{each.port}": each for result in run.results for each in result.outputs}

@@ -213,7 +213,11 @@ def _headers(key: str, host: str) -> bytes:
     if not key:
         return HEADERS
     if not key.isascii() or not key.isprintable():
-        raise EngineFailed("the key has characters that no header may have", where=host, remedy="set BOTTEGA_OPENAI_API_KEY anew")
+        raise EngineFailed(
+            "the key has characters that no header may have",
+            where=host,
+            remedy="set BOTTEGA_OPENAI_API_KEY anew",
+        )
     return b"%bAuthorization: Bearer %b\r\n" % (HEADERS, key.encode())
 
 
@@ -265,7 +269,9 @@ def _refusal(answer: Answer, said: str, host: str) -> EngineFailed:
     message = f"the server answers {status}: {said}"
     if status in RETRIED:
         return EngineBusy(
-            message, where=host, retry_after=retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1"))
+            message,
+            where=host,
+            retry_after=retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1")),
         )
     remedy = "set BOTTEGA_OPENAI_API_KEY" if status in (401, 403) else "check base_url and the model's name"
     return EngineFailed(message, where=host, remedy=remedy)

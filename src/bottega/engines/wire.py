@@ -50,7 +50,8 @@ class Wire:
 
     def __init__(self) -> None:
         self._kept: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[dict[tuple[str, int, bool], list[_Connection]], asyncio.Task[None]]
+            asyncio.AbstractEventLoop,
+            tuple[dict[tuple[str, int, bool], list[_Connection]], asyncio.Task[None]],
         ] = weakref.WeakKeyDictionary()
 
     async def post(
@@ -106,9 +107,7 @@ class Wire:
             connection.abort()
         return answer
 
-    def _idle(
-        self, loop: asyncio.AbstractEventLoop
-    ) -> "dict[tuple[str, int, bool], list[_Connection]]":
+    def _idle(self, loop: asyncio.AbstractEventLoop) -> "dict[tuple[str, int, bool], list[_Connection]]":
         pools, holding = self._kept.get(loop, (None, None))
         if pools is None or holding is None or holding.done():
             pools = dict[tuple[str, int, bool], list[_Connection]]()

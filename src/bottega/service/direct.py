@@ -95,7 +95,7 @@ async def directly(
         files, used = await shop.generate(request, bench, listen)
         meter.known.append(used)
         made = await _kept(files, shop)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the lease ends with it
         return await _broken(call, request, shop, meter, error, failed)
     result = StepResult(
         step=step, key=key, state="done", outputs=made, seconds=round(time.monotonic() - began, 3), cost=used.cost,

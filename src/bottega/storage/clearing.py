@@ -210,9 +210,7 @@ class Clearing:
                 ]
         self._journal.keep(transaction, entries)
         _insert(transaction, "leases (run_id, step_id, token, worker, engine, host, key)", leases)
-        _insert(
-            transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held
-        )
+        _insert(transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held)
 
     def _end(self, transaction: Transaction, ends: Sequence[Ending], books: "_Books") -> None:
         names = [name for end in ends for name in (end.opening.run, end.opening.step)]
@@ -234,7 +232,9 @@ class Clearing:
                 transaction, Act.STEP_FINISHED, call.subject, actor=call.worker, behalf=call.behalf,
                 detail=canonical_text(detail), cost=canonical_text(end.cost) if end.cost else "", rows=entries,
             )  # fmt: skip
-            steps.append((call.run, call.step, call.round, "done", call.key, end.checks, end.result, "", 0, 0, "", ""))
+            steps.append(
+                (call.run, call.step, call.round, "done", call.key, end.checks, end.result, "", 0, 0, "", "")
+            )
             files += [(sha256, call.run, "") for sha256 in dict.fromkeys(end.files)]
             results.append((call.key, end.checks, call.run, n, 0, end.result, ""))
             self._settle(transaction, end, books, entries)
@@ -255,9 +255,7 @@ class Clearing:
             "ON CONFLICT (key, checks, run_id) DO UPDATE SET result = excluded.result, n = excluded.n",
         )
         for call in over:
-            transaction.execute(
-                "DELETE FROM leases WHERE run_id = ? AND step_id = ?", (call.run, call.step)
-            )
+            transaction.execute("DELETE FROM leases WHERE run_id = ? AND step_id = ?", (call.run, call.step))
             if call.charge.accounts:
                 transaction.execute("DELETE FROM reservations WHERE token = ?", (call.token,))
 
@@ -309,9 +307,7 @@ class _Books:
         for unit, amount in amounts.items():
             self._change(account, unit, at, amount, 0)
 
-    def settle(
-        self, account: str, amounts: Mapping[str, int], cost: Mapping[str, int], at: str
-    ) -> None:
+    def settle(self, account: str, amounts: Mapping[str, int], cost: Mapping[str, int], at: str) -> None:
         """Free what was held, and spend what was used."""
         for unit in (*amounts, *(unit for unit in cost if unit not in amounts)):
             self._change(account, unit, at, -amounts.get(unit, 0), cost.get(unit, 0))
@@ -335,14 +331,19 @@ class _Books:
         if since > row.since:
             row = row.at(at)
         rows[unit] = Row(
-            account, unit, row.limit, row.spent + spent, row.reserved + reserved, row.near, row.period, row.since
+            account,
+            unit,
+            row.limit,
+            row.spent + spent,
+            row.reserved + reserved,
+            row.near,
+            row.period,
+            row.since,
         )
         self._changed[account, unit] = None
 
 
-def _insert(
-    transaction: Transaction, into: str, rows: Sequence[Sequence[object]], then: str = ""
-) -> None:
+def _insert(transaction: Transaction, into: str, rows: Sequence[Sequence[object]], then: str = "") -> None:
     """Rows in one statement, or a few."""
     if not rows:
         return

@@ -87,7 +87,15 @@ class Journal:
     ) -> int:
         """Write one entry, fold it, and give its number."""
         line = self.note(
-            transaction, act, subject, actor=actor, detail=detail, behalf=behalf, why=why, cost=cost, holder=holder
+            transaction,
+            act,
+            subject,
+            actor=actor,
+            detail=detail,
+            behalf=behalf,
+            why=why,
+            cost=cost,
+            holder=holder,
         )
         self.fold(transaction, line)
         return line.n
@@ -114,7 +122,15 @@ class Journal:
             text, sealed, body = "", commitment(salted), self.seal.close(holder, salted)
         spent = canonical_text(dict(cost)) if cost else ""
         n, at = self.inscribe(
-            transaction, act, subject, actor=actor, detail=text, behalf=behalf, why=why, cost=spent, sealed=sealed
+            transaction,
+            act,
+            subject,
+            actor=actor,
+            detail=text,
+            behalf=behalf,
+            why=why,
+            cost=spent,
+            sealed=sealed,
         )
         if sealed:
             transaction.execute("INSERT INTO sealed (n, holder, body) VALUES (?, ?, ?)", (n, holder, body))

@@ -118,7 +118,10 @@ async def test_two_processes_together_never_pass_a_limit(opened: Callable[[str],
     assert (row.reserved, row.spent) == (1500, 0)
     # What ends in a group makes room, also for who begins in it.
     await asyncio.gather(
-        *((one if call.worker == one.workers.id else two).runs.clearing.close(ending(call, 5)) for call in begun)
+        *(
+            (one if call.worker == one.workers.id else two).runs.clearing.close(ending(call, 5))
+            for call in begun
+        )
     )
     row = next(row for row in two.budgets.all() if row.limit)
     assert (row.reserved, row.spent) == (0, 250)
