@@ -1,18 +1,16 @@
 """The small client against servers that answer in every way that HTTP allows, and in some that it does not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
-Answering = Callable[[asyncio.StreamWriter, int], Awaitable[None]]
-
 
 @asynccontextmanager
-async def served(*answers: bytes, after: float = 0.0) -> AsyncIterator[tuple[str, list[int], list[bytes]]]:
+async def served(*answers: bytes, after: float = 0.0) -> AsyncGenerator[tuple[str, list[int], list[bytes]]]:
     """A server that gives these answers in turn: its URL, which connection each request came on, and the requests."""
     came, asked, left, tasks = list[int](), list[bytes](), [*answers], set[asyncio.Task[None]]()
     connections = 0
@@ -26,7 +24,9 @@ async def served(*answers: bytes, after: float = 0.0) -> AsyncIterator[tuple[str
         tasks.add(task)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:"))
+                length = next(
+                    int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")
+                )
                 asked.append(head + await reader.readexactly(length))
                 came.append(mine)
                 await asyncio.sleep(after)
@@ -50,9 +50,14 @@ async def served(*answers: bytes, after: float = 0.0) -> AsyncIterator[tuple[str
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def post(wire: Wire, url: str, read: float = 5.0, **more: object) -> Answer:
-    given = {"stop": lambda: False} | more
-    return await wire.post(url, b"A: b\r\n", b"{}", connect=5, read=read, **given)  # type: ignore[arg-type]
+async def post(
+    wire: Wire,
+    url: str,
+    read: float = 5.0,
+    stop: Callable[[], bool] = lambda: False,
+    take: Callable[[bytes], None] | None = None,
+) -> Answer:
+    return await wire.post(url, b"A: b\r\n", b"{}", connect=5, read=read, stop=stop, take=take)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -66,7 +71,9 @@ async def test_a_connection_is_kept_and_one_that_was_closed_is_not_used_again() 
             assert (await post(wire, url)).body == b"hi"
         wire.close()
     assert came == [1, 1, 2]
-    assert asked[0].startswith(b"POST /v1?a=b HTTP/1.1\r\nHost: 127.0.0.1:") and asked[0].endswith(b"\r\n\r\n{}")
+    assert asked[0].startswith(b"POST /v1?a=b HTTP/1.1\r\nHost: 127.0.0.1:") and asked[0].endswith(
+        b"\r\n\r\n{}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,9 @@ async def test_a_refusal_is_whole_also_for_who_takes_pieces() -> None:
     assert (answer.status, answer.headers[b"retry-after"], answer.body, pieces) == (429, b"7", b"late", [])
 
 
-@pytest.mark.parametrize("answer", [b"garbage", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhi"])
+@pytest.mark.parametrize(
+    "answer", [b"garbage", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhi"]
+)
 async def test_what_breaks_is_said(answer: bytes) -> None:
     wire = Wire()
     async with served(answer) as (url, _, _):

@@ -83,6 +83,7 @@ async def test_entries_and_rows_are_those_of_calls_one_by_one(opened: Callable[[
     alone, grouped = opened("alone"), opened("grouped")
     for state in (alone, grouped):
         limit(state, 1000)
+    began = dict[str, list[Any]]()
     for number, used in ((1, 20), (2, 90)):  # the second uses more than it said
         call = opening(alone, number)
         claim = Claim(
