@@ -30,6 +30,7 @@ class Upstream:
     body: dict[str, Any] = field(default_factory=lambda: SAID)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     asked: int = 0
+    arrived: asyncio.Queue[None] = field(default_factory=asyncio.Queue[None])
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ async def upstream() -> AsyncIterator[Upstream]:
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
             state.asked += 1
+            state.arrived.put_nowait(None)
             await state.hold.wait()
             body = json.dumps(state.body).encode()
             head = b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (
@@ -135,14 +137,12 @@ async def test_who_goes_away_stops_the_engine_and_pays(service: Bottega, upstrea
     upstream.hold.clear()
     stop = threading.Event()
     going = asyncio.ensure_future(ask(service, upstream, cancelled=stop))
-    while not upstream.asked:
-        await asyncio.sleep(0.01)
+    await upstream.arrived.get()
     assert len(held(service)) > 1
     stop.set()
     assert (await going).state == "stopped"
     cancelled = asyncio.ensure_future(ask(service, upstream))
-    while upstream.asked < 2:
-        await asyncio.sleep(0.01)
+    await upstream.arrived.get()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
