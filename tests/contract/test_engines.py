@@ -37,7 +37,7 @@ HEAVY = (
     "ctranslate2",
     "duckdb",
     "typst",
-    "aiohttp",
+    "httptools",
     "httpx",
     "diffusers",
 )

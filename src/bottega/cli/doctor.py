@@ -16,7 +16,7 @@ PACKAGES = {
     "docx": ("DOCX sources", "docx"),
     "rapidocr": ("text in pictures", "ocr"),
     "imageio_ffmpeg": ("video", "video"),
-    "aiohttp": ("remote engines", "remote"),
+    "httptools": ("remote engines", "remote"),
     "diffusers": ("text to image", "image"),
     "onnxscript": ("training", "train"),
 }

@@ -22,8 +22,22 @@ def canonical_json(value: object) -> bytes:
 
     Source: RFC 8785 (JSON Canonicalization Scheme).
     """
+    return encoded(canonical_text(value))
+
+
+def canonical_text(value: object) -> str:
+    """As `canonical_json`, to be put into a larger text; `encoded` makes bytes of it."""
+    return _WRITERS[type(value)](value)
+
+
+def encoded(text: str) -> bytes:
+    """Canonical text as bytes.
+
+    Raises:
+        InvalidValue: it holds half a character.
+    """
     try:
-        return _WRITERS[type(value)](value).encode()
+        return text.encode()
     except UnicodeEncodeError as error:
         raise InvalidValue("text holds a lone surrogate", remedy="send valid Unicode") from error
 

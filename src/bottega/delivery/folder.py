@@ -23,7 +23,6 @@ from bottega.delivery.manifest import (
     Withheld,
     read_delivery,
 )
-from bottega.delivery.page import Shown, render
 from bottega.delivery.replace import discard, place, prepare
 from bottega.delivery.seal import Sign
 
@@ -74,6 +73,11 @@ def deliver(
         InvalidPlan: a deliverable's file name leaves the folder or is taken.
         StorageFailed: the disk is full or not writable.
     """
+    from bottega.delivery.page import (
+        Shown,
+        render,
+    )  # templates and Markdown: not before something is delivered
+
     _check_names(plan.deliverables)
     made = {f"{result.step}.{each.port}": each for result in run.results for each in result.outputs}
     ready = [item for item in plan.deliverables if item.output in provenances and item.output in made]

@@ -140,6 +140,7 @@ class Engine(ABC):
 
     card: ClassVar[Card]
     params: ClassVar[type[Params]]
+    writes: ClassVar[bool] = True  # whether it may put files into the bench's scratch folder
 
     @abstractmethod
     def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from pydantic import Field
 from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, require
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
 from bottega.engines.chat import (
     INPUTS,
     OUTPUTS,
@@ -27,11 +27,12 @@ from bottega.engines.chat import (
     most_tokens,
     said_before,
 )
-from bottega.engines.connections import Connections
+from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
-LOOK = 0.1  # seconds between two looks at the stop signal
+HEADERS = b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nUser-Agent: bottega\r\n"
+encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class OpenAIChatParams(ChatParams, frozen=True):
@@ -74,13 +75,14 @@ class OpenAIChat(Engine):
         not_covered="What the server keeps. A server on this machine counts as remote too.",
     )
     params: ClassVar[type[Params]] = OpenAIChatParams
+    writes: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._connections = Connections()
+        self._wire = Wire()
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        self._connections.close()
+        self._wire.close()
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield one `Delta` a piece, the usage with its cost, then the text. Retries before the first piece."""
@@ -105,7 +107,8 @@ class OpenAIChat(Engine):
                     if piece := delta.get("content"):
                         said.append(piece)
                         yield Delta(text=piece, logprobs=logprobs(choice))
-                        yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
+                        if params.stream:
+                            yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
                 if not finish_reason:
                     raise EngineFailed(
                         "the stream broke off before its end", where=host, remedy="run it again"
@@ -152,34 +155,26 @@ class OpenAIChat(Engine):
             EngineBusy: a refusal or a fault that may pass.
             EngineFailed: one that will not.
         """
-        loop = asyncio.get_running_loop()
+        if not params.stream:
+            answer = await self._ask(request, params, bench, host)
+            if (event := _event(answer, bench, host)) is not None:
+                yield event
+            return
         chunks: asyncio.Queue[bytes] = asyncio.Queue()
         asking = asyncio.ensure_future(self._ask(request, params, bench, host, chunks.put_nowait))
         asking.add_done_callback(lambda _: chunks.put_nowait(b""))
-
-        def look() -> None:
-            nonlocal timer
-            if bench.cancelled.is_set():
-                chunks.put_nowait(b"")
-            timer = loop.call_later(LOOK, look)
-
-        timer = loop.call_later(LOOK, look)
         rest = b""
         try:
             while chunk := await chunks.get():
                 bench.check_cancelled()
-                *lines, rest = (rest + chunk).split(b"\n") if params.stream else (rest + chunk,)
+                *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     if line.startswith(b"data:") and (event := _event(line[5:], bench, host)) is not None:
                         yield event
-            bench.check_cancelled()
             await asking
-            if not params.stream and (event := _event(rest, bench, host)) is not None:
-                yield event
         finally:
-            timer.cancel()
             asking.cancel()
-            with suppress(asyncio.CancelledError, EngineFailed):
+            with suppress(asyncio.CancelledError, EngineFailed, Cancelled):
                 await asking
 
     async def _ask(
@@ -188,32 +183,42 @@ class OpenAIChat(Engine):
         params: OpenAIChatParams,
         bench: Bench,
         host: str,
-        take: Callable[[bytes], None],
-    ) -> None:
-        """Send it, and hand over what comes as it comes."""
-        aiohttp: Any = require("aiohttp", extra="remote")
+        take: Callable[[bytes], None] | None = None,
+    ) -> bytes:
+        """Send it; hand over what comes as it comes, or give it whole."""
         key = bench.secret("openai_api_key")
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=params.connect_timeout, sock_read=params.read_timeout
-        )
-        url = f"{params.base_url.rstrip('/')}/chat/completions"
-        data = json.dumps(_body(request, params, bench)).encode()
         try:
-            async with self._connections.session().post(
-                url, data=data, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    said = (await response.content.read(300)).decode("utf-8", "replace")
-                    raise _refusal(response, _masked(said, key), host)
-                async for chunk in response.content.iter_any():
-                    take(chunk)
+            answer = await self._wire.post(
+                f"{params.base_url.rstrip('/')}/chat/completions",
+                _headers(key, host),
+                encode(_body(request, params, bench)).encode(),
+                connect=params.connect_timeout,
+                read=params.read_timeout,
+                stop=bench.cancelled.is_set,
+                take=take,
+            )
+        except Stopped:
+            raise Cancelled("stopped on request") from None
         except TimeoutError as error:
             raise EngineBusy(f"no answer in time ({type(error).__name__})", where=host) from None
-        except aiohttp.ClientError as error:
-            raise EngineBusy(
-                f"no connection ({type(error).__name__})", where=host, remedy="check base_url"
-            ) from None
+        except Broken as error:
+            raise EngineBusy(f"no connection ({error})", where=host, remedy="check base_url") from None
+        if answer.status != 200:
+            said = answer.body[:300].decode("utf-8", "replace")
+            raise _refusal(answer, _masked(said, key), host)
+        return answer.body
+
+
+def _headers(key: str, host: str) -> bytes:
+    if not key:
+        return HEADERS
+    if not key.isascii() or not key.isprintable():
+        raise EngineFailed(
+            "the key has characters that no header may have",
+            where=host,
+            remedy="set BOTTEGA_OPENAI_API_KEY anew",
+        )
+    return b"%bAuthorization: Bearer %b\r\n" % (HEADERS, key.encode())
 
 
 def _event(data: bytes, bench: Bench, host: str) -> JsonObject | None:
@@ -259,12 +264,14 @@ def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObjec
     return body
 
 
-def _refusal(response: Any, said: str, host: str) -> EngineFailed:
-    status = int(response.status)
+def _refusal(answer: Answer, said: str, host: str) -> EngineFailed:
+    status = answer.status
     message = f"the server answers {status}: {said}"
     if status in RETRIED:
         return EngineBusy(
-            message, where=host, retry_after=retry_after(response.headers.get("retry-after", ""))
+            message,
+            where=host,
+            retry_after=retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1")),
         )
     remedy = "set BOTTEGA_OPENAI_API_KEY" if status in (401, 403) else "check base_url and the model's name"
     return EngineFailed(message, where=host, remedy=remedy)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from bottega.core.canonical import digest, digest_bytes
@@ -40,6 +41,9 @@ def recorded(params: Mapping[str, Any], recording: Recording) -> JsonObject:
 def masked(text: str) -> str:
     """A text without the credentials in it."""
     return SECRET.sub("[secret]", text)
+
+
+_named = lru_cache(1024)(masked)  # of fields, which are few
 
 
 def told(error: str, params: Mapping[str, Any], recording: Recording) -> str:
@@ -85,7 +89,7 @@ def _walk(value: Any, recording: Recording, key: str = "") -> Any:
             return masked(value)
         case Mapping():
             items = cast(Mapping[str, Any], value).items()
-            return {masked(name): _walk(each, recording, name) for name, each in items}
+            return {_named(name): _walk(each, recording, name) for name, each in items}
         case list() | tuple():
             return [_walk(each, recording, key) for each in cast(list[Any], value)]
         case _:

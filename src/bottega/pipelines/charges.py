@@ -14,7 +14,7 @@ from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, EngineBusy
 from bottega.core.plan import Step
 from bottega.core.request import Usage
-from bottega.engines.base import Card, Engine
+from bottega.engines.base import Card, Engine, Params
 from bottega.governance.review import Ticket
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.workshop import Workshop
@@ -72,19 +72,27 @@ def charge_for(step: Step, accounts: Sequence[str], input_bytes: int, shop: Work
         ValidationError: the parameters are not the engine's; the plan was not validated.
     """
     engine = shop.engine(step.engine)
-    most = ceilings(step, engine, input_bytes)
-    times = attempts(step, engine.card)
+    return charge_of(ceilings(step, engine, input_bytes), accounts, engine.card, attempts(step, engine.card))
+
+
+def charge_of(most: Mapping[str, float], accounts: Sequence[str], card: Card, times: int = 1) -> Charge:
+    """So many times the most that one attempt can use, to be paid by these accounts."""
     amounts = {unit: math.ceil(amount * MILLION) * times for unit, amount in sorted(most.items())}
-    return Charge(tuple(dict.fromkeys(accounts)), amounts, billed=engine.card.locality == "remote")
+    return Charge(tuple(dict.fromkeys(accounts)), amounts, billed=card.locality == "remote")
 
 
 def ceilings(step: Step, engine: Engine, input_bytes: int) -> Mapping[str, float]:
     """The most that one attempt can use, by unit; seconds with a margin."""
-    estimate = engine.estimate(engine.params.model_validate(step.params), input_bytes)
+    return ceilings_of(engine, engine.params.model_validate(step.params), input_bytes, step.cost)
+
+
+def ceilings_of(engine: Engine, params: Params, input_bytes: int, cost: float = 0.0) -> Mapping[str, float]:
+    """As `ceilings`, for parameters that are the engine's; ``cost`` is what a plan says in US dollars."""
+    estimate = engine.estimate(params, input_bytes)
     each = EACH.get(engine.card.modality)
     most = {MEASURED: estimate.seconds * MARGIN, **({each: 1.0} if each else {}), "usd": estimate.cost}
     most |= estimate.units
-    most["usd"] = max(most["usd"], step.cost)
+    most["usd"] = max(most["usd"], cost)
     return {unit: amount for unit, amount in most.items() if amount}
 
 

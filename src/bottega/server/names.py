@@ -37,6 +37,7 @@ class Names:
         for name, engine in ALIASES.items():
             self._table[name] = Named(name=name, targets=(Target(engine=engine),))
         self._table |= {each.name: each for each in config.models}
+        self._open: dict[str, bool] = {}  # what the operator lets be called, as far as it was asked
 
     def all(self) -> list[Named]:
         """Every name that may be called, in order."""
@@ -75,8 +76,11 @@ class Names:
         return found
 
     def _allowed(self, named: Named) -> bool:
-        return all(
+        if (known := self._open.get(named.name)) is not None:
+            return known
+        self._open[named.name] = found = all(
             any(fnmatchcase(target.engine, pattern) for pattern in self._config.engines)
             and not (self._config.local_only and self._shop.card(target.engine).locality == "remote")
             for target in named.targets
         )
+        return found

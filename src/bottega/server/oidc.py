@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from joserfc import jwk, jwt
-from joserfc.errors import JoseError
 from pydantic import Field, model_validator
 
 from bottega.core.errors import BottegaError, InvalidValue, PolicyDenied, TransferFailed, Unauthenticated
@@ -17,6 +15,9 @@ from bottega.core.value import Value
 from bottega.governance.fetching import Fetcher, Fetching
 from bottega.service.keys import ApiKey, Role, hashed
 from bottega.service.projects import Projects, paying
+
+if TYPE_CHECKING:
+    from joserfc import jwk, jwt
 
 KNOWN = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -65,7 +66,7 @@ class People:
 
     oidc: Oidc
     projects: Projects
-    _keys: jwk.KeySet | None = None
+    _keys: "jwk.KeySet | None" = None
     _at: float = 0.0
     _known: dict[str, tuple[float, Mapping[str, Any]]] = field(
         default_factory=dict[str, tuple[float, Mapping[str, Any]]]
@@ -113,6 +114,9 @@ class People:
         )  # fmt: skip
 
     def _claims(self, token: str) -> Mapping[str, Any]:
+        from joserfc import jwt  # only who configures an issuer pays for it at the start
+        from joserfc.errors import JoseError
+
         name, now = hashed(token), monotonic()
         at, known = self._known.get(name, (0.0, None))
         if known is not None and now - at < TRUSTED and float(known["exp"]) > time() - self.oidc.leeway:
@@ -134,7 +138,10 @@ class People:
         self._known[name] = (now, made.claims)
         return made.claims
 
-    def _decoded(self, token: str) -> jwt.Token:
+    def _decoded(self, token: str) -> "jwt.Token":
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+
         keys = self._issued()
         try:
             return jwt.decode(token, keys, algorithms=[*self.oidc.algorithms])
@@ -143,7 +150,7 @@ class People:
                 raise
             return jwt.decode(token, self._issued(anew=True), algorithms=[*self.oidc.algorithms])
 
-    def _issued(self, *, anew: bool = False) -> jwk.KeySet:
+    def _issued(self, *, anew: bool = False) -> "jwk.KeySet":
         if self._keys is None or anew or monotonic() - self._at > AGED:
             try:
                 self._keys = self._fetched()
@@ -153,7 +160,7 @@ class People:
             self._at = monotonic()
         return self._keys
 
-    def _fetched(self) -> jwk.KeySet:
+    def _fetched(self) -> "jwk.KeySet":
         at = self.oidc.jwks
         if at and "://" not in at:
             data = Path(at).read_bytes()
@@ -170,6 +177,8 @@ class People:
         keys = [each for each in _json(data).get("keys", ()) if each.get("kty") in ("RSA", "EC", "OKP")]
         if not keys:
             raise TransferFailed("the issuer has no key that could be used", where="oidc.jwks")
+        from joserfc import jwk
+
         return jwk.KeySet.import_key_set({"keys": keys})
 
 

@@ -1,6 +1,7 @@
 """The server's process: one event loop, one service."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -83,6 +84,8 @@ def run(
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         await asyncio.wait([serving, asyncio.ensure_future(app.ready.wait())], return_when="FIRST_COMPLETED")
         if app.ready.is_set():
+            gc.collect()
+            gc.freeze()  # what is here now stays: collections need not look at it
             started()
         await serving
 

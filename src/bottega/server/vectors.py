@@ -4,7 +4,6 @@ import base64
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from bottega.core.errors import InvalidValue
 from bottega.core.request import Request
@@ -63,6 +62,8 @@ async def embeddings(desk: Desk, call: Call, key: ApiKey) -> Reply:
     if asked.dimensions is not None:
         if not 1 <= asked.dimensions <= vectors.shape[1]:
             raise InvalidValue(f"the model has {vectors.shape[1]} dimensions", where="dimensions")
+        import numpy as np  # not before there are vectors
+
         vectors = vectors[:, : asked.dimensions]
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     whole = asked.encoding_format == "float"
@@ -89,7 +90,7 @@ async def rerank(desk: Desk, call: Call, key: ApiKey) -> Reply:
     answer, rows = await _vectors(desk, call, key, asked.model, documents, "passage")
     query = await _query(desk, call, key, asked.model, asked.query)
     scores = rows @ query
-    order = np.argsort(-scores, kind="stable")[: asked.top_n]
+    order = (-scores).argsort(kind="stable")[: asked.top_n]
     results: list[dict[str, Any]] = []
     for index in order.tolist():
         found: dict[str, Any] = {"index": index, "relevance_score": float(scores[index])}
@@ -124,6 +125,8 @@ async def score(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def _vectors(
     desk: Desk, call: Call, key: ApiKey, model: str, texts: list[str], side: str, part: int = 0
 ) -> tuple[Answer, Any]:
+    import numpy as np
+
     named = desk.names.get(model, ENGINES)
     if desk.guards.on_input:
         await desk.guards.let_in(texts_of(texts), "text/plain")

@@ -18,6 +18,7 @@ from bottega.pipelines.leased import settled
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.validate import first_fault, ready
 from bottega.pipelines.workshop import Workshop
+from bottega.service.direct import able, directly
 from bottega.storage.budgets import named
 
 STEP = "call"  # the step's name in the journal: run/call-ID/step/call
@@ -70,12 +71,21 @@ class Calls:
             BudgetExceeded: an account of ``charge`` refuses it; a call has no run that could wait for a person.
         """
         accounts = tuple(named(account) for account in charge)
+        run_id = call_id or f"call-{uuid.uuid4().hex[:12]}"
+        if not (idempotency_key or patient or tenant or self.shop.holder) and able(
+            self.shop.engine(request.engine), request
+        ):
+            result = await directly(
+                request, self.shop, step=STEP, run_id=run_id, actor=self.actor, charge=accounts, listen=listen,
+                cancelled=cancelled or threading.Event(), failed=failed,
+            )  # fmt: skip
+            if result is not None:
+                return result
         if any(part.text is not None for part in request.parts):  # a text is stored: that may wait for a disk
             step, arrived = await asyncio.to_thread(self._step, request)
         else:
             step, arrived = self._step(request)
         ready([step], self.shop)
-        run_id = call_id or f"call-{uuid.uuid4().hex[:12]}"
         round_ = self.shop.journal.moment()
         if idempotency_key:
             asked = digest({"call": request.document(), "charge": [*charge]})

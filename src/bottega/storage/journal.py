@@ -5,16 +5,17 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quoted
 from typing import Any, Protocol
 
-from bottega.core.canonical import canonical_json
+from bottega.core.canonical import canonical_text, encoded
 from bottega.core.entry import Act, Entry
-from bottega.core.value import JsonObject
 from bottega.storage.database import Database, Transaction
 from bottega.storage.merkle import TILE, leaf_hash, root_of
 
 NEVER = 2**62  # a number that no entry reaches
 PAGE = 1024  # entries read at once
+ROWS = 100  # written in one statement
 SALT = 32  # bytes before a sealed detail
 # What leases, ends and bills a step: it concerns who waits for a step, and nobody who waits for a run.
 OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {
@@ -84,39 +85,114 @@ class Journal:
         cost: Mapping[str, int] | None = None,
         holder: str = "",
     ) -> int:
-        """Write one entry and give its number. Of a holder's detail and reason only a salted hash is in the entry."""
+        """Write one entry, fold it, and give its number."""
+        line = self.note(
+            transaction,
+            act,
+            subject,
+            actor=actor,
+            detail=detail,
+            behalf=behalf,
+            why=why,
+            cost=cost,
+            holder=holder,
+        )
+        self.fold(transaction, line)
+        return line.n
+
+    def note(
+        self,
+        transaction: Transaction,
+        act: Act,
+        subject: str,
+        *,
+        actor: str,
+        detail: Detail | None = None,
+        behalf: str = "",
+        why: str = "",
+        cost: Mapping[str, int] | None = None,
+        holder: str = "",
+    ) -> Line:
+        """Write one entry for the caller to fold. Of a holder's detail and reason only a salted hash is in the entry."""
+        if holder and self.seal is not None and why:
+            detail, why = {**(detail or {}), "why": why}, ""
+        text, sealed, body = canonical_text(detail) if detail else "", "", b""
+        if detail and holder and self.seal is not None:
+            salted = secrets.token_bytes(SALT) + encoded(text)
+            text, sealed, body = "", commitment(salted), self.seal.close(holder, salted)
+        spent = canonical_text(dict(cost)) if cost else ""
+        n, at = self.inscribe(
+            transaction,
+            act,
+            subject,
+            actor=actor,
+            detail=text,
+            behalf=behalf,
+            why=why,
+            cost=spent,
+            sealed=sealed,
+        )
+        if sealed:
+            transaction.execute("INSERT INTO sealed (n, holder, body) VALUES (?, ?, ?)", (n, holder, body))
+        return Line(n, at, act, actor, subject, detail or {}, cost or {}, holder)
+
+    def inscribe(
+        self,
+        transaction: Transaction,
+        act: Act,
+        subject: str,
+        *,
+        actor: str,
+        detail: str = "",
+        behalf: str = "",
+        why: str = "",
+        cost: str = "",
+        sealed: str = "",
+        rows: "list[tuple[object, ...]] | None" = None,
+    ) -> tuple[int, str]:
+        """Write one entry, of which ``detail`` and ``cost`` are canonical JSON already; gives its number and time.
+
+        With ``rows`` it is left there for `keep`, which is called before the transaction ends.
+        """
         last: tuple[int, str] | None = self.database.tail
         if last is None:
             last = transaction.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
         n, at = (0, self.now()) if last is None else (last[0] + 1, max(self.now(), last[1]))
         self.database.tail = n, at
         self._moment = max(self._moment, n)
-        entry: JsonObject = {"n": n, "at": at, "act": act.value, "actor": actor, "subject": subject}
-        if holder and self.seal is not None and why:
-            detail, why = {**(detail or {}), "why": why}, ""
-        for name, value in (("behalf", behalf), ("why", why), ("cost", dict(cost or {}))):
-            if value:
-                entry[name] = value
-        if detail and holder and self.seal is not None:
-            salted = secrets.token_bytes(SALT) + canonical_json(detail)
-            entry["sealed"] = commitment(salted)
-            body = self.seal.close(holder, salted)
-            transaction.execute("INSERT INTO sealed (n, holder, body) VALUES (?, ?, ?)", (n, holder, body))
-        elif detail:
-            entry["detail"] = detail
-        text = canonical_json(entry)
-        transaction.execute(
-            "INSERT INTO journal (n, at, subject, entry, leaf) VALUES (?, ?, ?, ?, ?)",
-            (n, at, subject, text.decode(), leaf_hash(text)),
+        text = (  # the members of an `Entry` in canonical order
+            f'{{"act":"{act.value}","actor":{quoted(actor)},"at":{quoted(at)}'
+            + (f',"behalf":{quoted(behalf)}' if behalf else "")
+            + (f',"cost":{cost}' if cost else "")
+            + (f',"detail":{detail}' if detail else "")
+            + f',"n":{n}'
+            + (f',"sealed":{quoted(sealed)}' if sealed else "")
+            + f',"subject":{quoted(subject)}'
+            + (f',"why":{quoted(why)}}}' if why else "}")
         )
-        if n % TILE == TILE - 1:
+        row = (n, at, subject, text, leaf_hash(encoded(text)))
+        whole = n % TILE == TILE - 1
+        if rows is not None:
+            rows.append(row)
+        if rows is None or whole:
+            self.keep(transaction, [row] if rows is None else rows)
+        if whole:
             self._tile(transaction, n // TILE)
         if act not in OF_STEPS:
             self.database.rings = "all"
         elif not self.database.rings:
             self.database.rings = "steps"
-        self.fold(transaction, Line(n, at, act, actor, subject, detail or {}, cost or {}, holder))
-        return n
+        return n, at
+
+    def keep(self, transaction: Transaction, rows: "list[tuple[object, ...]]") -> None:
+        """Write what `inscribe` has left in a list, and empty it."""
+        for start in range(0, len(rows), ROWS):
+            some = rows[start : start + ROWS]
+            transaction.execute(
+                f"INSERT INTO journal (n, at, subject, entry, leaf) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * len(some))}",
+                [value for row in some for value in row],
+            )
+        rows.clear()
 
     def write(self, act: Act, subject: str, *, durable: bool = False, **more: Any) -> int:
         """One entry in a transaction of its own."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from bottega.core.entry import Act
@@ -9,6 +10,7 @@ from bottega.core.errors import InvalidBrief, KeyReused, NotFound
 from bottega.core.plan import Plan
 from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
+from bottega.storage.clearing import Clearing
 from bottega.storage.database import Transaction
 from bottega.storage.fold import ENDED
 from bottega.storage.leases import Leases, step_result
@@ -20,6 +22,11 @@ _NAMES = _COLUMNS.split(", ")
 
 class RunStore(Leases):
     """The state of runs, as the journal tells it."""
+
+    @cached_property
+    def clearing(self) -> Clearing:
+        """Where calls of this process begin and end in groups."""
+        return Clearing(self._journal, self._contents)
 
     def submit(
         self,
