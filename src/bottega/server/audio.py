@@ -102,9 +102,8 @@ async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
         part = await asyncio.to_thread(_recording, desk, upload)
         language = fields.get("language", "")
         if desk.guards.on_input:
-            await desk.guards.let_in(
-                upload.path.read_bytes(), part.artifact.media_type if part.artifact else ""
-            )
+            recording = await asyncio.to_thread(upload.path.read_bytes)
+            await desk.guards.let_in(recording, part.artifact.media_type if part.artifact else "")
 
         def asking(target: Target) -> Request:
             params = {"language": language, "task": task, **target.params}
