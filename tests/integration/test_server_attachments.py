@@ -101,7 +101,9 @@ def test_what_may_not_be_fetched_or_read_is_refused_with_the_reason(server: Serv
         assert refused.status_code == 400 and "image_url" in refused.text
 
 
-def test_anthropics_documents_are_read_and_fetched_under_the_same_rules(server: Server, elsewhere: int) -> None:
+def test_anthropics_documents_are_read_and_fetched_under_the_same_rules(
+    server: Server, elsewhere: int
+) -> None:
     plain = {"type": "base64", "media_type": "text/plain", "data": base64.b64encode(WORDS.encode()).decode()}
     pdf = {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(PDF).decode()}
 

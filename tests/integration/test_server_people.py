@@ -187,7 +187,9 @@ def test_what_a_person_begins_goes_on_without_their_token(server: Server, issuer
         late = client.post("/v1/batches", json={**asked, "completion_window": "7d"})
         assert late.status_code == 400 and late.json()["error"]["param"] == "completion_window"
         batch = client.post("/v1/batches", json=asked).json()
-        begun = client.post("/v1/responses", json={"model": "echo", "input": "hello", "background": True}).json()
+        begun = client.post(
+            "/v1/responses", json={"model": "echo", "input": "hello", "background": True}
+        ).json()
         end = time.monotonic() + 60
         while (batch := client.get(f"/v1/batches/{batch['id']}").json())["status"] != "completed":
             assert time.monotonic() < end, batch
@@ -198,8 +200,12 @@ def test_what_a_person_begins_goes_on_without_their_token(server: Server, issuer
             assert time.monotonic() < end, done
             time.sleep(0.1)
     with server.client() as admin:
-        entries = admin.get("/v1/audit", params={"subject": f"run/{told['response']['request_id']}"}).json()["data"]
-        assert "user:kettles/ada@example.org" in {entry[who] for entry in entries for who in ("actor", "behalf")}
+        entries = admin.get("/v1/audit", params={"subject": f"run/{told['response']['request_id']}"}).json()[
+            "data"
+        ]
+        assert "user:kettles/ada@example.org" in {
+            entry[who] for entry in entries for who in ("actor", "behalf")
+        }
         assert admin.get(f"/v1/batches/{batch['id']}").status_code == 404
 
 

@@ -155,6 +155,14 @@ def _clock(seconds: float, mark: str) -> str:
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
 
 
+def _seconds(sound: Any) -> float:
+    """How long a recording lasts; of one that does not say so, its packets are added up, without decoding them."""
+    if sound.duration:
+        return sound.duration / 1_000_000
+    track = sound.streams.audio[0]
+    return float(sum((packet.duration or 0) * packet.time_base for packet in sound.demux(track)))
+
+
 def _recording(desk: Desk, upload: Upload) -> Part:
     """An uploaded sound as a part, if it is no longer than is allowed."""
     import av
@@ -168,9 +176,9 @@ def _recording(desk: Desk, upload: Upload) -> Part:
         media_type = upload.media_type if upload.media_type.startswith("audio/") else "audio/wav"
     try:
         with av.open(str(upload.path)) as sound:
-            seconds = (sound.duration or 0) / 1_000_000
             if not sound.streams.audio:
                 raise InvalidValue("there is no sound in the file", where="file")
+            seconds = _seconds(sound)
     except (FFmpegError, OSError) as error:
         raise InvalidValue(
             "the file cannot be decoded", where="file", remedy="send WAV, MP3, FLAC, M4A or OGG"
