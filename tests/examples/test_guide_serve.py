@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks import roles
+from benchmarks.judges import __main__ as judges
 from PIL import Image
 from tests.serving import Server
 
@@ -75,3 +77,10 @@ def test_the_guide_to_the_client_runs(server: Server, tmp_path: Path) -> None:
     )
     assert done.returncode == 0 and "pipeline:run:released" in done.stdout, done.stderr
     assert (tmp_path / "out" / "ready.md").read_text() == "It is ready.\n"
+
+
+def test_the_tables_are_those_that_the_scripts_make() -> None:
+    for name in ("README.md", "docs/guides/serve.md"):
+        document = (Path(__file__).parents[2] / name).read_text("utf-8")
+        assert judges.written(document) == document
+    assert roles.written(GUIDE) == GUIDE

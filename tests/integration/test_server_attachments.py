@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import typst
 from tests.serving import Server
 
 WORDS = "The Rill kettle holds 1.2 litres."
+PDF = typst.compile(f"= Facts\n{WORDS}".encode())
 
 
 class Elsewhere(BaseHTTPRequestHandler):
@@ -97,3 +99,36 @@ def test_what_may_not_be_fetched_or_read_is_refused_with_the_reason(server: Serv
         body = {"model": "echo", "messages": [{"role": "user", "content": [picture]}]}
         refused = http.post("/v1/chat/completions", json=body)
         assert refused.status_code == 400 and "image_url" in refused.text
+
+
+def test_anthropics_documents_are_read_and_fetched_under_the_same_rules(
+    server: Server, elsewhere: int
+) -> None:
+    plain = {"type": "base64", "media_type": "text/plain", "data": base64.b64encode(WORDS.encode()).decode()}
+    pdf = {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(PDF).decode()}
+
+    def ask(http: httpx.Client, source: dict[str, Any], **more: Any) -> httpx.Response:
+        document = {"type": "document", "source": source, **more}
+        content = [document, {"type": "text", "text": "Read this."}]
+        body = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": content}]}
+        return http.post("/v1/messages", json=body)
+
+    with server.client() as http:
+        sent = http.post("/v1/files", files={"file": ("facts.md", WORDS.encode())}).json()["id"]
+        for source in (plain, pdf, {"type": "text", "media_type": "text/plain", "data": WORDS},
+                       {"type": "url", "url": f"http://127.0.0.1:{elsewhere}/facts.md"},
+                       {"type": "file", "file_id": sent}):  # fmt: skip
+            answer = ask(http, source, title="Facts")
+            assert answer.status_code == 200, (source, answer.text)
+            said = answer.json()["content"][0]["text"]
+            assert said.startswith("File ") and "holds 1.2 litres" in said, said
+        for source, status in (
+            ({"type": "url", "url": f"http://127.0.0.2:{elsewhere}/"}, 403), ({"type": "content", "content": "x"}, 400),
+            ({"type": "base64", "media_type": "application/pdf", "data": "%%"}, 400), ({}, 400),
+            ({"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(b"%PDF-1.4 cut").decode()}, 422),
+        ):  # fmt: skip
+            answer = ask(http, source)
+            assert answer.status_code == status and answer.json()["type"] == "error", (source, answer.text)
+        image = {"type": "image", "source": {"type": "url", "url": "http://127.0.0.1/"}}
+        body = {"model": "echo", "max_tokens": 9, "messages": [{"role": "user", "content": [image]}]}
+        assert http.post("/v1/messages", json=body).status_code == 400

@@ -176,9 +176,44 @@ def test_a_person_signs_in_and_acts_under_their_name(server: Server, issuer: typ
             entry[who] for entry in entries for who in ("actor", "behalf")
         }
         assert client.get("/v1/keys").status_code == 403
-        batch = client.post("/v1/batches", json={"input_file_id": "file-x", "endpoint": "/v1/embeddings"})
-        assert batch.status_code == 400 and "use a key" in batch.text
     assert answered(server, issuer.token("root", ["ops"])).status_code == 200
+
+
+def test_what_a_person_begins_goes_on_without_their_token(server: Server, issuer: type[Issuer]) -> None:
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": HELLO}
+    with server.client(issuer.token("ada@example.org", ["kettle-makers"])) as client:
+        sent = client.post("/v1/files", files={"file": ("a.jsonl", json.dumps(line).encode())}).json()["id"]
+        asked = {"input_file_id": sent, "endpoint": "/v1/chat/completions"}
+        late = client.post("/v1/batches", json={**asked, "completion_window": "7d"})
+        assert late.status_code == 400 and late.json()["error"]["param"] == "completion_window"
+        batch = client.post("/v1/batches", json=asked).json()
+        begun = client.post(
+            "/v1/responses", json={"model": "echo", "input": "hello", "background": True}
+        ).json()
+        end = time.monotonic() + 60
+        while (batch := client.get(f"/v1/batches/{batch['id']}").json())["status"] != "completed":
+            assert time.monotonic() < end, batch
+            time.sleep(0.1)
+        assert batch["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+        told = json.loads(client.get(f"/v1/files/{batch['output_file_id']}/content").text)
+        while (done := client.get(f"/v1/responses/{begun['id']}").json())["status"] != "completed":
+            assert time.monotonic() < end, done
+            time.sleep(0.1)
+    with server.client() as admin:
+        entries = admin.get("/v1/audit", params={"subject": f"run/{told['response']['request_id']}"}).json()[
+            "data"
+        ]
+        assert "user:kettles/ada@example.org" in {
+            entry[who] for entry in entries for who in ("actor", "behalf")
+        }
+        assert admin.get(f"/v1/batches/{batch['id']}").status_code == 404
+
+
+def test_names_that_look_alike_are_not_one_person(server: Server, issuer: type[Issuer]) -> None:
+    groups = ["kettle-makers"]
+    with server.client(issuer.token("a b", groups)) as one, server.client(issuer.token("a/b", groups)) as two:
+        one.post("/v1/files", files={"file": ("a.txt", b"words")}).raise_for_status()
+        assert one.get("/v1/files").json()["data"] and not two.get("/v1/files").json()["data"]
 
 
 def test_who_is_in_several_projects_says_in_which(server: Server, issuer: type[Issuer]) -> None:

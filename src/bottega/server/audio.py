@@ -102,9 +102,8 @@ async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
         part = await asyncio.to_thread(_recording, desk, upload)
         language = fields.get("language", "")
         if desk.guards.on_input:
-            await desk.guards.let_in(
-                upload.path.read_bytes(), part.artifact.media_type if part.artifact else ""
-            )
+            recording = await asyncio.to_thread(upload.path.read_bytes)
+            await desk.guards.let_in(recording, part.artifact.media_type if part.artifact else "")
 
         def asking(target: Target) -> Request:
             params = {"language": language, "task": task, **target.params}
@@ -156,6 +155,14 @@ def _clock(seconds: float, mark: str) -> str:
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
 
 
+def _seconds(sound: Any) -> float:
+    """How long a recording lasts; of one that does not say so, its packets are added up, without decoding them."""
+    if sound.duration:
+        return sound.duration / 1_000_000
+    track = sound.streams.audio[0]
+    return float(sum((packet.duration or 0) * packet.time_base for packet in sound.demux(track)))
+
+
 def _recording(desk: Desk, upload: Upload) -> Part:
     """An uploaded sound as a part, if it is no longer than is allowed."""
     import av
@@ -169,9 +176,9 @@ def _recording(desk: Desk, upload: Upload) -> Part:
         media_type = upload.media_type if upload.media_type.startswith("audio/") else "audio/wav"
     try:
         with av.open(str(upload.path)) as sound:
-            seconds = (sound.duration or 0) / 1_000_000
             if not sound.streams.audio:
                 raise InvalidValue("there is no sound in the file", where="file")
+            seconds = _seconds(sound)
     except (FFmpegError, OSError) as error:
         raise InvalidValue(
             "the file cannot be decoded", where="file", remedy="send WAV, MP3, FLAC, M4A or OGG"

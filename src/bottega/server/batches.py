@@ -11,12 +11,14 @@ from bottega.core.errors import InvalidValue
 from bottega.server.desk import Desk
 from bottega.server.files import seconds
 from bottega.server.message import Call, Reply, reply
+from bottega.server.oidc import granted_to
 from bottega.service.batches import Batch, Status, new_id
 from bottega.service.keys import ApiKey
 
 T = TypeVar("T")
 WINDOW = re.compile(r"^([1-9][0-9]{0,2})([hd])$")
 PAGE = 100
+OF_A_PERSON = 24  # hours that a batch may go on under what a person's token granted
 STATUSES: tuple[Status, ...] = (
     "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"
 )  # fmt: skip
@@ -46,15 +48,18 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
         raise InvalidValue(
             f"'{asked.completion_window[:20]}' is no window", where="completion_window", remedy="24h"
         )
-    if not key.id:
+    hours = int(found[1]) * (24 if found[2] == "d" else 1)
+    if key.kind == "user" and hours > OF_A_PERSON:
         raise InvalidValue(
-            "a person's token ends before a batch does", where="authorization", remedy="use a key"
-        )
+            f"a batch of a person ends after {OF_A_PERSON} hours at most: it outlives their token",
+            where="completion_window", remedy=f"{OF_A_PERSON}h, or use a key",
+        )  # fmt: skip
     desk.service.files.get(key.actor, asked.input_file_id)
-    until = datetime.now(UTC) + timedelta(hours=int(found[1]) * (24 if found[2] == "d" else 1))
+    until = datetime.now(UTC) + timedelta(hours=hours)
     batch = Batch(
         id=new_id(), owner=key.actor, key=key.id, endpoint=asked.endpoint, input_file=asked.input_file_id,
         window=asked.completion_window, expires_at=until.isoformat(timespec="seconds"), metadata=asked.metadata or {},
+        person=granted_to(key) if key.kind == "user" else {},
     )  # fmt: skip
     batch = await asyncio.to_thread(desk.service.batches.create, batch)
     desk.batch_bell.set()

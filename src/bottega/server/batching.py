@@ -14,6 +14,7 @@ from bottega.core.errors import BottegaError, Cancelled, EngineBusy, NotFound, R
 from bottega.server.access import granted
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Flow, Reply, encode
+from bottega.server.oidc import person_of
 from bottega.server.problem import problem, unforeseen
 from bottega.service.batches import ERRORS, OUTPUT, Batch, Lines, Status
 from bottega.service.files import new_id
@@ -210,14 +211,22 @@ class _Work:
                 return problem(unforeseen(error))
 
     def _key(self) -> ApiKey:
-        """The key under which the batch was given, as it is now."""
+        """The key under which the batch was given, as it is now; of a person, what was granted then.
+
+        Raises:
+            Unauthenticated, PolicyDenied: it may not be used any more, or its project is closed.
+        """
+        assert self._route.grant is not None
         keys = self._desk.access.keys
+        if self._batch.person:
+            key = person_of(self._batch.person, self._desk.service.projects())
+            granted(key, self._route.grant)
+            return key
         key = keys.get(self._batch.key)
         if (state := key.state(keys.now())) != "active":
             raise Unauthenticated(
                 f"the key that this batch was given under is {state}", where="authorization"
             )
-        assert self._route.grant is not None
         granted(key, self._route.grant)
         return key
 

@@ -1,9 +1,6 @@
 """`/v1/images/edits`: a picture that was sent, changed by an engine that takes pictures."""
 
 import asyncio
-from typing import Any
-
-import msgspec
 
 from bottega import plugins
 from bottega.core.errors import InvalidValue, NotFound
@@ -40,13 +37,7 @@ async def edits(desk: Desk, call: Call, key: ApiKey) -> Reply:
         InvalidValue: the engine takes no mask, and one was sent.
     """
     with await read_form(call, desk.config.file_bytes) as form:
-        fields: dict[str, Any] = {name: value for name, value in form.fields.items() if value}
-        if "prompt" not in fields:
-            raise InvalidValue("there is no prompt", where="prompt")
-        try:
-            asked = msgspec.convert(fields, ImageBody, strict=False)
-        except msgspec.ValidationError as error:
-            raise InvalidValue(str(error), where="body") from error
+        asked = form.read(ImageBody)
         ports = await asyncio.to_thread(able, desk)
         named = desk.names.get(asked.model)
         engine = named.targets[0].engine

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from time import time
 from typing import Any
 
 from bottega.core.errors import InvalidValue
@@ -11,6 +12,11 @@ from bottega.server.message import Call, Reply, reply
 from bottega.service.files import StoredFile
 from bottega.service.keys import ApiKey
 
+# What a verification found, as OpenAI's clients know it: whether there is a signal, and what became of it.
+SIGNALS = {
+    "valid": ("detected", "trusted"), "untrusted": ("detected", "valid"),
+    "tampered": ("not_detected", "invalid"), "unsigned": ("not_detected", "not_present"),
+}  # fmt: skip
 PURPOSES = ("assistants", "batch", "user_data", "vision", "evals", "fine-tune")
 
 
@@ -64,24 +70,16 @@ async def provenance(desk: Desk, call: Call, key: ApiKey) -> Reply:
         path = upload.path.rename(upload.path.with_name(f"{upload.path.name}-{upload.name[-80:]}"))
         found = await asyncio.to_thread(desk.service.verify, path)
     made = found.provenance
-    outcome = {"valid": "verified", "untrusted": "verified", "tampered": "invalid", "unsigned": "not_found"}
+    outcome, state = SIGNALS[found.state]
+    signal = {
+        "type": "c2pa", "outcome": outcome, "validation_state": state, "issuer": found.signer or None,
+        "model": (made.model or made.engine) if made else None, "generated_at": made.made_at if made else None,
+        "reasons": [*found.reasons], "run": made.run_id if made else None,
+    }  # fmt: skip
     body = {
-        "object": "content_provenance_check",
-        "filename": upload.name,
-        "results": {
-            "c2pa": {
-                "outcome": outcome[found.state],
-                "validation_state": found.state,
-                "issuer": found.signer or None,
-                "model": (made.model or made.engine) if made else None,
-                "generated_at": made.made_at if made else None,
-                "reasons": [*found.reasons],
-                "run": made.run_id if made else None,
-            },
-            "synthid": None,
-        },
-        "verification": found.document(),
-    }
+        "object": "content_provenance_check", "created_at": int(time()), "filename": upload.name,
+        "results": [signal], "verification": found.document(),
+    }  # fmt: skip
     return reply(body)
 
 

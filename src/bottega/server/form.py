@@ -4,15 +4,17 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+import msgspec
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bottega.core.errors import InvalidValue, TooLarge
-from bottega.server.message import Call
+from bottega.server.message import Call, misfit
 
 MOST_FIELDS = 64
 LONGEST_FIELD = 1 << 20  # bytes of a field that is no file
+T = TypeVar("T")
 
 
 @dataclass
@@ -51,6 +53,18 @@ class Form:
         """
         found = [upload for given, upload in self.uploads if given.partition("[")[0] == name]
         return found or [self.file(name)]
+
+    def read(self, shape: type[T]) -> T:
+        """The fields as this shape; an empty one counts as left out, what it does not name is left aside.
+
+        Raises:
+            InvalidValue: naming the field.
+        """
+        given = {name: value for name, value in self.fields.items() if value}
+        try:
+            return msgspec.convert(given, shape, strict=False)
+        except msgspec.ValidationError as error:
+            raise misfit(error) from error
 
     def file(self, name: str) -> Upload:
         """A file that must be there.

@@ -112,17 +112,22 @@ def decoded(body: bytes, shape: Any) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `")
-        missing = said.partition("missing required field `")[2].strip("`")
-        where = place.strip("`").removeprefix("$").lstrip(".")
-        where = ".".join(filter(None, (where, missing))) or "body"
-        raise InvalidValue(said.replace("`", "'"), where=where) from error
+        raise misfit(error) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidValue(
             f"the body is not JSON: {error or 'it is nested too deeply'}",
             where="body",
             remedy="send a JSON object",
         ) from error
+
+
+def misfit(error: msgspec.ValidationError) -> InvalidValue:
+    """What does not fit its shape, with the field's name as it was sent."""
+    said, _, place = str(error).partition(" - at `")
+    missing = said.partition("missing required field `")[2].strip("`")
+    where = place.strip("`").removeprefix("$").lstrip(".")
+    where = ".".join(filter(None, (where, missing))) or "body"
+    return InvalidValue(said.replace("`", "'"), where=where)
 
 
 encode = msgspec.json.Encoder().encode

@@ -8,7 +8,7 @@ import msgspec
 
 from bottega.core.errors import BottegaError
 from bottega.core.request import Output, Request
-from bottega.server import dialect
+from bottega.server import attachments, dialect
 from bottega.server.chat import pieces_of, said, usage_of
 from bottega.server.config import Target
 from bottega.server.desk import Answer, Desk
@@ -42,6 +42,7 @@ async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     asked = await call.read(MessagesBody)
     box = toolbox(asked.tools, asked.tool_choice)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
     turns = dialect.texts(asked.messages)
     if system := dialect.plain(asked.system, "system"):
         turns.insert(0, {"role": "system", "content": system})
@@ -74,6 +75,7 @@ async def count(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """An upper bound of the tokens of a conversation: a token is at least one byte."""
     asked = await call.read(CountBody)
     desk.names.get(asked.model, dialect.CHAT_ENGINES)
+    await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
     turns = dialect.texts(asked.messages)
     words = "".join(turn["content"] for turn in turns) + dialect.plain(asked.system, "system")
     return reply({"input_tokens": max(1, len(words.encode()))})

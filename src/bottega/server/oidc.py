@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from bottega.core.canonical import digest_bytes
 from bottega.core.errors import BottegaError, InvalidValue, PolicyDenied, TransferFailed, Unauthenticated
-from bottega.core.value import Value
+from bottega.core.value import JsonObject, Value
 from bottega.governance.fetching import Fetcher, Fetching
 from bottega.service.keys import ApiKey, Role, hashed
 from bottega.service.projects import Projects, paying
@@ -91,9 +92,8 @@ class People:
         if project:
             able = [each for each in able if each.project == project]
         places = dict.fromkeys(each.project for each in able)
-        name = "".join(c if c.isalnum() or c in "-_.@" else "-" for c in str(claims.get(self.oidc.name, "")))[
-            :64
-        ]
+        given = str(claims.get(self.oidc.name, ""))
+        name = _named(given) if given else ""
         if not able or not name:
             raise PolicyDenied(
                 f"nobody has granted '{name}' anything{f' in {project!r}' if project else ''}", where="authorization",
@@ -107,11 +107,8 @@ class People:
                 remedy="name one: OpenAI-Project",
             )
         granted = able[0]  # the first that the operator wrote
-        team = self.projects.open(granted.project).team if granted.project else ""
-        return ApiKey(
-            "", name, granted.role, paying((), granted.project, team), project=granted.project,
-            labels=granted.labels, kind="user",
-        )  # fmt: skip
+        told = {"name": name, "role": granted.role, "project": granted.project, "labels": [*granted.labels]}
+        return person_of(told, self.projects)
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         from joserfc import jwt  # only who configures an issuer pays for it at the start
@@ -180,6 +177,31 @@ class People:
         from joserfc import jwk
 
         return jwk.KeySet.import_key_set({"keys": keys})
+
+
+def _named(given: str) -> str:
+    """A name for the record; one that had to be changed for it keeps apart from every other by a digest."""
+    name = "".join(c if c.isalnum() or c in "-_.@" else "-" for c in given)
+    return name if name == given and len(name) <= 64 else f"{name[:51]}-{digest_bytes(given.encode())[:12]}"
+
+
+def granted_to(person: ApiKey) -> JsonObject:
+    """What a person's token grants, to be kept for work that goes on without it."""
+    return {"name": person.name, "role": person.role, "project": person.project, "labels": [*person.labels]}
+
+
+def person_of(told: Mapping[str, Any], projects: Projects) -> ApiKey:
+    """A person as `granted_to` tells.
+
+    Raises:
+        PolicyDenied: the project is closed.
+    """
+    project = str(told["project"])
+    team = projects.open(project).team if project else ""
+    return ApiKey(
+        "", told["name"], told["role"], paying((), project, team), project=project, labels=tuple(told["labels"]),
+        kind="user",
+    )  # fmt: skip
 
 
 def _json(data: bytes) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from bottega.service import Bottega
 
 BACKLOG = 2048
 REMOTE_AT_ONCE = {"openai_chat": 256}  # calls at a time, when nobody says otherwise
-SLOW = 20  # seconds that a client may take for its headers, and that a connection may idle
+IDLE = 20  # seconds that a connection may idle between two requests
 GRACE = 10  # seconds that calls in hand have to end when the server is asked to
 
 
@@ -67,11 +67,13 @@ def run(
     """
     uvicorn: Any = require("uvicorn", extra="serve")
     logging.getLogger("bottega.server").addHandler(logging.StreamHandler())
+    from bottega.server.connection import Connection
+
     app = App(Desk(service, config, TABLE))
     settings = uvicorn.Config(
         app,
         log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
-        timeout_keep_alive=SLOW, timeout_graceful_shutdown=GRACE, h11_max_incomplete_event_size=64 << 10,
+        timeout_keep_alive=IDLE, timeout_graceful_shutdown=GRACE, http=Connection,
         proxy_headers=bool(proxies), forwarded_allow_ips=proxies or None,
         ssl_certfile=str(certificate) if certificate else None, ssl_keyfile=str(key) if key else None,
     )  # fmt: skip

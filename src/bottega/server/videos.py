@@ -46,9 +46,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Begin a film; it goes on when the caller goes away."""
     if call.header(b"content-type").startswith("multipart/"):
         with await read_form(call, desk.config.file_bytes) as form:
-            asked = msgspec.convert(form.fields, VideoBody, strict=False) if "prompt" in form.fields else None
-            if asked is None:
-                raise InvalidValue("there is no prompt", where="prompt")
+            asked = form.read(VideoBody)
             uploads = (
                 form.several("input_reference")
                 if "input_reference" in {n.partition("[")[0] for n in form.files}

@@ -29,7 +29,8 @@ FACTS, OUTPUT, ERRORS, CANCEL, LOCK = "batch.json", "output.jsonl", "errors.json
 class Batch(Value, frozen=True):
     """One batch as it stands. Times are RFC 3339 in UTC, "" for not yet; ``at`` has the time of each status.
 
-    ``key`` is whose calls they are: a batch whose key is revoked makes no further call.
+    ``key`` is whose calls they are: a batch whose key is revoked makes no further call. A person has none: ``person`` says
+    what the token granted when the batch was given.
     """
 
     id: str
@@ -50,6 +51,9 @@ class Batch(Value, frozen=True):
         default=(), description="why the file cannot be worked on, by line"
     )
     metadata: dict[str, str] = Field(default_factory=dict)
+    person: JsonObject = Field(
+        default_factory=dict, description="name, role, project and labels of a person; empty of a key"
+    )
 
 
 class Batches:

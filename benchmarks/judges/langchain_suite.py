@@ -1,0 +1,38 @@
+"""The chat and embeddings suites of `langchain-tests`, on a server that the environment names."""
+
+import os
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
+
+HOW = {"base_url": os.environ["JUDGED_URL"] + "/v1", "api_key": os.environ["JUDGED_KEY"], "max_retries": 0}
+
+
+class TestChat(ChatModelIntegrationTests):
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatOpenAI
+
+    @property
+    def chat_model_params(self) -> dict[str, object]:
+        return {**HOW, "model": os.environ["JUDGED_MODEL"], "temperature": 0, "max_tokens": 100}
+
+    @property
+    def has_tool_choice(self) -> bool:
+        return True
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return False
+
+
+class TestEmbeddings(EmbeddingsIntegrationTests):
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return OpenAIEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, object]:
+        return {**HOW, "model": "potion-base-8m", "check_embedding_ctx_length": False}

@@ -1,0 +1,76 @@
+"""One connection: whoever sends too slowly, or headers without an end, is cut off before a call is made of it."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+SLOW = 20.0  # seconds for a request's headers, and for each piece of its body
+PIECE = 16 << 10  # bytes of a body that must come in that time
+MOST_HEAD = 64 << 10  # bytes of request line and headers, and one read more
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that keeps a clock while it is the client's turn; it stops while we answer."""
+
+    slow = SLOW
+
+    def connection_made(self, transport: Any) -> None:
+        """Give it time for the first request."""
+        self._clock: asyncio.TimerHandle | None = None
+        self._head, self._piece, self._heading = 0, 0, True
+        super().connection_made(transport)
+        self._wind()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; an endless head is refused."""
+        super().data_received(data)
+        if self._heading and not self.transport.is_closing():
+            self._head += len(data)
+            if self._head > MOST_HEAD:
+                self.send_400_response("The headers are too large.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._heading = True
+        self._wind()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are there."""
+        self._heading, self._head, self._piece = False, 0, 0
+        self._wind()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of its body is there."""
+        self._piece += len(body)
+        if self._piece >= PIECE:
+            self._piece = 0
+            self._wind()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is there: now it is our turn."""
+        self._stop()
+        super().on_message_complete()
+
+    def _wind(self) -> None:
+        self._stop()
+        self._clock = self.loop.call_later(self.slow, self._late)
+
+    def _stop(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _late(self) -> None:
+        if not self.transport.is_closing() and not self.flow.read_paused:
+            self.transport.close()
+        elif self.flow.read_paused:  # it is we who do not read
+            self._wind()
