@@ -110,7 +110,8 @@ class Collection:
                 ranked = fuse([[passage for passage, _ in each] for each in (words, vectors)])
             else:
                 first = [passage for passage, _ in blend(words, vectors)[:FIRST]]
-                ranked = blend(words, self._nearest(self._moved(asked, first, view), allowed, depth, view))
+                moved = towards(asked, self._kept.vectors(self._space(view), first))
+                ranked = blend(words, self._nearest(moved, allowed, depth, view))
         return self._hits(ranked[: top + SPARE], allowed)[:top]
 
     def documents(self, *, allowed: Labels = NOBODY) -> list[DocumentRow]:
@@ -185,9 +186,6 @@ class Collection:
                 remedy=f"bottega index {self.name} --embedder {space.embedder}",
             )
         return embedder.query(query)
-
-    def _moved(self, asked: Vectors, first: Sequence[int], view: _View) -> Vectors:
-        return towards(asked, self._kept.vectors(self._space(view), first))
 
     def _nearest(self, asked: Vectors, allowed: Labels, depth: int, view: _View) -> list[tuple[int, float]]:
         visible = [shelf.id for shelf in view.shelves if shelf.visible(allowed)]
