@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from bottega.engines.pictogram.copies import NEAR, Index
 from torch import Tensor
 
-from bottega.engines.pictogram.copies import NEAR, Index
 from bottega.engines.pictogram.model import Inks, Pictures
 from bottega.evaluation.judge import seen
 from bottega.evaluation.pictures import frechet

@@ -6,9 +6,10 @@ python -m benchmarks.icons.samples --model FOLDER --out docs/models/text-icon.pn
 import argparse
 from pathlib import Path
 
+from bottega.engines.pictogram.picture import Drawn, Look, drawn, svg
+
 from bottega.engines.layout.scene import rasterise
 from bottega.engines.pictogram.model import Pictures
-from bottega.engines.pictogram.picture import Drawn, Look, drawn, svg
 
 WORDS = (
     "home star camera lock bell car umbrella key phone book cloud clock flag rocket trophy cup cat bird tree robot".split()  # noqa: SIM905
