@@ -102,7 +102,8 @@ def thing(prompt: str, labels: Sequence[str], drawn: Container[int] | None = Non
     content = [word for word in words if word not in ASIDE and word not in PICTURES]
     found = asked(" ".join(content), labels, drawn)
     wanted = len(content) < len([word for word in words if word not in ASIDE])
-    if not found.words or not (wanted or (len(found.words) == 1 and not found.unknown)):
+    one = len(found.words) == 1 and not found.unknown and len(labels[found.words[0] - 1]) > 2
+    if not found.words or not (wanted or one):
         return ""
     style = labels[found.style - 1].removeprefix("style:") if found.style else ""
     return " ".join((style, *(labels[word - 1] for word in found.words))).strip()

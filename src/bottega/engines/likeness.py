@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODEL = "icon-pair"
-SEEN = 10  # places: a thing that is named this early is seen
+SEEN = 3  # places: a thing that is named this early is seen
 Inks = NDArray[np.float32]
 """[N, 32, 32], 0 paper to 1 ink."""
 
