@@ -24,7 +24,7 @@ from bottega.training.data.base import Data, read
 from bottega.training.families.drawing import Judging, judge_of, judged_places
 
 HEAD = "| what | parse | drawn | top-5 | of the real ones' | new | CPU s a drawing |\n|---|---|---|---|---|---|---|"
-SWEPT = 120  # prompts of training drawings
+SWEPT = 64  # prompts of training drawings
 
 
 def main() -> None:

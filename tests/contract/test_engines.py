@@ -113,7 +113,7 @@ SAMPLES: dict[str, Sample] = {
     "cite": lambda given: ([given.part("draft", DRAFT), given.part("passages", PASSAGES, PASSAGES_TYPE)], {}),
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
     "document": lambda given: ([given.part("text", "# Halo\n\nA lamp.\n", "text/markdown")], {}),
-    "drawing": lambda given: ([], {"prompt": "user plus", "side": 48, "copies": "attribute"}),
+    "drawing": lambda given: ([], {"prompt": "user plus", "width": 48, "height": 48, "tries": 2}),
     "echo": lambda given: ([given.part("text", "hello", "text/plain")], {"text": "you"}),
     "entail": lambda given: (
         [given.part("cited", CITED), given.part("passages", PASSAGES, PASSAGES_TYPE)], {"unsupported": "flag"}

@@ -21,7 +21,8 @@ SAID = {  # how a prompt may name a style, and what the models call it
 }
 PLAIN_STYLES = ("outline", "filled")  # labels that are styles; others say so, "style:thin"
 PICTURES = frozenset({"icon", "icons", "pictogram", "symbol", "glyph", "drawing", "sketch", "illustration"})
-ASIDE = frozenset({"a", "an", "the", "of", "one", "simple", "plain", "small", "big", "little", "please"})
+ARTICLES = frozenset({"a", "an", "the", "of"})  # some sets have icons of the letter A
+ASIDE = ARTICLES | frozenset({"one", "simple", "plain", "small", "big", "little", "please"})
 
 
 class Asked(NamedTuple):
@@ -59,7 +60,7 @@ def asked(prompt: str, labels: Sequence[str], drawn: Container[int] | None = Non
         return Asked(_style("regular", styles), (places[prompt],), ())
     style, found, unknown = "regular", set[int](), list[str]()
     for word in re.findall(r"[a-z0-9]+", prompt.casefold()):
-        if (place := _place(word, places)) is not None:
+        if word not in ARTICLES and (place := _place(word, places)) is not None:
             found.add(place)
         elif word in SAID:
             style = word

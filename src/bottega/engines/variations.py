@@ -142,14 +142,14 @@ class VariationsEngine(Engine):
         marks = [self.shapes(each.form, wanted, params) for each in kept]
         for number, (each, mark) in enumerate(zip(kept, marks, strict=True), 1):
             own = _document([mark], 1, (self.side, self.side), self.side, 1.0, params.ink)
-            svg = own.format(_told(params.prompt, [each]))
+            svg = own.format(told(params.prompt, [each]))
             yield Finished(
                 port=f"svg{number}", media_type="image/svg+xml", data=svg.encode(), details=each.facts
             )
         columns = max(1, round(math.sqrt(len(kept) * params.width / params.height)))
         sheet = _document(marks, columns, (params.width, params.height), self.side, FILL, params.ink)
         ground = f'<rect width="100%" height="100%" fill="{params.paper}"/>'
-        page = sheet.format(_told(params.prompt, kept) + ground)
+        page = sheet.format(told(params.prompt, kept) + ground)
         png = await asyncio.to_thread(rasterise, page, params.width, params.height)
         details: JsonObject = {
             "width": params.width,
@@ -248,7 +248,7 @@ def _document(
     )
 
 
-def _told(prompt: str, kept: Sequence[Sketch]) -> str:
+def told(prompt: str, kept: Sequence[Sketch]) -> str:
     """What the file says about itself."""
     origins = "; ".join(
         f"{each.origin.icon} by {each.origin.author} ({each.origin.licence})" for each in kept if each.copied
