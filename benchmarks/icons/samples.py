@@ -6,9 +6,9 @@ python -m benchmarks.icons.samples --weights src/bottega/catalog/weights --out d
 import argparse
 from pathlib import Path
 
+from bottega.drawing.copies import Index
 from bottega.engines.layout.scene import rasterise
 from bottega.engines.likeness import Likeness
-from bottega.drawing.copies import Index
 from bottega.engines.pictogram.engine import MODEL, Pictogram, PictogramParams
 from bottega.engines.variations import Artist, best
 

@@ -123,7 +123,7 @@ SAMPLES: dict[str, Sample] = {
         [given.part("text", "A lamp of 5 W.", "text/plain")],
         {"json_schema": {"type": "object", "properties": {"watts": {"enum": [5, 6]}}}},
     ),
-    "icons": lambda given: ([], {"words": ["water", "energy", "time"]}),
+    "icons": lambda given: ([], {"words": ["water", "energy", "time"], "source": "designed"}),
     "image": lambda given: ([], {"prompt": "a lamp", "width": 64, "height": 64, "steps": 2}),
     "language": lambda given: ([given.part("text", "A lamp.", "text/plain")], {"prompt": "Name it.", "max_tokens": 6}),
     "layout": lambda given: ([], {"title": "Warm light", "width": 640, "height": 360}),
