@@ -242,24 +242,16 @@ async def test_a_wrong_step_in_a_brief_is_said(desk: Desk, change: dict[str, Any
         await desk.service.plan(free_brief(**change))
 
 
-@pytest.mark.weights("text-icon")
-async def test_a_picture_of_a_plain_thing_is_drawn_and_words_are_composed(desk: Desk) -> None:
-    def brief(prompt: str) -> Brief:
-        picture = {
-            "engine": "image",
-            "inputs": {},
-            "params": {"prompt": prompt},
-            "port": "png",
-            "path": "a.png",
-        }
-        return free_brief(**picture).model_copy(update={"sources": ()})
-
-    drawn = (await desk.service.plan(_alone(brief("a solid umbrella")))).step("free.cheapest")
-    assert (drawn.engine, drawn.params["prompt"]) == ("pictogram", "solid umbrella")
-    assert "plain thing" in drawn.why
-    composed = (await desk.service.plan(_alone(brief("Spring sale")))).step("free.cheapest")
-    assert (composed.engine, composed.params["title"]) == ("layout", "Spring sale")
-
-
-def _alone(brief: Brief) -> Brief:
-    return brief.model_copy(update={"steps": brief.steps[:1]})
+async def test_a_picture_without_a_model_is_composed_of_its_words(desk: Desk) -> None:
+    picture = {
+        "engine": "image",
+        "inputs": {},
+        "params": {"prompt": "Spring sale"},
+        "port": "png",
+        "path": "a.png",
+    }
+    brief = free_brief(**picture)
+    plan = await desk.service.plan(brief.model_copy(update={"steps": brief.steps[:1]}))
+    composed = plan.step("free.cheapest")
+    assert (composed.engine, composed.params) == ("layout", {"title": "Spring sale"})
+    assert "names no plain thing" in composed.why
