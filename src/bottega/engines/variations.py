@@ -213,7 +213,7 @@ def best(found: Sequence[Sketch], count: int, *, refuse: bool) -> list[Sketch]:
     Raises:
         EngineFailed: too few came, or only with near copies, and these are to be refused.
     """
-    different = {each.ink.tobytes(): each for each in found}
+    different = {each.ink.tobytes(): each for each in reversed(found)}  # of equal ones the first
     kept = sorted(different.values(), key=lambda each: (each.copied, -each.likeness))[:count]
     if len(kept) < count:
         raise EngineFailed(
