@@ -60,7 +60,9 @@ def main() -> None:
         {
             **networks(given.flow, "velocity"),
             "model.json": facts(
-                flow, drawn=drawn.tolist(), **settings(flow.family.config, "steps", "guidance")
+                flow,
+                drawn=cast(list[int], drawn.tolist()),
+                **settings(flow.family.config, "steps", "guidance"),
             ),
             "training.index": index.written(),
         },

@@ -81,9 +81,11 @@ class House:
             if isinstance(params, DrawingParams):
                 params = params.model_copy(update={"stroke": STROKE})
             wanted = _known(engine, artist, params)
-            for each in engine.sketched(artist, wanted, params, seeds, check) if wanted else ():
+            if wanted is None:
+                continue
+            for each in engine.sketched(artist, wanted, params, seeds, check):
                 shapes = engine.shapes(each.form, wanted, params)
-                place = artist.likeness.place(each.ink, wanted.words) if wanted else -1
+                place = artist.likeness.place(each.ink, wanted.words)
                 trials.append(Trial(each, engine.card.models[0], shapes, engine.side, place))
         if not trials:
             return Drawn(why=f"no house model knows what '{words}' is")

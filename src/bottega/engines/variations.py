@@ -84,7 +84,7 @@ class Artist(NamedTuple):
 
     model: Any
     likeness: Likeness
-    index: Index
+    known: Index
 
 
 class VariationsEngine(Engine):
@@ -176,7 +176,7 @@ class VariationsEngine(Engine):
         inks, forms = self.drawn(artist.model, wanted, params, seeds, check)
         fits = artist.likeness.of(inks, wanted.words)
         found = {
-            ink.tobytes(): Sketch(ink, form, float(fit), artist.index.nearest(ink))
+            ink.tobytes(): Sketch(ink, form, float(fit), artist.known.nearest(ink))
             for ink, form, fit in zip(inks, forms, fits, strict=True)
             if BLANK < ink.mean() < 1 - BLANK
         }
