@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from bottega.engines.pictogram.copies import NEAR, Index
 from torch import Tensor
 
-from bottega.engines.pictogram.model import Inks, Pictures
+from bottega.drawing.copies import NEAR, Index
+from bottega.drawing.words import needed
+from bottega.engines.likeness import Inks, Likeness
+from bottega.engines.pictogram.model import Pictures
 from bottega.evaluation.judge import seen
 from bottega.evaluation.pictures import frechet
 from bottega.networks.judge import Judge
