@@ -1,22 +1,24 @@
-"""A contact sheet of four drawings a prompt, from the first seeds on: nothing is picked by hand.
+"""A contact sheet: for each prompt three drawings as they come, then what the engine keeps; nothing is picked by hand.
 
-python -m benchmarks.drawings.sheet --weights src/bottega/catalog/weights/icon-svg --out docs/drawings.png
+python -m benchmarks.drawings.sheet --weights src/bottega/catalog/weights --out docs/drawings.png
 """
 
 import argparse
 import math
 from pathlib import Path
 
-from bottega.drawing.shapes import svg
-from bottega.drawing.words import asked
-from bottega.engines.drawing.model import Drawings
+from bottega.drawing.copies import Index
+from bottega.engines.drawing.engine import MODEL, DrawingEngine, DrawingParams
 from bottega.engines.layout.scene import rasterise
+from bottega.engines.likeness import Likeness
+from bottega.engines.variations import Artist, best
 
 PROMPTS = """house; heart; star; coffee cup; calendar check; user plus; arrow right circle; cloud rain; lock; mail;
 shopping cart; camera off; file search; phone; bell; car; tree; key; flag; gift; moon; folder lock; battery charging;
 message heart; chart bar; map pin; trash; umbrella; dog; rocket; filled heart; filled star; filled home; filled user;
 filled bell; filled lock; filled folder; filled cloud; filled calendar; filled phone"""
-EACH, COLUMNS = 4, 3  # drawings a prompt, prompts a row
+AS_THEY_COME, BEST_OF = 3, 8
+EACH, COLUMNS = AS_THEY_COME + 1, 3  # drawings a prompt, prompts a row
 CELL, SCALE = 30, 3  # units a drawing, pixels a unit
 
 
@@ -25,19 +27,24 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("weights", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--tries", type=int, default=1, help="drawn for each one shown")
     given = parser.parse_args()
-    model = Drawings(given.weights)
+    engine, folder = DrawingEngine(), given.weights / MODEL
+    pair = Likeness(given.weights / "icon-pair", 1)
+    artist = Artist(engine.load(folder, 1), pair, Index.read(folder / "training.index"))
+    seeds = [(0, number) for number in range(AS_THEY_COME + BEST_OF)]
     prompts = [" ".join(prompt.split()) for prompt in PROMPTS.split(";")]
     cells: list[str] = []
     for place, prompt in enumerate(prompts):
-        seeds = [(0, number) for number in range(EACH * given.tries)]
-        found = model.drawn(asked(prompt, model.labels), 0.8, 0.0, seeds, lambda: None)
-        for number, drawn in enumerate(found[:EACH]):
+        params = DrawingParams(prompt=prompt)
+        wanted = engine.wanted(artist.model, params)
+        found = engine.sketched(artist, wanted, params, seeds, lambda: None)
+        shown = [*found[:AS_THEY_COME], *best(found[AS_THEY_COME:], 1, refuse=False)]
+        for number, drawn in enumerate(shown):
             x = place % COLUMNS * (EACH * CELL + 10) + number * CELL + 3
             y = place // COLUMNS * CELL + 3
             view = f'x="{x}" y="{y}" width="24" height="24" viewBox="0 0 24 24"'
-            cells.append(f'<svg {view}><g color="#000">{svg(drawn.drawing)}</g></svg>')
+            shapes = engine.shapes(drawn.form, wanted, params)
+            cells.append(f'<svg {view}><g color="#000">{shapes}</g></svg>')
     wide, high = COLUMNS * (EACH * CELL + 10), math.ceil(len(prompts) / COLUMNS) * CELL
     paper = f'<rect width="{wide}" height="{high}" fill="#fff"/>'
     page = (

@@ -1,21 +1,19 @@
-"""Make the folder of the house model out of a run: weights in 16 bits, words, and the index of the training icons.
+"""Make `icon-svg` out of a run: weights in 16 bits, words, index of the training icons, catalog entry, data sheet.
 
-python -m benchmarks.drawings.ship --run RUN --home HOME --out src/bottega/catalog/weights/icon-svg
+python -m benchmarks.drawings.ship --run RUN --home HOME --guidance 2.5
 """
 
 import argparse
-import hashlib
-import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from benchmarks.icons.ship import facts, named, settings, shipped
+from safetensors.torch import save
 
 from bottega.drawing.alphabet import decode
+from bottega.drawing.copies import Index, signature
 from bottega.drawing.raster import raster
-from bottega.engines.pictogram.copies import Index, signature
 from bottega.evaluation.drawings import rows_of
-from bottega.training import checkpoint
 from bottega.training.data import iconify
 from bottega.training.data.base import read
 from bottega.training.data.records import unpacked
@@ -41,34 +39,25 @@ def index_of(home: Path) -> Index:
 
 
 def main() -> None:
-    """Write the folder, and say what stands in it."""
+    """Write the folder, and what the catalog and the data sheet say of it."""
     parser = argparse.ArgumentParser()
-    for name in ("run", "home", "out"):
+    for name in ("run", "home"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument(
+        "--guidance", type=float, required=True, help="what `benchmarks.drawings.measure` chose"
+    )
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    run = open_run(given.run)
-    state = run.nets["decoder"].state_dict()
-    checkpoint.write(given.out / "model.safetensors", {name: weight.half() for name, weight in state.items()})
-    facts = {
-        "labels": list(run.family.labels),
-        "heads": run.family.config.document()["heads"],
-        "guidance": run.family.config.document()["guidance"],
-        "weights": hashlib.sha256((given.run / "model.safetensors").read_bytes()).hexdigest(),
-        "data": run.config.data.sha256,
-    }
-    (given.out / "model.json").write_text(json.dumps(facts) + "\n")
-    index = index_of(given.home)
-    (given.out / "training.index").write_bytes(index.written())
-    for path in sorted(given.out.iterdir()):
-        content = path.read_bytes()
-        print(
-            f'\n[[files]]\npath = "{path.name}"\nsize = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"'
-        )
-    sizes: Counter[int] = Counter(index.sets.tolist())
-    print("\n| set | icons | licence | authors |\n|---|---|---|---|")
-    for place, owner in enumerate(index.owners):
-        print(f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |")
+    run, index = open_run(given.run), index_of(given.home)
+    state = {name: weight.half().contiguous() for name, weight in run.nets["decoder"].state_dict().items()}
+    shipped(
+        "icon-svg",
+        {
+            "model.safetensors": save(state),
+            "model.json": facts(run, **settings(run.family.config, "heads"), guidance=given.guidance),
+            "training.index": index.written(),
+        },
+    )
+    named("icon-svg", index)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measure the house model's pictures: does an independent judge see the asked word, how near are they to training icons.
 
-    python -m benchmarks.icons.measure --home HOME --model FOLDER [--sweep] [--samples PNG]
+    python -m benchmarks.icons.measure --home HOME --weights FOLDER [--sweep] [--samples PNG]
 
 The judge is the classifier that the table of `text-icon` uses; it has no part in choosing the pictures.
 """
@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bottega.engines.pictogram.copies import NEAR, Index
-from bottega.engines.pictogram.model import Inks, Pictures
+from bottega.drawing.copies import NEAR, Index
+from bottega.drawing.words import needed
+from bottega.engines.likeness import Inks, Likeness
+from bottega.engines.pictogram.model import Pictures
 from bottega.evaluation.judge import seen
 from bottega.evaluation.pictures import frechet
 from bottega.networks.judge import Judge
@@ -58,15 +60,15 @@ def measured(
 
 
 def made(
-    pictures: Pictures, view: Data, each: int, tries: int, steps: int, guidance: float
+    pictures: Pictures, pair: Likeness, view: Data, each: int, tries: int, steps: int, guidance: float
 ) -> tuple[Tensor, Tensor, float]:
     """``each`` pictures for every class of the view, the likeliest of ``tries``; their classes; CPU seconds."""
     inks: list[Inks] = []
     begun = time.process_time()
     for number, word in enumerate(view.labels):
-        bag = pictures.bag(word, "")
+        bag = needed(word, pictures.labels).prompt
         drawn = pictures.drawn(bag, [(number, i) for i in range(each * tries)], steps, guidance)
-        best = np.argsort(-pictures.likeness(drawn, bag))[:each] if tries > 1 else np.arange(each)
+        best = np.argsort(-pair.of(drawn, [word]))[:each] if tries > 1 else np.arange(each)
         inks.append(drawn[best])
     spent = time.process_time() - begun
     classes = torch.arange(len(view.labels)).repeat_interleave(each)
@@ -77,12 +79,13 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--sweep", action="store_true", help="steps and guidance")
     parser.add_argument("--each", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    pictures = Pictures(given.model, 1)
+    pictures, pair = Pictures(given.weights / "text-icon", 1), Likeness(given.weights / "icon-pair", 1)
+    index = Index.read(given.weights / "text-icon" / "training.index")
     words = torch.tensor(pictures.facts["drawn"][:CLASSES])
     view = judged_view(read(given.home / "data" / "icons.safetensors"), words, PICTURES)
     net = judge_of(view, given.home)
@@ -91,14 +94,14 @@ def main() -> None:
     real, _ = seen(net, scaled(view.train["images"][regular]))
     steps, guidance = int(pictures.facts["steps"]), float(pictures.facts["guidance"])
     print(HEAD)
-    print(measured(net, real, test, own, pictures.index, 0.0).line(f"{len(test)} held-out icons"), flush=True)
+    print(measured(net, real, test, own, index, 0.0).line(f"{len(test)} held-out icons"), flush=True)
     settings = (
         [(s, g) for s in (4, 8, 12, 20) for g in (2.0, 4.0, 6.0)] if given.sweep else [(steps, guidance)]
     )
     for s, g in settings:
         for tries in (1,) if given.sweep else (1, 4):
-            images, classes, seconds = made(pictures, view, given.each, tries, s, g)
-            found = measured(net, real, images, classes, None if given.sweep else pictures.index, seconds)
+            images, classes, seconds = made(pictures, pair, view, given.each, tries, s, g)
+            found = measured(net, real, images, classes, None if given.sweep else index, seconds)
             print(found.line(f"{s} steps, guidance {g:g}, best of {tries}"), flush=True)
 
 

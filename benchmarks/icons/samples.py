@@ -1,37 +1,48 @@
-"""The picture of the data sheet: for each word three drawings as they come, then the likeliest of eight, by fixed seeds.
+"""The picture of the data sheet: for each word three drawings as they come, then what the engine keeps, by fixed seeds.
 
-python -m benchmarks.icons.samples --model FOLDER --out docs/models/text-icon.png
+python -m benchmarks.icons.samples --weights src/bottega/catalog/weights --out docs/models/text-icon.png
 """
 
 import argparse
 from pathlib import Path
 
+from bottega.drawing.copies import Index
 from bottega.engines.layout.scene import rasterise
-from bottega.engines.pictogram.model import Pictures
-from bottega.engines.pictogram.picture import Drawn, Look, drawn, svg
+from bottega.engines.likeness import Likeness
+from bottega.engines.pictogram.engine import MODEL, Pictogram, PictogramParams
+from bottega.engines.variations import Artist, best
 
 WORDS = (
     "home star camera lock bell car umbrella key phone book cloud clock flag rocket trophy cup cat bird tree robot".split()  # noqa: SIM905
 )
 SEED, AS_THEY_COME, BEST_OF = 0, 3, 8
+CELL, SIDE = 60, 32  # pixels a drawing, units of its square
 
 
 def main() -> None:
     """Write the PNG; a row each for the drawings as they come, the last row chosen."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    for name in ("weights", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    model = Pictures(given.model, 1)
-    columns: list[list[Drawn]] = []
-    for word in WORDS:
-        bag = model.bag(word, "")
-        found = drawn(model, bag, [(SEED, n) for n in range(AS_THEY_COME + BEST_OF)], 0, 0.0)
-        columns.append([*found[:AS_THEY_COME], max(found[AS_THEY_COME:], key=lambda each: each.likeness)])
-    size = 60 * len(WORDS), 60 * (AS_THEY_COME + 1)
-    rows = [column[n] for n in range(AS_THEY_COME + 1) for column in columns]
-    sheet = svg(rows, len(WORDS), size, Look("samples", "regular", "#000000", "#ffffff"))
-    given.out.write_bytes(rasterise(sheet, *size))
+    engine, folder = Pictogram(), given.weights / MODEL
+    pair = Likeness(given.weights / "icon-pair", 1)
+    artist = Artist(engine.load(folder, 1), pair, Index.read(folder / "training.index"))
+    seeds = [(SEED, n) for n in range(AS_THEY_COME + BEST_OF)]
+    cells: list[str] = []
+    for column, word in enumerate(WORDS):
+        params = PictogramParams(prompt=word)
+        wanted = engine.wanted(artist.model, params)
+        found = engine.sketched(artist, wanted, params, seeds, lambda: None)
+        shown = [*found[:AS_THEY_COME], *best(found[AS_THEY_COME:], 1, refuse=False)]
+        for row, each in enumerate(shown):
+            place = f"translate({column * CELL + 6} {row * CELL + 6}) scale({(CELL - 12) / SIDE})"
+            cells.append(f'<g transform="{place}">{engine.shapes(each.form, wanted, params)}</g>')
+        print(word, artist.likeness.place(shown[-1].ink, wanted.words), flush=True)
+    size = CELL * len(WORDS), CELL * (AS_THEY_COME + 1)
+    page = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" color="#000">'
+    page += f'<rect width="100%" height="100%" fill="#fff"/>{"".join(cells)}</svg>'
+    given.out.write_bytes(rasterise(page, *size))
 
 
 if __name__ == "__main__":

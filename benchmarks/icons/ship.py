@@ -1,28 +1,30 @@
-"""Make the house model out of two runs: networks as ONNX, vocabulary, index of the training icons, catalog entry, data sheet.
+"""Make `text-icon` and `icon-pair` out of two runs: networks as ONNX, words, index of the training icons, catalog entries, data sheet.
 
-python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME --out src/bottega/catalog/weights/text-icon
+python -m benchmarks.icons.ship --flow RUN --pair RUN --home HOME
 """
 
 import argparse
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from bottega.engines.pictogram.copies import Index, signature
+from bottega.core.value import JsonObject, Value
+from bottega.drawing.copies import Index, signature
 from bottega.training.data import iconify
 from bottega.training.data.base import read
 from bottega.training.data.records import unpacked
 from bottega.training.export import export
 from bottega.training.families.text_flow import TextFlow
-from bottega.training.runs import open_run
+from bottega.training.runs import Run, open_run
 
-CATALOG, SHEET = Path("src/bottega/catalog/models/text-icon.toml"), Path("docs/models/text-icon.md")
+CATALOG = Path("src/bottega/catalog")
+SHEETS = Path("docs/models")
 TABLE = "| set | icons | licence | authors |"
-NETWORKS = {"flow": ("velocity",), "pair": ("picture", "text")}
 
 
 def index_of(home: Path) -> Index:
@@ -45,48 +47,78 @@ def index_of(home: Path) -> Index:
 
 
 def main() -> None:
-    """Write the folder, and say what stands in it."""
+    """Write both folders, and what the catalog and the data sheet say of them."""
     parser = argparse.ArgumentParser()
-    for name in ("flow", "pair", "home", "out"):
+    for name in ("flow", "pair", "home"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    for kind, names in NETWORKS.items():
-        path: Path = getattr(given, kind)
-        if not all((path / "export" / f"{name}.onnx").is_file() for name in names):
-            export(path, print)
-        for name in names:
-            (given.out / f"{name}.onnx").write_bytes((path / "export" / f"{name}.onnx").read_bytes())
-    run = open_run(given.flow)
-    model = run.family.config.document()
-    drawn = cast(TextFlow, run.family).words(read(given.home / "data" / "icons.safetensors"))
-    facts: dict[str, object] = {
-        "labels": list(run.family.labels),
-        "styles": run.family.shape["styles"],
-        "drawn": drawn.tolist(),
-        "steps": model["steps"],
-        "guidance": model["guidance"],
-        "weights": {
-            kind: hashlib.sha256((getattr(given, kind) / "model.safetensors").read_bytes()).hexdigest()
-            for kind in NETWORKS
+    flow, pair = open_run(given.flow), open_run(given.pair)
+    drawn = cast(TextFlow, flow.family).words(read(given.home / "data" / "icons.safetensors"))
+    index = index_of(given.home)
+    shipped(
+        "text-icon",
+        {
+            **networks(given.flow, "velocity"),
+            "model.json": facts(
+                flow,
+                drawn=cast(list[int], drawn.tolist()),
+                **settings(flow.family.config, "steps", "guidance"),
+            ),
+            "training.index": index.written(),
         },
+    )
+    shipped("icon-pair", {**networks(given.pair, "picture", "text"), "model.json": facts(pair)})
+    named("text-icon", index)
+
+
+def networks(run: Path, *names: str) -> dict[str, bytes]:
+    """The networks of a run as ONNX files, exported where that was not done yet."""
+    if not all((run / "export" / f"{name}.onnx").is_file() for name in names):
+        export(run, print)
+    return {f"{name}.onnx": (run / "export" / f"{name}.onnx").read_bytes() for name in names}
+
+
+def settings(config: Value, *names: str) -> JsonObject:
+    """These fields of a family's config."""
+    return {name: config.document()[name] for name in names}
+
+
+def facts(run: Run, **more: object) -> bytes:
+    """``model.json``: the words, what made the weights, and what else the engine needs."""
+    made = {
+        "labels": list(run.family.labels),
+        **more,
+        "weights": hashlib.sha256(run.folder.weights_file.read_bytes()).hexdigest(),
         "data": run.config.data.sha256,
     }
-    (given.out / "model.json").write_text(json.dumps(facts) + "\n")
-    index = index_of(given.home)
-    (given.out / "training.index").write_bytes(index.written())
-    files = [
-        f'\n[[files]]\npath = "{path.name}"\nsize = {path.stat().st_size}\n'
-        f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"\n'
-        for path in sorted(given.out.iterdir())
-    ]
-    replaced(CATALOG, "\n[[files]]", "".join(files))
+    return json.dumps(made).encode() + b"\n"
+
+
+def shipped(model: str, files: Mapping[str, bytes]) -> None:
+    """Put the files into the package, and their sizes and digests into the catalog."""
+    folder = CATALOG / "weights" / model
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    told = ""
+    for name, content in sorted(files.items()):
+        (folder / name).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        told += f'\n[[files]]\npath = "{name}"\nsize = {len(content)}\nsha256 = "{digest}"\n'
+    replaced(CATALOG / "models" / f"{model}.toml", "\n[[files]]", told)
+
+
+def named(model: str, index: Index) -> None:
+    """The sets of the training icons, at the end of the data sheet or where its table stands."""
     sizes = Counter(cast(list[int], index.sets.tolist()))
     rows = [
         f"| {owner['set']} | {sizes[place]:,} | {owner['licence']} | {owner['author']} |"
         for place, owner in enumerate(index.owners)
     ]
-    replaced(SHEET, TABLE, "\n".join([TABLE, "|---|---|---|---|", *rows, ""]))
+    sheet = SHEETS / f"{model}.md"
+    after = sheet.read_text("utf-8").partition(TABLE)[2].partition("\n\n")[2]
+    table = "\n".join([TABLE, "|---|---|---|---|", *rows, ""])
+    replaced(sheet, TABLE, table + (f"\n{after}" if after else ""))
 
 
 def replaced(path: Path, begin: str, text: str) -> None:

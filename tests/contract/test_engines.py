@@ -113,7 +113,7 @@ SAMPLES: dict[str, Sample] = {
     "cite": lambda given: ([given.part("draft", DRAFT), given.part("passages", PASSAGES, PASSAGES_TYPE)], {}),
     "compose": lambda given: ([given.part("data", {"name": "Halo"})], {"template": "# {{ data[0].name }}"}),
     "document": lambda given: ([given.part("text", "# Halo\n\nA lamp.\n", "text/markdown")], {}),
-    "drawing": lambda given: ([], {"prompt": "user plus", "side": 48, "copies": "attribute"}),
+    "drawing": lambda given: ([], {"prompt": "user plus", "width": 48, "height": 48, "tries": 2}),
     "echo": lambda given: ([given.part("text", "hello", "text/plain")], {"text": "you"}),
     "entail": lambda given: (
         [given.part("cited", CITED), given.part("passages", PASSAGES, PASSAGES_TYPE)], {"unsupported": "flag"}
@@ -123,7 +123,7 @@ SAMPLES: dict[str, Sample] = {
         [given.part("text", "A lamp of 5 W.", "text/plain")],
         {"json_schema": {"type": "object", "properties": {"watts": {"enum": [5, 6]}}}},
     ),
-    "icons": lambda given: ([], {"words": ["water", "energy", "time"]}),
+    "icons": lambda given: ([], {"words": ["water", "energy", "time"], "source": "designed"}),
     "image": lambda given: ([], {"prompt": "a lamp", "width": 64, "height": 64, "steps": 2}),
     "language": lambda given: ([given.part("text", "A lamp.", "text/plain")], {"prompt": "Name it.", "max_tokens": 6}),
     "layout": lambda given: ([], {"title": "Warm light", "width": 640, "height": 360}),

@@ -99,6 +99,26 @@ async def test_a_banner_is_shown_whole(
     assert middle > 100 and abs(edge - middle / 4) <= 3  # 40 rows of the edge colour to 160
 
 
+async def test_sections_side_by_side_carry_icons_in_their_order(
+    bench: Bench, store_file: Callable[[bytes, str], Artifact]
+) -> None:
+    icons = [
+        Part(port="icons", name=f"icons.icon{n}", artifact=store_file(picture(colour), "image/png"))
+        for n, colour in enumerate(("#ff0000", "#0000ff"), 1)
+    ]
+    made = await make(bench, TEXT, *icons, template="one_pager", title="Tarnwick kettles")
+    assert made["pdf"].details["standard"] == "ua-1"
+    html = (made["html"].data or b"").decode()
+    exact, quiet = (html.partition('class="cards"')[2].split('<section class="card">'))[1:3]
+    assert '<img class="icon" ' in exact and 'alt=""' in exact and "Exact" in exact
+    assert '<img class="icon" ' in quiet and exact.split('src="')[1] != quiet.split('src="')[1]
+    pdf: Any = pypdfium2.PdfDocument(made["pdf"].data or b"")
+    shown: Any = pdf[0].render(scale=1).to_pil().convert("RGB")
+    pdf.close()
+    colours: list[tuple[int, tuple[int, int, int]]] = shown.getcolors(1_000_000)
+    assert {(255, 0, 0), (0, 0, 255)} <= {colour for _, colour in colours}
+
+
 async def test_same_request_same_bytes(bench: Bench) -> None:
     first, second = await make(bench, TEXT, title="T"), await make(bench, TEXT, title="T")
     assert first["pdf"].data == second["pdf"].data

@@ -26,7 +26,7 @@ REQUESTS = (
         seed=7,
     ),
     Request(engine="layout", params={"title": "Warm light", "width": 640, "height": 360}, seed=7),
-    Request(engine="icons", params={"words": ["water", "energy"]}, seed=7),
+    Request(engine="icons", params={"words": ["water", "energy"], "source": "designed"}, seed=7),
     Request(
         engine="table", parts=(Part(port="tables", name="prices.csv", text="model,price\nA,10.50\nB,2\n"),)
     ),

@@ -1,4 +1,4 @@
-"""The pictogram engine with the weights that ship."""
+"""The engines that draw, with the weights that ship."""
 
 import io
 from dataclasses import replace
@@ -10,12 +10,18 @@ import pytest
 from PIL import Image
 
 from bottega.catalog.sources import WEIGHTS
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import InvalidValue, NotFound
 from bottega.core.request import Finished, Request
+from bottega.drawing.copies import NEAR
+from bottega.drawing.words import asked
 from bottega.engines.base import Bench
-from bottega.engines.pictogram.copies import NEAR
+from bottega.engines.drawing.engine import DrawingEngine
+from bottega.engines.likeness import MODEL as PAIR
+from bottega.engines.likeness import Likeness
 from bottega.engines.pictogram.engine import MODEL, Pictogram
 from bottega.engines.pictogram.model import Pictures
+from bottega.engines.plain_things import drawer
+from bottega.engines.variations import VariationsEngine
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +29,12 @@ def engine() -> Pictogram:
     return Pictogram()
 
 
-async def made(engine: Pictogram, bench: Bench, seed: int = 1, **params: Any) -> dict[str, Finished]:
+async def made(engine: VariationsEngine, bench: Bench, seed: int = 1, **params: Any) -> dict[str, Finished]:
     def shipped(model: str) -> Path:
         return WEIGHTS / model
 
     place = replace(bench, weights=shipped)
-    request = Request(engine="pictogram", params=params, seed=seed)
+    request = Request(engine=engine.card.id, params=params, seed=seed)
     outputs = [each async for each in engine.generate(request, place) if isinstance(each, Finished)]
     return {each.port: each for each in outputs}
 
@@ -64,14 +70,44 @@ async def test_other_seeds_draw_other_pictures(engine: Pictogram, bench: Bench) 
 
 
 async def test_what_it_cannot_draw_is_refused_with_what_it_can(engine: Pictogram, bench: Bench) -> None:
-    with pytest.raises(EngineFailed, match="nothing that this model can draw"):
-        await made(engine, bench, prompt="a quiet zeppelin")
+    for each in (engine, DrawingEngine()):
+        with pytest.raises(InvalidValue, match="no word of 'a quiet zeppelin' is known"):
+            await made(each, bench, prompt="a quiet zeppelin")
+
+
+async def test_drawings_are_plain_shapes_in_the_colour_around_them(bench: Bench) -> None:
+    found = await made(DrawingEngine(), bench, prompt="a filled cloud, please", count=2, tries=2)
+    assert set(found) == {"png", "svg1", "svg2"}
+    details = found["png"].details
+    assert (details["style"], details["understood"]) == ("filled", ["cloud"])
+    assert details["passed_over"] == ["a", "please"]
+    svg = (found["svg1"].data or b"").decode()
+    assert "currentColor" in svg and "<script" not in svg and "<image" not in svg
+
+
+def test_a_plain_thing_goes_to_the_model_that_knows_it_and_nothing_else_does() -> None:
+    def shipped(model: str) -> Path:
+        return WEIGHTS / model
+
+    def nothing(model: str) -> Path:
+        raise NotFound(f"no {model}")
+
+    assert drawer("a solid umbrella", shipped) == ("pictogram", "solid umbrella")
+    assert drawer("filled briefcase", shipped) == ("drawing", "filled briefcase")
+    for words in ("Spring sale, 20 % off", "a quiet zeppelin", "a cat under an umbrella"):
+        assert drawer(words, shipped) is None
+    assert drawer("a solid umbrella", nothing) is None
 
 
 def test_the_tower_of_likeness_tells_things_apart() -> None:
-    model = Pictures(WEIGHTS / MODEL, 1)
+    model, pair = Pictures(WEIGHTS / MODEL, 1), Likeness(WEIGHTS / PAIR, 1)
     things = ("home", "umbrella", "lock", "clock")
-    bags = [model.bag(thing, "") for thing in things]
+    bags = [asked(thing, model.labels).prompt for thing in things]
     drawn = [model.drawn(bag, [(n, i) for i in range(4)], 8, 3.0) for n, bag in enumerate(bags)]
-    best = [max(range(4), key=lambda n, inks=inks: model.likeness(inks, bags[n]).mean()) for inks in drawn]
+    best = [max(range(4), key=lambda n, inks=inks: pair.of(inks, [things[n]]).mean()) for inks in drawn]
+    places = [
+        min(pair.place(ink, [thing]) for ink in inks) for inks, thing in zip(drawn, things, strict=True)
+    ]
+    assert sum(place < 10 for place in places) >= 3
+    assert pair.place(np.zeros((32, 32), np.float32), ["xyzzy"]) == -1
     assert np.mean([n == found for n, found in enumerate(best)]) >= 0.75

@@ -167,8 +167,8 @@ async def test_a_missing_title_and_a_wrong_colour_are_named(bench: Bench) -> Non
 
 async def test_icons_fit_their_words_and_differ(bench: Bench, store_file: Any) -> None:
     words = ["charging", "two year warranty", "price", "bicycle", "repairable parts", "xyzzy"]
-    made = await make(Icons(), bench, words=words)
-    assert list(made) == ["icon1", "icon2", "icon3", "icon4", "icon5", "icon6", "sheet"]
+    made = await make(Icons(), bench, words=words, source="designed")
+    assert list(made) == ["icon1", "icon2", "icon3", "icon4", "icon5", "icon6", "sheet", "variations"]
     facts = made["sheet"].details["icons"]
     assert [fact["icon"] for fact in facts] == [
         "battery-charging",
@@ -179,20 +179,38 @@ async def test_icons_fit_their_words_and_differ(bench: Bench, store_file: Any) -
         "",
     ]
     assert facts[5]["score"] == 0 and all(fact["contrast"] >= 4.5 for fact in facts)
-    for port in list(made)[:-1]:
+    for port in list(made)[:-2]:
         assert (made[port].data or b"").startswith(b"<svg")
     assert await judge(made["sheet"], bench, store_file) == []
-    same = await make(Icons(), bench, words=["price", "price tag"])
+    same = await make(Icons(), bench, words=["price", "price tag"], source="designed")
     assert len({fact["icon"] for fact in same["sheet"].details["icons"]}) == 2
     ports = [port.name for port in Icons().outputs_for(IconsParams(words=("a", "b")))]
-    assert ports == ["icon1", "icon2", "sheet"]
+    assert ports == ["icon1", "icon2", "sheet", "variations"]
+
+
+@pytest.mark.weights("text-icon")
+@pytest.mark.weights("icon-svg")
+@pytest.mark.weights("icon-pair")
+async def test_icons_are_drawn_where_the_check_sees_what_they_shall_be(bench: Bench) -> None:
+    made = await make(Icons(), bench, words=["bell", "xyzzy"])
+    bell, letter = made["sheet"].details["icons"]
+    assert bell["drawn_by"] in ("text-icon", "icon-svg") and not bell["near_copy"]
+    assert 0 <= bell["named_before_it"] < 3 and bell["nearest"]["licence"]
+    assert letter["drawn_by"] == "" and "nothing is known" in letter["why"]
+    drawn, designed = (
+        made["icon1"].data,
+        (await make(Icons(), bench, words=["bell"], source="designed"))["icon1"].data,
+    )
+    assert drawn != designed
+    shown = Image.open(io.BytesIO(made["variations"].data or b""))
+    assert shown.size == (made["variations"].details["width"], made["variations"].details["height"])
 
 
 async def test_icons_need_enough_words(bench: Bench, store_file: Any) -> None:
     copy = Part(
         port="copy", artifact=store_file('{"items": [{"icon": "sun", "title": "Sonne"}]}', "application/json")
     )
-    made = await make(Icons(), bench, copy, pointer="/items", count=1)
+    made = await make(Icons(), bench, copy, pointer="/items", count=1, source="designed")
     assert made["sheet"].details["icons"][0]["label"] == "Sonne"
     with pytest.raises(EngineFailed, match="3 icons are asked for, and there are words for 1"):
         await make(Icons(), bench, copy, pointer="/items")
@@ -265,7 +283,7 @@ async def test_a_repeated_idea_takes_its_icon_from_the_rest_of_the_copy(
         {"icon": "house", "title": "Xyzzy", "text": "It runs quiet at night."},
     ]
     copy = Part(port="copy", artifact=store_file(json.dumps(features), "application/json"))
-    made = await make(Icons(), bench, copy, count=3)
+    made = await make(Icons(), bench, copy, count=3, source="designed")
     assert [fact["icon"] for fact in made["sheet"].details["icons"]] == [
         "house",
         "shield-check",

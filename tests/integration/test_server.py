@@ -364,6 +364,22 @@ def test_a_provenance_check_tells_a_signed_picture_from_an_altered_one(server: S
         assert check["results"][0]["validation_state"] == "invalid"
 
 
+@pytest.mark.weights("text-icon")
+@pytest.mark.weights("icon-pair")
+def test_a_plain_thing_is_drawn_and_a_word_that_is_not_known_is_the_callers_mistake(server: Server) -> None:
+    with server.client() as client:
+        asked = {"prompt": "a solid umbrella", "size": "64x64", "seed": 1}
+        made = client.post("/v1/images/generations", json=asked)
+        assert made.status_code == 200, made.text
+        assert made.json()["data"][0]["revised_prompt"] == "solid umbrella"
+        for _ in range(4):  # as often as a target may fail before it is left alone
+            unknown = client.post(
+                "/v1/images/generations", json={"model": "pictogram", "prompt": "a zeppelin"}
+            )
+            assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "prompt")
+        assert client.post("/v1/images/generations", json={**asked, "model": "pictogram"}).status_code == 200
+
+
 def test_embeddings_by_the_official_client(client: openai.OpenAI, server: Server) -> None:
     texts = ["a kettle for tea", "boiling water for tea", "a motorway at night"]
     one, two, three = (

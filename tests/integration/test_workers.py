@@ -155,7 +155,7 @@ def test_a_host_without_the_weights_leaves_the_run_to_others(
     full = replace(
         cli, environment={**cli.environment, "BOTTEGA_HOME": str(weights("lucide-icons").parents[1])}
     )
-    icons = Step(id="icons", engine="icons", params={"words": ["water"]})
+    icons = Step(id="icons", engine="icons", params={"words": ["water"], "source": "designed"})
     plan = json.loads(write_plan(cli.root / "plan.json", [slip("words")]).read_text())
     plan["steps"].append(icons.document())
     (cli.root / "plan.json").write_text(json.dumps(plan))

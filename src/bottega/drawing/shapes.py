@@ -93,12 +93,17 @@ def svg(drawing: Drawing, *, title: str = "", told: str = "", width: float = 2.0
     """
     name = f"<title>{_text(title)}</title>" if title else ""
     name += f"<desc>{_text(told)}</desc>" if told else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{SIDE}" height="{SIDE}" viewBox="0 0 {SIDE} {SIDE}">'
+        f"{name}{elements(drawing, width=width)}</svg>\n"
+    )
+
+
+def elements(drawing: Drawing, *, width: float = 2.0) -> str:
+    """The shapes alone, in ``currentColor``; strokes are ``width`` units wide."""
     parts = "".join(_element(element) for element in drawing)
     strokes = f'stroke="currentColor" stroke-width="{_number(width)}" stroke-linecap="round" stroke-linejoin="round"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{SIDE}" height="{SIDE}" viewBox="0 0 {SIDE} {SIDE}" '
-        f'fill="none" {strokes}>{name}{parts}</svg>\n'
-    )
+    return f'<g fill="none" {strokes}>{parts}</g>'
 
 
 def _text(text: str) -> str:

@@ -1,8 +1,9 @@
-"""Icons that fit words, drawn as tiles in the brand's colours."""
+"""Icons that fit words: tiles in the brand's colours, drawn by the house models where a drawing passes the check."""
 
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar, Literal, cast
 
@@ -13,14 +14,19 @@ from bottega.core.request import Finished, Output, Progress, Request
 from bottega.core.value import JsonObject
 from bottega.engines import iconography
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.engines.drawing.engine import MODEL as DRAWING
+from bottega.engines.icon_drawings import TRIES, Drawn, House
+from bottega.engines.icon_sheets import SIDE, Icon, Sheet, rendered, variations
 from bottega.engines.layout.art import Region
 from bottega.engines.layout.colour import Palette, contrast, derive, mix, readable
 from bottega.engines.layout.pointer import resolve
-from bottega.engines.layout.scene import Placed, Scene, rasterise
-from bottega.engines.layout.typography import GROTESK, LABEL, Typesetter
+from bottega.engines.layout.scene import Placed, Scene
+from bottega.engines.layout.typography import GROTESK, Typesetter
+from bottega.engines.likeness import MODEL as PAIR
+from bottega.engines.pictogram.engine import MODEL as PICTOGRAM
 
-SIDE = 256.0  # pixels of one icon
 FONTS = ("inter-fonts", "display-fonts")
+SHEETS = tuple(Port(name=name, media_types=("image/png",)) for name in ("sheet", "variations"))
 
 
 class IconsParams(Params, frozen=True):
@@ -38,47 +44,56 @@ class IconsParams(Params, frozen=True):
         default=(), max_length=5, description="brand colours, #rrggbb, dominant first"
     )
     style: Literal["solid", "soft"] = Field(default="solid", description="solid brand tiles, or soft tints")
+    source: Literal["drawn", "designed"] = Field(
+        default="drawn",
+        description="drawn by the house model where the check sees in it what it shall be, else Lucide's; or Lucide's alone",
+    )
 
 
 class Icons(Engine):
-    """Finds one Lucide icon for each entry, all different, and draws them as one family."""
+    """Finds what shows each entry in the names and tags of Lucide, all different, and draws them as one family."""
 
     card: ClassVar[Card] = Card(
         id="icons",
-        version="2",
-        summary="A family of icons that fit words, as SVG tiles and a labelled sheet",
+        version="3",
+        summary="A family of icons that fit words, as SVG tiles, a labelled sheet and a sheet of variations",
         modality="image",
         inputs=(Port(name="copy", media_types=("application/json",), required=False),),
         outputs=(
             *(Port(name=f"icon{n}", media_types=("image/svg+xml",)) for n in range(1, 4)),
-            Port(name="sheet", media_types=("image/png",)),
+            *SHEETS,
         ),
         licence="Apache-2.0",
+        determinism="seeded",
         isolation="process",
-        models=("lucide-icons", *FONTS),
+        models=("lucide-icons", PICTOGRAM, DRAWING, PAIR, *FONTS),
         not_covered="ranks by words, not meaning; words that fit nothing get a letter, with score 0 in the details",
     )
     params: ClassVar[type[Params]] = IconsParams
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
-        """Yield each icon, then the sheet."""
+        """Yield each icon, then the sheet and the sheet of variations."""
         params = IconsParams.model_validate(request.params)
-        entries = _entries(params, request, bench)
+        entries, seed = _entries(params, request, bench), request.seed or 0
         library = iconography.load(bench.weights("lucide-icons"))
         setter = Typesetter({name: bench.weights(name) for name in FONTS})
-        palette = derive(params.palette, request.seed or 0)
+        palette = derive(params.palette, seed)
         matches: list[iconography.Match] = []
         for words, _, told in entries:
             bench.check_cancelled()
             matches.append(library.other(words, told, {match.name for match in matches if match.name}))
-        pairs = _pairs(palette, params.style, len(entries), request.seed or 0)
-        sheet = _Sheet(palette, setter, [label for _, label, _ in entries])
+        drawings = [Drawn(why="`source` asks for Lucide's drawings")] * len(entries)
+        if params.source == "drawn":
+            drawings = await asyncio.to_thread(_drawn, matches, seed, bench)
+        pairs = _pairs(palette, params.style, len(entries), seed)
+        sheet = Sheet(palette, setter, [label for _, label, _ in entries])
         facts: list[JsonObject] = []
-        for index, ((words, label, _), match, (ground, front)) in enumerate(
-            zip(entries, matches, pairs, strict=True)
+        for index, ((words, label, _), match, drawn, (ground, front)) in enumerate(
+            zip(entries, matches, drawings, pairs, strict=True)
         ):
             bench.check_cancelled()
-            scene = Scene(round(SIDE), round(SIDE), [_tile(0, 0, index, ground, front, match, library)])
+            icon = Icon(match, drawn, library)
+            scene = Scene(round(SIDE), round(SIDE), [_tile(0, 0, index, ground, front, icon)])
             if not match.name:
                 scene.texts.append(_letter(setter, label, 0, 0, front))
             layer = (
@@ -87,77 +102,42 @@ class Icons(Engine):
                 else ""
             )
             fact: JsonObject = {"words": words, "label": label, "icon": match.name, "score": match.score,
-                                "colours": [ground, front], "contrast": round(contrast(ground, front), 2)}  # fmt: skip
+                                "colours": [ground, front], "contrast": round(contrast(ground, front), 2),
+                                **drawn.facts}  # fmt: skip
             facts.append(fact)
             shown = f"{match.name.replace('-', ' ')} icon" if match.name else f"letter {label[:1].upper()}"
             svg = scene.svg(layer, label, f"{shown} for: {words}")
             yield Finished(
                 port=f"icon{index + 1}", media_type="image/svg+xml", data=svg.encode(), details=fact
             )
-            yield Progress(fraction=(index + 1) / (len(entries) + 1))
+            yield Progress(fraction=(index + 1) / (len(entries) + 2))
             x, y = sheet.place(index)
-            sheet.scene.ground.append(_tile(x, y, index, ground, front, match, library))
+            sheet.scene.ground.append(_tile(x, y, index, ground, front, icon))
             if not match.name:
                 sheet.scene.texts.append(_letter(setter, label, x, y, front))
-        data, texts = await asyncio.to_thread(sheet.render)
-        details: JsonObject = {
-            "width": sheet.scene.width,
-            "height": sheet.scene.height,
-            "icons": facts,
-            "texts": texts,
-        }
-        yield Finished(port="sheet", media_type="image/png", data=data, details=details)
+        icons = [Icon(match, drawn, library) for match, drawn in zip(matches, drawings, strict=True)]
+        several = variations(palette, setter, [label for _, label, _ in entries], icons)
+        for port, scene in (("sheet", sheet.scene), ("variations", several)):
+            data, texts = await asyncio.to_thread(rendered, scene, setter)
+            details: JsonObject = {
+                "width": scene.width,
+                "height": scene.height,
+                "icons": facts,
+                "texts": texts,
+            }
+            yield Finished(port=port, media_type="image/png", data=data, details=details)
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """One SVG port an icon, and the sheet."""
         count = (params.count or len(params.words) or 3) if isinstance(params, IconsParams) else 3
         icons = tuple(Port(name=f"icon{n}", media_types=("image/svg+xml",)) for n in range(1, count + 1))
-        return (*icons, Port(name="sheet", media_types=("image/png",)))
+        return (*icons, *SHEETS)
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
-        """About a second."""
-        return Estimate(seconds=1.5)
-
-
-class _Sheet:
-    """The labelled sheet: tiles in rows on paper."""
-
-    def __init__(self, palette: Palette, setter: Typesetter, labels: Sequence[str]) -> None:
-        self.setter = setter
-        count = len(labels)
-        self.columns = count if count <= 4 else -(-count // 2) if count <= 8 else 4
-        rows = -(-count // self.columns)
-        self.margin, self.gap = 72, 56
-        blocks = [
-            setter.fit(label, LABEL, size=27, floor=15, width=SIDE + 36, height=74, lines=2, name="label")
-            for label in labels
-        ]
-        under = 24 + round(max(block.height for block in blocks))
-        self.row = round(SIDE) + under + 44
-        width = 2 * self.margin + self.columns * round(SIDE) + (self.columns - 1) * self.gap
-        self.scene = Scene(width, 2 * self.margin + rows * self.row - 44)
-        self.scene.ground.append(Region(0, 0, self.scene.width, self.scene.height).fill(palette.paper))
-        for index, label in enumerate(labels):
-            x, y = self.place(index)
-            block = setter.fit(
-                label, LABEL, size=27, floor=15, width=SIDE + 36, height=74, lines=2, name="label"
-            )
-            self.scene.texts.append(
-                Placed("label", block, x + SIDE / 2, y + SIDE + 24, palette.ink, centred=True)
-            )
-
-    def place(self, index: int) -> tuple[float, float]:
-        """The top left corner of a tile."""
-        return (
-            self.margin + (index % self.columns) * (SIDE + self.gap),
-            self.margin + (index // self.columns) * self.row,
-        )
-
-    def render(self) -> tuple[bytes, list[JsonObject]]:
-        """The PNG, and its texts."""
-        layer = self.scene.text_layer(tuple(self.setter.folders.values()))
-        png = rasterise(self.scene.svg(layer), self.scene.width, self.scene.height)
-        return png, [text for text in self.scene.described() if text["role"] == "label"]
+        """About a second, and a tenth for each drawing that is tried."""
+        count = len(self.outputs_for(params)) - len(SHEETS)
+        drawn = isinstance(params, IconsParams) and params.source == "drawn"
+        return Estimate(seconds=1.5 + (0.2 * TRIES * count if drawn else 0))
 
 
 def _entries(params: IconsParams, request: Request, bench: Bench) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -216,8 +196,7 @@ def _tile(
     index: int,
     ground: str,
     front: str,
-    match: iconography.Match,
-    library: iconography.Icons,
+    icon: Icon,
 ) -> str:
     """A rounded tile with one large disc of light in a corner, and the icon."""
     cx, cy = ((0.92, 0.95), (0.05, 0.9), (0.95, 0.05), (0.08, 0.08))[index % 4]
@@ -226,12 +205,18 @@ def _tile(
     whole = Region(x, y, SIDE, SIDE)
     tile = whole.clip(f"tile{index}", whole.fill(ground) + glow, SIDE * 0.23)
     size = SIDE * 0.47
-    icon = (
-        library.draw(match.name, x + (SIDE - size) / 2, y + (SIDE - size) / 2, size, front, 1.65)
+    return tile + icon.at(x + (SIDE - size) / 2, y + (SIDE - size) / 2, size, front)
+
+
+def _drawn(matches: Sequence[iconography.Match], seed: int, bench: Bench) -> list[Drawn]:
+    """What the house model draws for each, by the name of what was found."""
+    house = House(bench)
+    return [
+        house.draw(re.sub(r"[-\d]+", " ", match.name).strip(), seed, bench.check_cancelled)
         if match.name
-        else ""
-    )
-    return tile + icon
+        else Drawn(why="nothing is known that shows these words")
+        for match in matches
+    ]
 
 
 def _letter(setter: Typesetter, label: str, x: float, y: float, colour: str) -> Placed:

@@ -8,13 +8,15 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
 from bottega.core.errors import InvalidValue
 from bottega.drawing.alphabet import END, SIZE, decode
-from bottega.drawing.nearest import COPY, Bits, bits, nearest
+from bottega.drawing.copies import NEAR, Bits, nearest, signature
+from bottega.drawing.raster import raster
 from bottega.drawing.shapes import Drawing
 from bottega.networks.judge import Judge
 from bottega.networks.noise import key
@@ -28,21 +30,34 @@ MEASURES = {
     "parse": "share of the rows of tokens that are drawings",
     "drawn": "share that shows something",
     "top-5": "share of which our judge names a word of the prompt among its five likeliest",
-    "new": f"share whose nearest training drawing shares less than {COPY} of the ink (intersection over union)",
+    "new": f"share of which no training drawing is nearer than a near copy (Dice overlap {NEAR})",
     "bits": "bits a token of held-out drawings; lower is better",
 }
 
 
-def pictures(found: Bits) -> Tensor:
-    """[N, 128] packed -> float [N, 1, 32, 32] in -1..1, white on black."""
-    return torch.from_numpy(np.unpackbits(found, axis=1)).float().view(-1, 1, 32, 32) * 2 - 1
+def inked(drawings: Sequence[Drawing]) -> NDArray[np.uint8]:
+    """How much ink is in each pixel, [N, 32, 32]."""
+    return (
+        np.stack([raster(drawing) for drawing in drawings]) if drawings else np.zeros((0, 32, 32), np.uint8)
+    )
 
 
-def word_judge(train: Bits, bags: Tensor, words: int, kept: Path, steps: int) -> Judge:
+def signatures(inks: NDArray[np.uint8]) -> Bits:
+    """What copies are looked up in: [N, 32, 32] -> [N, 4]."""
+    parts = [signature(np.divide(part, 255, dtype=np.float32)) for part in np.array_split(inks, 16)]
+    return np.concatenate(parts)
+
+
+def pictures(inks: NDArray[np.uint8]) -> Tensor:
+    """[N, 32, 32] -> float [N, 1, 32, 32], 1 where a pixel is mostly ink, else -1."""
+    return torch.from_numpy(inks > 127).float()[:, None] * 2 - 1
+
+
+def word_judge(train: NDArray[np.uint8], bags: Tensor, words: int, kept: Path, steps: int) -> Judge:
     """A classifier of words by the picture, loaded from ``kept`` or trained there.
 
     Args:
-        train: pictures [N, 128].
+        train: ink of pictures [N, 32, 32].
         bags: words of each from 1 [N, W], 0 for none.
         words: how many there are.
         kept: its safetensors file.
@@ -81,7 +96,7 @@ def judged(rows: Sequence[Sequence[int]], asked: Tensor, net: Judge, known: Bits
         rows: tokens of one drawing each.
         asked: words of the judge that its prompt has, from 1 [N, W], 0 for none.
         net: the judge.
-        known: pictures of the training drawings.
+        known: signatures of the training drawings.
     """
     parsed, drawings = list[int](), list[Drawing]()
     for place, row in enumerate(rows):
@@ -90,15 +105,15 @@ def judged(rows: Sequence[Sequence[int]], asked: Tensor, net: Judge, known: Bits
             parsed.append(place)
         except InvalidValue:
             continue
-    found = bits(drawings)
-    shown = np.unpackbits(found, axis=1).mean(1) > INK
+    found = inked(drawings)
+    shown = (found > 127).mean((1, 2)) > INK
     hits = 0
     if len(found):
         said = net(pictures(found))
         five = said.topk(min(5, said.shape[1])).indices + 1
         hit = (five[:, :, None] == asked[parsed][:, None, :]).any(2).any(1)
         hits = int((hit & torch.from_numpy(shown)).sum())
-    new = [nearest(each, known)[1] < COPY for each in found[shown]]
+    new = [nearest(np.divide(ink, 255, dtype=np.float32), known)[1] < NEAR for ink in found[shown]]
     return {
         "parse": len(parsed) / len(rows),
         "drawn": int(shown.sum()) / len(rows),

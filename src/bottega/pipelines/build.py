@@ -11,6 +11,7 @@ from bottega.core.errors import InvalidBrief, InvalidPlan
 from bottega.core.plan import Deliverable, Plan, SourceRef, Step
 from bottega.core.value import JsonObject
 from bottega.engines.markdown_table import title_of
+from bottega.engines.plain_things import drawer
 from bottega.pipelines.blueprints import Blueprint, StepBlueprint, blueprint, fill
 from bottega.pipelines.graph import is_source, split
 from bottega.pipelines.intent import Intent
@@ -90,9 +91,11 @@ class Builder:
         known = {step.id: [f"free.{step.id}"] for step in self.brief.steps}
         instance = Instance("free", free.language or self.primary, known)
         fields = free.model_dump(include={"id", "engine", "model", "inputs"})
-        step = StepBlueprint(**fields, why="asked for in the brief")
+        step, params = StepBlueprint(**fields, why="asked for in the brief"), free.params
+        if free.engine == "image" and not free.model:
+            step, params = self._drawn_or_composed(step, free.params)
         inputs = self._inputs(step, instance, Wanted(kind="free"))
-        self._put(f"free.{free.id}", step, free.params, inputs, free.checks, free.language or "")
+        self._put(f"free.{free.id}", step, params, inputs, free.checks, free.language or "")
         if free.path:
             title = free.title or free.id.replace("-", " ").capitalize()
             output = f"free.{free.id}.{free.port}"
@@ -101,6 +104,17 @@ class Builder:
                     output=output, path=free.path, title=title, kind="free", language=free.language or ""
                 )
             )
+
+    def _drawn_or_composed(self, step: StepBlueprint, params: JsonObject) -> tuple[StepBlueprint, JsonObject]:
+        """`image` without a model: a house model draws the one plain thing that the prompt names, else words are composed."""
+        prompt = str(params.get("prompt", ""))
+        rest = {name: value for name, value in params.items() if name != "prompt"}
+        if found := drawer(prompt, self.shop.catalog.path):
+            why = f"'{prompt}' names a plain thing that a house model draws"
+            step = step.model_copy(update={"engine": found.engine, "why": why})
+            return step, {**rest, "prompt": found.words}
+        why = "the prompt names no plain thing that a house model knows, and no text-to-image model is named: its words are composed"
+        return step.model_copy(update={"engine": "layout", "why": why}), {**rest, "title": prompt}
 
     def _want(self, wanted: Wanted, *, explicit: bool) -> None:
         plan = blueprint(wanted.kind)

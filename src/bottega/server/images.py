@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 
-from bottega.core.errors import InvalidValue, TooLarge
+from bottega.core.errors import InvalidValue, NotFound, PolicyDenied, TooLarge
 from bottega.core.request import Request
+from bottega.engines.plain_things import drawer
 from bottega.server.config import Named, Target
 from bottega.server.desk import Answer, Desk
 from bottega.server.message import Call, Reply, reply
+from bottega.server.names import ALIASES
 from bottega.service.keys import ApiKey
 
-ENGINES = ("layout", "image", "pictogram")
+ENGINES = ("layout", "image", "pictogram", "drawing")
 USUAL = (1024, 1024)  # pixels
 MOST = 4  # pictures of one request
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -42,16 +44,35 @@ Asking = Callable[[Target, int, int, int], Request]
 async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Make pictures from a prompt."""
     asked = await call.read(ImageBody)
-    named = desk.names.get(asked.model, ENGINES)
+    named, words = desk.names.get(asked.model, ENGINES), ""
+    if asked.model in ALIASES and named.targets[0].engine == ALIASES[asked.model]:
+        named, words = routed(desk, asked.prompt, named)
 
     def asking(target: Target, width: int, height: int, seed: int) -> Request:
-        return request_for(target, asked.prompt, width, height, seed)
+        return request_for(target, words or asked.prompt, width, height, seed)
 
-    return await made(desk, call, key, asked, named, asking)
+    return await made(desk, call, key, asked, named, asking, words)
 
 
-async def made(desk: Desk, call: Call, key: ApiKey, asked: ImageBody, named: Named, asking: Asking) -> Reply:
-    """Pictures as they were asked for, signed; ``asking`` makes the engine's request of target, width, height and seed."""
+def routed(desk: Desk, prompt: str, composed: Named) -> tuple[Named, str]:
+    """Who answers for `image`: the house model that draws the plain thing, and its words; else who composes the prompt."""
+    found = drawer(prompt, desk.service.shop.catalog.path)
+    if found is None:
+        return composed, ""
+    try:
+        return desk.names.get(found.engine, ENGINES), found.words
+    except (NotFound, PolicyDenied):
+        return composed, ""
+
+
+async def made(
+    desk: Desk, call: Call, key: ApiKey, asked: ImageBody, named: Named, asking: Asking, words: str = ""
+) -> Reply:
+    """Pictures as they were asked for, signed.
+
+    ``asking`` makes the engine's request of target, width, height and seed; ``words`` are what is drawn instead of the
+    prompt as it was written.
+    """
     if asked.stream:
         raise InvalidValue("pictures come whole", where="stream", remedy="leave it out")
     if not asked.prompt.strip():
@@ -89,7 +110,9 @@ async def made(desk: Desk, call: Call, key: ApiKey, asked: ImageBody, named: Nam
         )
         if kind != "png":  # a signature is bound to the bytes: another coding leaves without it
             picture = await asyncio.to_thread(_coded, picture, kind)
-        data.append({"b64_json": base64.b64encode(picture).decode(), "revised_prompt": None, "url": None})
+        data.append(
+            {"b64_json": base64.b64encode(picture).decode(), "revised_prompt": words or None, "url": None}
+        )
         answers.append(answer)
     body = {
         "created": answers[0].created, "data": data, "output_format": kind, "size": f"{width}x{height}",

@@ -11,7 +11,9 @@ from bottega.server.config import Config, Named, Target
 
 # Catalog models that an engine uses without being told so by name; the first alias of each is short.
 BY_ENGINE = {"speech": ("kokoro-82m",), "transcribe": ("whisper-base",), "translate": ("opus-mt-en-fr",)}
-ALIASES = {"image": "layout"}  # a name that no catalog model has, for an engine that needs none
+ALIASES = {
+    "image": "layout"
+}  # a name that no catalog model has; a plain thing goes to the model that draws it (`images`)
 CHAT = "model.gguf"
 
 

@@ -48,6 +48,8 @@ class RunFolder:
     def begin(self, config: Config, *, resume: bool) -> Config:
         """Make the folder, or take up one that was begun with the same config; gives the config that holds.
 
+        More steps than it was begun with are taken as the wish to train on.
+
         Raises:
             InvalidValue: something else is there, or it was begun otherwise: names the first difference.
         """
@@ -62,7 +64,11 @@ class RunFolder:
                     remedy="go on with --resume, or choose another --out",
                 )
             before = self.config()
+            if config.recipe.fit.steps > before.recipe.fit.steps:  # the rate follows the new end from here
+                before = _to(before, config.recipe.fit.steps)
             _same(before, config, str(self.path))
+            if before != self.config():
+                self._write("config.json", json.dumps(before.document(), indent=2).encode() + b"\n")
             return before
         self._write("config.json", json.dumps(config.document(), indent=2).encode() + b"\n")
         return config
@@ -126,6 +132,12 @@ class RunFolder:
             temporary.write_bytes(data)
         target.chmod(0o644)
         return target
+
+
+def _to(config: Config, steps: int) -> Config:
+    """The same up to another last step."""
+    longer = config.recipe.fit.model_copy(update={"steps": steps})
+    return config.model_copy(update={"recipe": config.recipe.model_copy(update={"fit": longer})})
 
 
 def _same(before: Config, now: Config, where: str) -> None:

@@ -12,7 +12,6 @@ from bottega.core.errors import InvalidValue
 from bottega.drawing import weights
 from bottega.drawing.alphabet import BEGIN, CURVE, END, MOVE, POINT, SIZE, STROKE, decode
 from bottega.drawing.sampler import How, Network, sample
-from bottega.drawing.words import asked, unknown
 from bottega.networks.transformer import Decoder
 
 LABELS = ("outline", "filled", "arrow", "box", "glasses")
@@ -93,15 +92,6 @@ def test_it_stops_when_asked_to(network: Network) -> None:
 def test_broken_rows_are_refused_with_their_place(tokens: list[int], why: str) -> None:
     with pytest.raises(InvalidValue, match=why):
         decode(tokens)
-
-
-def test_words_are_looked_up_and_unknown_ones_said() -> None:
-    assert asked("Filled arrows, please!", LABELS) == [2, 3]
-    assert asked("glasses box arrow", LABELS) == [1, 3, 4, 5]
-    assert unknown("Filled arrows, please!", LABELS) == ["please"]
-    with pytest.raises(InvalidValue, match="no word of 'arow' is known") as error:
-        asked("arow", LABELS)
-    assert "arrow" in error.value.remedy
 
 
 def test_weights_are_read_without_torch_and_damage_is_said(tmp_path: Path, decoder: Decoder) -> None:

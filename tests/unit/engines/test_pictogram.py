@@ -1,4 +1,4 @@
-"""The parts of the pictogram engine that need no weights: outlines, the index of training icons, what is kept."""
+"""The parts of the engines that draw that need no weights: outlines, the index of training icons, what is kept."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bottega.core.errors import EngineFailed
-from bottega.engines.pictogram.copies import Index, Origin, signature
-from bottega.engines.pictogram.picture import Drawn, Look, best, svg
+from bottega.drawing.copies import Index, Origin, signature
 from bottega.engines.pictogram.tracing import area, outlines, traced
+from bottega.engines.variations import Sketch, best, told
 
 
 def ring() -> NDArray[np.float32]:
@@ -58,20 +58,20 @@ def test_a_near_copy_is_known_by_name_even_when_it_is_moved_by_a_pixel(tmp_path:
     assert index.nearest(disc.astype(np.float32)).overlap < 0.95
 
 
-def drawn(ink: NDArray[np.float32], likeness: float, index: Index) -> Drawn:
-    return Drawn(ink, likeness, index.nearest(ink))
+def drawn(ink: NDArray[np.float32], likeness: float, index: Index) -> Sketch:
+    return Sketch(ink, None, likeness, index.nearest(ink))
 
 
 def test_near_copies_come_last_and_are_attributed_or_refused() -> None:
     index = index_of(ring())
-    copy, own, empty = drawn(ring(), 0.9, index), drawn(bar(), 0.2, index), drawn(bar() * 0, 1.0, index)
-    assert best([empty, copy, own], 1, refuse=True) == [own]
-    kept = best([empty, copy, own], 2, refuse=False)
+    copy, own, again = drawn(ring(), 0.9, index), drawn(bar(), 0.2, index), drawn(bar(), 0.2, index)
+    assert best([copy, own], 1, refuse=True) == [own]
+    kept = best([copy, own, again], 2, refuse=False)
     assert kept == [own, copy] and [each.facts["near_copy"] for each in kept] == [False, True]
     with pytest.raises(EngineFailed, match="near copy of own:icon-0 by Ada"):
         best([copy, own], 2, refuse=True)
-    with pytest.raises(EngineFailed, match="empty"):
-        best([empty, own], 2, refuse=False)
-    sheet = svg(kept, 2, (200, 100), Look("a <bar>", "regular", "#000000", "#ffffff"))
-    assert "nearly the same as own:icon-0 by Ada (MIT)" in sheet and "a &lt;bar&gt;" in sheet
-    assert "own:icon-0" not in svg([own], 1, (32, 32), Look("bar", "regular", "#000000", "#ffffff"))
+    with pytest.raises(EngineFailed, match="1 different drawings came, and 2 are asked for"):
+        best([again, own], 2, refuse=False)
+    said = told("a <bar>", kept)
+    assert "nearly the same as own:icon-0 by Ada (MIT)" in said and "a &lt;bar&gt;" in said
+    assert "own:icon-0" not in told("bar", [own])

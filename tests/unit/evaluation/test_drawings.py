@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from bottega.drawing.alphabet import END, decode, encode
-from bottega.drawing.nearest import bits, nearest
+from bottega.drawing.copies import nearest
 from bottega.drawing.raster import raster
 from bottega.drawing.reading import read
 from bottega.drawing.shapes import svg
 from bottega.engines.layout.scene import rasterise
-from bottega.evaluation.drawings import counted_bits, judged, word_judge
+from bottega.evaluation.drawings import counted_bits, inked, judged, signatures, word_judge
 
 LINES = '<g fill="none" stroke="currentColor" stroke-width="2">{}</g>'
 
@@ -44,17 +44,17 @@ def test_small_pictures_are_those_of_a_renderer(tokens: list[int]) -> None:
 
 
 def test_a_copy_is_found_and_another_drawing_is_not_one() -> None:
-    known = bits([decode(SUN), decode(ROAD), decode(PIE)])
-    assert nearest(bits([decode(ROAD)])[0], known) == (1, 1.0)
-    place, share = nearest(
-        bits([decode(row('<circle cx="12" cy="12" r="5"/><path d="M12 1v3"/>'))])[0], known
-    )
-    assert place == 0 and share < 0.9
+    known = signatures(inked([decode(SUN), decode(ROAD), decode(PIE)]))
+    other = row('<circle cx="12" cy="12" r="5"/><path d="M12 1v3"/>')
+    copy, unlike = inked([decode(ROAD), decode(other)]).astype(np.float32) / 255
+    assert nearest(copy, known) == (1, 1.0)
+    place, share = nearest(unlike, known)
+    assert place == 0 and share < 0.95
 
 
 def test_each_measure_refuses_its_counter_example(tmp_path: Path) -> None:
-    known = bits([decode(SUN), decode(PIE)])
-    train = known.repeat(20, 0)
+    inks = inked([decode(SUN), decode(PIE)])
+    known, train = signatures(inks), inks.repeat(20, 0)
     bags = torch.tensor([[1]] * 20 + [[2]] * 20)
     judge = word_judge(train, bags, 12, tmp_path / "judge.safetensors", 60)
     asked = torch.tensor([[1], [2], [1], [1]])

@@ -240,3 +240,18 @@ async def test_a_brief_may_hold_steps_of_its_own(desk: Desk) -> None:
 async def test_a_wrong_step_in_a_brief_is_said(desk: Desk, change: dict[str, Any], words: str) -> None:
     with pytest.raises(BottegaError, match=words):
         await desk.service.plan(free_brief(**change))
+
+
+async def test_a_picture_without_a_model_is_composed_of_its_words(desk: Desk) -> None:
+    picture = {
+        "engine": "image",
+        "inputs": {},
+        "params": {"prompt": "Spring sale"},
+        "port": "png",
+        "path": "a.png",
+    }
+    brief = free_brief(**picture)
+    plan = await desk.service.plan(brief.model_copy(update={"steps": brief.steps[:1]}))
+    composed = plan.step("free.cheapest")
+    assert (composed.engine, composed.params) == ("layout", {"title": "Spring sale"})
+    assert "names no plain thing" in composed.why

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bottega.training.data import icons
-from bottega.training.data.icon_words import asked, words_of
+from bottega.training.data.icon_words import words_of
 from bottega.training.data.iconify import Icon, icons_of, refusal
 
 FREE = {"license": {"spdx": "MIT"}, "author": {"name": "Ada"}, "category": "UI 24px", "palette": False}
@@ -60,13 +60,6 @@ def test_marks_flags_and_what_is_not_drawn_are_left_out() -> None:
 )
 def test_a_name_gives_its_words_without_its_style(name: str, words: tuple[str, ...]) -> None:
     assert words_of(name) == words
-
-
-def test_a_prompt_is_read_as_style_and_known_words() -> None:
-    labels = ("style:thin", "style:regular", "style:bold", "style:solid", "style:shaded", "cup", "tree")
-    assert asked("Two trees, and a filled CUP!", labels) == (4, [7, 6])
-    assert asked("zebra", labels) == (2, [])
-    assert asked("ankle boot", ("sandal", "ankle boot")) == (0, [2])
 
 
 def triangles(number: int) -> str:

@@ -131,8 +131,10 @@ def test_another_familys_checkpoint_is_refused(recipe: Callable[..., Recipe], tm
     refused(InvalidValue, "another model", lambda: open_run(tmp_path / "vae"))
     again = recipe("vae", steps=5)
     refused(InvalidValue, "another model", lambda: train(again, tmp_path / "vae", tmp_path, resume=True))
-    other = recipe("gan", steps=9)
+    other = recipe("gan", steps=4)
     refused(InvalidValue, "begun with recipe", lambda: train(other, tmp_path / "gan", tmp_path, resume=True))
+    longer = train(recipe("gan", steps=9), tmp_path / "gan", tmp_path, resume=True, evaluates=False)
+    assert longer.step == 9 and open_run(tmp_path / "gan").config.recipe.fit.steps == 9
     (tmp_path / "vae" / "model.safetensors").write_bytes(b"short")
     refused(InvalidValue, "not a readable checkpoint", lambda: open_run(tmp_path / "vae"))
     config = tmp_path / "vae" / "config.json"

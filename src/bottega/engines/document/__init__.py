@@ -63,7 +63,7 @@ class Document(Engine):
 
     card: ClassVar[Card] = Card(
         id="document",
-        version="2",
+        version="3",
         summary="PDF and HTML from Markdown, pictures and data, with real typesetting",
         modality="document",
         inputs=(
@@ -81,6 +81,13 @@ class Document(Engine):
                 many=True,
                 note="![words](name) in the text shows the image with that file or step name; "
                 "the first one that the text does not show is the hero, the others stand at the end",
+            ),
+            Port(
+                name="icons",
+                media_types=tuple(_SUFFIXES),
+                required=False,
+                many=True,
+                note="small pictures for the sections that stand side by side, in their order",
             ),
             Port(
                 name="data",
@@ -142,7 +149,8 @@ def _sheet(params: DocumentParams, request: Request, bench: Bench) -> Sheet:
         markup = parse(f"{text.rstrip()}\n\n{table}\n")
     headline = params.headline or ("" if markup.title else copy.get("title", "") or params.title)
     title = params.title or headline or _first_words(markup)
-    pictures = _pictures(params, parts_at(request, "images"), bench, title)
+    pictures = _pictures(params.alts, "image", parts_at(request, "images"), bench, title)
+    icons = _pictures((), "icon", parts_at(request, "icons"), bench, title)
     shown = set(markup.images())
     unused = [picture for picture in pictures if not shown & set(picture.names)]
     return Sheet(
@@ -155,7 +163,8 @@ def _sheet(params: DocumentParams, request: Request, bench: Bench) -> Sheet:
         language=params.language,
         palette=derive(params.palette, request.seed or 0),
         markup=markup,
-        pictures=pictures,
+        pictures=(*pictures, *icons),
+        icons=icons,
         hero=unused[0] if unused else None,
         gallery=tuple(unused[1:]),
     )
@@ -183,7 +192,9 @@ def _first_words(markup: Markup) -> str:
     return words if len(words) <= 80 else words[:80].rpartition(" ")[0] + " …"
 
 
-def _pictures(params: DocumentParams, parts: Sequence[Part], bench: Bench, title: str) -> tuple[Picture, ...]:
+def _pictures(
+    alts: Sequence[str], kind: str, parts: Sequence[Part], bench: Bench, title: str
+) -> tuple[Picture, ...]:
     pictures: list[Picture] = []
     for index, part in enumerate(parts):
         media_type = part.artifact.media_type if part.artifact else ""
@@ -193,12 +204,12 @@ def _pictures(params: DocumentParams, parts: Sequence[Part], bench: Bench, title
             )
         name = part.name.rpartition(":")[2]
         names = dict.fromkeys(
-            (part.name, name, PurePosixPath(name).name, PurePosixPath(name).stem, f"image-{index + 1}")
+            (part.name, name, PurePosixPath(name).name, PurePosixPath(name).stem, f"{kind}-{index + 1}")
         )
-        alt = params.alts[index] if index < len(params.alts) else title
+        alt = alts[index] if index < len(alts) else title
         pictures.append(
             Picture(
-                f"{index}{_SUFFIXES[media_type]}",
+                f"{kind}-{index}{_SUFFIXES[media_type]}",
                 media_type,
                 bench.read(part),
                 tuple(filter(None, names)),

@@ -23,6 +23,7 @@ class HtmlWriter:
         self._sheet = sheet
         self._pictures: Mapping[str, Picture] = sheet.by_name
         self._noted: dict[str, int] = {}
+        self._icons = iter(sheet.icons)
         self._base = 1 if sheet.markup.title else 0
         self._renderer = parser().renderer
 
@@ -66,10 +67,15 @@ class HtmlWriter:
         if not isinstance(block, Cards):
             return self._node(block)
         cards = (
-            f'<section class="card">{self._node(card.title)}{"".join(map(self._node, card.body))}</section>'
+            f'<section class="card">{self._icon()}{self._node(card.title)}{"".join(map(self._node, card.body))}</section>'
             for card in block.items
         )
         return f'<div class="cards">{"".join(cards)}</div>'
+
+    def _icon(self) -> str:
+        """The next section's icon; it repeats what the heading says, so it is not read out."""
+        icon = next(self._icons, None)
+        return _img(icon, "").replace("<img ", '<img class="icon" ', 1) if icon else ""
 
     def _all(self, node: SyntaxTreeNode) -> str:
         return "".join(self._node(child) for child in node.children)
@@ -98,7 +104,7 @@ class HtmlWriter:
             case "image":
                 picture = self._pictures.get(str(node.attrs.get("src", "")))
                 words = plain(node)
-                return _img(picture, words) if picture else f"<em>{html.escape(words)}</em>"
+                return _img(picture, words or None) if picture else f"<em>{html.escape(words)}</em>"
             case "link":
                 return self._link(node)
             case "footnote_ref":
@@ -147,6 +153,6 @@ class HtmlWriter:
         return f'<section class="notes" aria-label="{title}"><ol>{"".join(items)}</ol></section>'
 
 
-def _img(picture: Picture, alt: str = "") -> str:
+def _img(picture: Picture, alt: str | None = None) -> str:
     data = base64.b64encode(picture.data).decode()
-    return f'<img src="data:{picture.media_type};base64,{data}" alt="{html.escape(alt or picture.alt)}">'
+    return f'<img src="data:{picture.media_type};base64,{data}" alt="{html.escape(picture.alt if alt is None else alt)}">'

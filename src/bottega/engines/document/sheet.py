@@ -37,6 +37,7 @@ class Sheet:
     pictures: tuple[Picture, ...]
     hero: Picture | None
     gallery: tuple[Picture, ...]
+    icons: tuple[Picture, ...] = ()  # of the cards, in their order
 
     @property
     def by_name(self) -> Mapping[str, Picture]:

@@ -84,7 +84,8 @@ def _compile(typst: Any, compiler: Any, source: bytes) -> tuple[bytes, str]:
 
 
 def _source(sheet: Sheet, size: float, hero: int) -> str:
-    writer = TypstWriter(sheet.markup, {name: picture.file for name, picture in sheet.by_name.items()})
+    files_of = {name: picture.file for name, picture in sheet.by_name.items()}
+    writer = TypstWriter(sheet.markup, files_of, [icon.file for icon in sheet.icons])
     headline = f"[#{string(sheet.headline)}]"
     if not sheet.headline:
         headline = (

@@ -1,7 +1,7 @@
 """Markdown to Typst. Every word becomes a Typst string, so no text can turn into Typst code."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from markdown_it.tree import SyntaxTreeNode
 
@@ -22,9 +22,10 @@ def string(text: str) -> str:
 class TypstWriter:
     """Writes one document. ``pictures`` maps the names used in the text to files in the compiler's root."""
 
-    def __init__(self, markup: Markup, pictures: Mapping[str, str]) -> None:
+    def __init__(self, markup: Markup, pictures: Mapping[str, str], icons: Sequence[str] = ()) -> None:
         self._markup = markup
         self._pictures = pictures
+        self._icons = icons
         self._level = 0  # of the last heading: PDF/UA allows no gap
         self._noted: dict[str, str] = {}
         self._nodes: dict[str, Callable[[SyntaxTreeNode], str]] = {
@@ -55,14 +56,15 @@ class TypstWriter:
         opening = next(
             (i for i, b in enumerate(blocks) if isinstance(b, Cards) or b.type != "paragraph"), len(blocks)
         )
-        written = [self._block(block) for block in blocks]
+        icons = iter(self._icons)
+        written = [self._block(block, icons) for block in blocks]
         return "\n".join(written[:opening]), "\n".join(written[opening:])
 
     def words(self, node: SyntaxTreeNode) -> str:
         """The inline content of a heading or paragraph, as Typst content."""
         return f"[{self._all(node)}]"
 
-    def _block(self, block: Block) -> str:
+    def _block(self, block: Block, icons: Iterator[str]) -> str:
         if not isinstance(block, Cards):
             return self._node(block)
         base = self._level
@@ -70,7 +72,8 @@ class TypstWriter:
         for card in block.items:
             self._level = base
             body = "\n".join(self._node(node) for node in card.body)
-            cards.append(f"([{self._heading(card.title)}], [{body}])")
+            icon = string(next(icons, ""))
+            cards.append(f"([{self._heading(card.title)}], [{body}], {icon})")
         return f"#cards(({', '.join(cards)},))"
 
     def _node(self, node: SyntaxTreeNode) -> str:

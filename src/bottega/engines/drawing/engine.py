@@ -1,55 +1,38 @@
 """Editable SVG icons from words, written stroke by stroke by a small language model that ships with Bottega."""
 
-import asyncio
-import math
-from collections.abc import AsyncIterator, Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from bottega.core.errors import EngineFailed
-from bottega.core.request import Finished, Output, Progress, Request, Usage
-from bottega.core.value import JsonObject
-from bottega.drawing.shapes import svg
-from bottega.drawing.words import asked, unknown
-from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
-from bottega.engines.layout.scene import rasterise
-from bottega.engines.variations import outputs
+from bottega.drawing.shapes import elements
+from bottega.drawing.words import needed
+from bottega.engines.base import GENERATED, Card, Params, Port, require
+from bottega.engines.likeness import MODEL as PAIR
+from bottega.engines.variations import VariationParams, VariationsEngine, Wanted
 
 MODEL = "icon-svg"
 
 
-class DrawingParams(Params, frozen=True):
-    """What to draw, how often, in which style."""
+class DrawingParams(VariationParams, frozen=True):
+    """Variations, the style of their lines, and how freely tokens are drawn."""
 
-    prompt: str = Field(min_length=1, max_length=2000, description="English words for what the icon shows")
     style: Literal["", "outline", "filled"] = Field(
         default="", description="strokes, or solid areas; default what the prompt says, else strokes"
     )
-    count: int = Field(default=1, ge=1, le=16, description="variations; the PNG shows them all")
-    tries: int = Field(
-        default=4, ge=1, le=16, description="drawn for each one kept, by likelihood under the words"
-    )
     temperature: float = Field(default=0.8, ge=0, le=2, description="0 takes the likeliest token every time")
-    guidance: float = Field(
-        default=0.0, ge=0, le=10, description="how closely words are followed; 0 the model's own"
-    )
     stroke: float = Field(default=2.0, ge=0.25, le=4, description="width of strokes, in units of 24")
-    side: int = Field(default=512, ge=24, le=2048, description="pixels of the PNG's sides")
-    copies: Literal["attribute", "refuse"] = Field(
-        default="attribute",
-        description="when nothing but near copies of training icons comes: name their origin, or fail",
-    )
 
 
-class DrawingEngine(Engine):
-    """Draws several, keeps those that fit the words best and are no near copies, and writes their shapes as SVG."""
+class DrawingEngine(VariationsEngine):
+    """Samples rows of tokens under the grammar of drawings, so that every one is an SVG of plain shapes."""
 
     card: ClassVar[Card] = Card(
         id="drawing",
-        version="1",
+        version="2",
         summary="An editable SVG icon from words, as plain paths, circles and rectangles",
         modality="image",
         outputs=(
@@ -59,113 +42,35 @@ class DrawingEngine(Engine):
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",
-        models=(MODEL,),
+        models=(MODEL, PAIR),
         source_type=GENERATED,
         not_covered="scenes, text, colour, transparency, strokes of several widths; words it has not learnt are passed over",
     )
     params: ClassVar[type[Params]] = DrawingParams
+    side = 24.0
 
-    def __init__(self) -> None:
-        self._loaded: tuple[Path, Any] | None = None
+    def load(self, folder: Path, threads: int) -> Any:
+        """The decoder."""
+        module: Any = require("bottega.engines.drawing.model", extra="all")
+        return module.Drawings(folder)
 
-    async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
-        """Yield the SVG of each variation, then the PNG."""
-        params = DrawingParams.model_validate(request.params)
-        model = self._load(bench.weights(request.model or MODEL))
-        wanted = f"{params.style} {params.prompt}".strip()
-        prompt = asked(wanted, model.labels)
-        seeds = [(request.seed or 0, number) for number in range(params.count * params.tries)]
-        found = await asyncio.to_thread(
-            model.drawn, prompt, params.temperature, params.guidance, seeds, bench.check_cancelled
-        )
-        yield Progress(fraction=0.8, note=f"{len(seeds)} drawn")
-        kept = _kept(found, params)
-        facts: list[JsonObject] = []
-        for number, drawn in enumerate(kept, 1):
-            fact: JsonObject = {
-                "fit": round(drawn.fit, 3),
-                "near_copy": drawn.copied,
-                "nearest": drawn.origin._asdict(),
-            }
-            facts.append(fact)
-            told = _told(drawn, params.prompt)
-            document = svg(drawn.drawing, title=params.prompt, told=told, width=params.stroke)
-            yield Finished(
-                port=f"svg{number}", media_type="image/svg+xml", data=document.encode(), details=fact
-            )
-        png = await asyncio.to_thread(rasterise, _sheet(kept, params), params.side, params.side)
-        yield Usage(output_units=float(len(kept)), unit="image")
-        details: JsonObject = {
-            "width": params.side,
-            "height": params.side,
-            "prompt": params.prompt,
-            "understood": [model.labels[label - 1] for label in prompt],
-            "passed_over": unknown(wanted, model.labels),
-            "texts": [],
-            "pictures": facts,
-        }
-        yield Finished(port="png", media_type="image/png", data=png, details=details)
+    def wanted(self, model: Any, params: DrawingParams) -> Wanted:
+        """Words of the model, the style first."""
+        asked = needed(f"{params.style} {params.prompt}".strip(), model.labels)
+        style, *words = (model.labels[label - 1] for label in asked.prompt)
+        return Wanted(tuple(asked.prompt), style, tuple(words), asked.unknown)
 
-    def outputs_for(self, params: Params) -> tuple[Port, ...]:
-        """The PNG, and one SVG a variation."""
-        return outputs(self.card, params.count if isinstance(params, DrawingParams) else 1)
+    def drawn(
+        self,
+        model: Any,
+        wanted: Wanted,
+        params: DrawingParams,
+        seeds: Sequence[tuple[int, int]],
+        check: Callable[[], None],
+    ) -> tuple[NDArray[np.float32], Sequence[Any]]:
+        """One drawing a seed."""
+        return model.drawn(wanted.bag, params.temperature, params.guidance, seeds, check)
 
-    def estimate(self, params: Params, input_bytes: int) -> Estimate:
-        """Half a second to load, and less than a tenth for each drawing."""
-        many = params.count * params.tries if isinstance(params, DrawingParams) else 2
-        count = float(params.count) if isinstance(params, DrawingParams) else 1.0
-        return Estimate(seconds=1.0 + 0.1 * many, units={"image": count})
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._loaded = None
-
-    def _load(self, folder: Path) -> Any:
-        if self._loaded is None or self._loaded[0] != folder:
-            self._loaded = (folder, import_module("bottega.engines.drawing.model").Drawings(folder))
-        return self._loaded[1]
-
-
-def _kept(found: Sequence[Any], params: DrawingParams) -> Sequence[Any]:
-    """The first ones.
-
-    Raises:
-        EngineFailed: too few came, or nothing but near copies, and these are to be refused.
-    """
-    kept = found[: params.count]
-    if len(kept) < params.count:
-        raise EngineFailed(
-            f"{len(kept)} different drawings came, and {params.count} are asked for",
-            where="drawing",
-            remedy="try another seed, a higher temperature or more `tries`",
-        )
-    if params.copies == "refuse" and kept[-1].copied:
-        origin = kept[-1].origin
-        raise EngineFailed(
-            f"it is a near copy of {origin.icon} by {origin.author}",
-            where="drawing",
-            remedy="try another seed, other words or more `tries`, or let it be attributed",
-        )
-    return kept
-
-
-def _told(drawn: Any, prompt: str) -> str:
-    """What the file says about itself."""
-    origin = drawn.origin
-    near = f" Nearly the same as {origin.icon} by {origin.author}, {origin.licence}." if drawn.copied else ""
-    return f"Drawn by a model from the words: {prompt}.{near}"
-
-
-def _sheet(kept: Sequence[Any], params: DrawingParams) -> str:
-    """All drawings in a square, black on white."""
-    columns = math.ceil(math.sqrt(len(kept)))
-    cells = [
-        f'<svg x="{(n % columns) * 30 + 3}" y="{(n // columns) * 30 + 3}" width="24" height="24" viewBox="0 0 24 24">'
-        f'<g color="#000000">{svg(each.drawing, width=params.stroke)}</g></svg>'
-        for n, each in enumerate(kept)
-    ]
-    side = 30 * columns
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}">'
-        f'<rect width="{side}" height="{side}" fill="#ffffff"/>{"".join(cells)}</svg>'
-    )
+    def shapes(self, form: Any, wanted: Wanted, params: DrawingParams) -> str:
+        """Plain SVG elements."""
+        return elements(form, width=params.stroke)

@@ -1,7 +1,6 @@
 """The words in the name of an icon, without those that name its style, and the names that are marks of somebody."""
 
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STYLES = ("thin", "regular", "bold", "solid", "shaded")  # how a drawing is made, as measured
@@ -11,13 +10,6 @@ STYLE = frozenset({  # how names say so
     "bold", "medium", "extrabold", "semibold", "bxs", "bx", "bxl", "md", "round", "rounded", "sharp", "duotone", "duo", "twotone",
     "bulk", "broken", "baseline", "negative", "alt", "px", "variant", "glyph", "mono",
 })  # fmt: skip
-SAID = {
-    **{style: style for style in STYLES},
-    "filled": "solid",
-    "outline": "regular",
-    "duotone": "shaded",
-    "light": "thin",
-}
 TWO = ("two-tone", "extra-bold", "semi-bold")  # words of style that hold a hyphen
 SIZES = re.compile(r"\d+px|1[02568]|20|24|28|30|32|48")
 
@@ -47,24 +39,3 @@ def is_brand(words: tuple[str, ...]) -> bool:
 def is_flag(words: tuple[str, ...], name: str) -> bool:
     """Whether a name is that of a country's flag."""
     return name.startswith("flag-for-") or (words[:1] == ("flag",) and len(words) > 1 and len(words[1]) == 2)
-
-
-def asked(prompt: str, labels: Sequence[str]) -> tuple[int, list[int]]:
-    """What a model of these labels knows of a prompt: the number of its style and of its words, from 1.
-
-    A word that is not known is looked up as a singular; the style is regular when none is named, and 0 when the model
-    has no styles. Labels with spaces are known as a whole only.
-    """
-    places = {label: place for place, label in enumerate(labels, 1)}
-    if prompt in places:
-        return places.get("style:regular", 0), [places[prompt]]
-    words = re.findall(r"[a-z0-9]+", prompt.casefold())
-    style = next((SAID[word] for word in words if word in SAID), "regular")
-    found = [places[form] for word in words if word not in SAID and (form := _form(word, places))]
-    return places.get(f"style:{style}", 0), list(dict.fromkeys(found))[:WORDS]
-
-
-def _form(word: str, places: Mapping[str, int]) -> str:
-    return next(
-        (form for form in (word, word.removesuffix("s"), word.removesuffix("es")) if form in places), ""
-    )

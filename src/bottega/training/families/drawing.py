@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from torch import Tensor
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
 from bottega.drawing.alphabet import BEGIN, PAD, SIZE, decode
-from bottega.drawing.nearest import bits
+from bottega.drawing.copies import Bits
 from bottega.drawing.sampler import How, Network, sample
 from bottega.drawing.shapes import svg
-from bottega.drawing.words import asked
-from bottega.evaluation.drawings import MEASURES, counted_bits, judged, rows_of, word_judge
+from bottega.drawing.words import needed
+from bottega.evaluation.drawings import MEASURES, counted_bits, inked, judged, rows_of, signatures, word_judge
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
+from bottega.networks.judge import Judge
 from bottega.networks.transformer import Decoder, told_loss
 from bottega.training.data.base import Data
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
@@ -101,7 +102,7 @@ class DrawingLm(Family[DrawingConfig]):
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """SVG files of the prompt's words."""
-        prompt = asked(wish.prompt, self.labels)
+        prompt = needed(wish.prompt, self.labels).prompt
         how = How(temperature=wish.temperature, guidance=wish.guidance or self.config.guidance)
         seeds = [wish.seed + i for i in range(wish.count)]
         made = sample(self.network(nets), [prompt] * wish.count, how, seeds)
@@ -115,11 +116,11 @@ class DrawingLm(Family[DrawingConfig]):
         prompts: dict[str, list[int]] = {}
         for text in SHOWN:
             try:
-                prompts[text] = asked(text, self.labels)
+                prompts[text] = needed(text, self.labels).prompt
             except InvalidValue:
                 continue
         if not prompts:  # other words than those of the shipped recipe
-            prompts = {text: asked(text, self.labels) for text in self.labels[2:8]}
+            prompts = {text: needed(text, self.labels).prompt for text in self.labels[2:8]}
         made = (
             sample(self.network(nets), list(prompts.values()), How(), range(len(prompts))) if prompts else []
         )
@@ -134,16 +135,9 @@ class DrawingLm(Family[DrawingConfig]):
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Whether drawings parse, show something, are recognised and are new; bits a token."""
-        train, styles = rows_of(data.train["drawings"]), 2
-        known, words = bits([decode(row) for row in train]), self._judged_words(data)
-        told = _renamed(data.train["bags"], words)
-        steps = min(JUDGE_STEPS, 50 + len(train) // 15)
-        kept = home / "data" / "judges" / f"{data.sha256[:16]}-words-{len(words)}-{steps}.safetensors"
-        judge = word_judge(known, told, len(words), kept, steps)
-        asked_for = _renamed(data.test["bags"], words)
-        place = asked_for.sum(1).nonzero()[: self.config.judged, 0]
-        asked_for, bags = asked_for[place], data.test["bags"][place]
-        held = rows_of(data.test["drawings"][place])
+        styles, (train, known, words, judge) = 2, judge_of(data, home)
+        place, asked_for = judged_places(data.test["bags"], words, self.config.judged)
+        bags, held = data.test["bags"][place], rows_of(data.test["drawings"][place])
         rng = np.random.default_rng(seed)
         same = [np.flatnonzero((data.train["bags"][:, 0] == 1 + style).numpy()) for style in range(styles)]
         prompted = cast(list[list[int]], bags.tolist())
@@ -182,15 +176,38 @@ class DrawingLm(Family[DrawingConfig]):
             ),
         )  # fmt: skip
 
-    def _judged_words(self, data: Data) -> list[int]:
-        """Labels with enough training drawings for the judge."""
-        counts = torch.bincount(data.train["bags"][:, 1:].flatten().long(), minlength=len(self.labels) + 1)
-        return [label for label in range(3, len(self.labels) + 1) if int(counts[label]) >= JUDGED]
-
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The decoder over 64 tokens, without its cache."""
         tokens = torch.arange(128).view(2, 64) + SIZE // 2
         return {"decoder": (nets["decoder"], (tokens,))}
+
+
+class Judging(NamedTuple):
+    """Rows of the training drawings, their signatures [N, 4], labels that the judge knows, and the judge."""
+
+    train: list[list[int]]
+    known: Bits
+    words: list[int]
+    judge: Judge
+
+
+def judge_of(data: Data, home: Path) -> Judging:
+    """The judge of a data set's drawings, of words that have enough of them; trained once, and kept."""
+    train = rows_of(data.train["drawings"])
+    inks = inked([decode(row) for row in train])
+    counts = torch.bincount(data.train["bags"][:, 1:].flatten().long(), minlength=len(data.labels) + 1)
+    words = [label for label in range(3, len(data.labels) + 1) if int(counts[label]) >= JUDGED]
+    steps = min(JUDGE_STEPS, 50 + len(train) // 15)
+    kept = home / "data" / "judges" / f"{data.sha256[:16]}-words-{len(words)}-{steps}.safetensors"
+    judge = word_judge(inks, _renamed(data.train["bags"], words), len(words), kept, steps)
+    return Judging(train, signatures(inks), words, judge)
+
+
+def judged_places(bags: Tensor, words: Sequence[int], most: int) -> tuple[Tensor, Tensor]:
+    """The first rows of ``bags`` with a word that the judge knows [N], and these words as the judge counts them [N, W]."""
+    told = _renamed(bags, words)
+    place = told.sum(1).nonzero()[:most, 0]
+    return place, told[place]
 
 
 def _renamed(bags: Tensor, words: Sequence[int]) -> Tensor:

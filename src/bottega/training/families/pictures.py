@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue
+from bottega.drawing.words import MOST, needed
 from bottega.evaluation import pictures
 from bottega.evaluation.judge import judge, seen
 from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
 from bottega.networks.judge import Judge
 from bottega.networks.noise import key
 from bottega.training.data.base import Data, load
-from bottega.training.data.icon_words import STYLES, WORDS, asked
 from bottega.training.family import Batch, Made
 
 JUDGE_STEPS = 2000  # for 60,000 pictures; fewer for fewer
@@ -61,14 +61,8 @@ def wanted_words(prompt: str, labels: tuple[str, ...], count: int) -> Tensor:
     Raises:
         InvalidValue: no word of it is known.
     """
-    style, words = asked(prompt, labels)
-    if not words:
-        raise InvalidValue(
-            "no word of this is known",
-            where="prompt",
-            remedy=f"plain words, such as {', '.join(labels[len(STYLES) :][:200:20])}",
-        )
-    return torch.tensor([[style, *words, *[0] * (WORDS - len(words))]]).repeat(count, 1)
+    bag = needed(prompt, labels).prompt
+    return torch.tensor([[*bag, *[0] * (1 + MOST - len(bag))]]).repeat(count, 1)
 
 
 def png(image: Tensor) -> bytes:

@@ -1,4 +1,4 @@
-"""Is a picture nearly one of those that the model was trained on? A compact index of them all answers, by name."""
+"""Is a picture nearly one of those that a model was trained on? The one measure of it, and a compact index that answers by name."""
 
 import io
 import json
@@ -36,6 +36,18 @@ def shifted(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([wide[1 + y : 33 + y, 1 + x : 33 + x] for y in (-1, 0, 1) for x in (-1, 0, 1)])
 
 
+def nearest(ink: NDArray[np.float32], known: Bits) -> tuple[int, float]:
+    """The place in ``known`` [N, 4] of what a picture [32, 32] overlaps most, and by how much, 0 to 1."""
+    sizes = np.bitwise_count(known).sum(1, dtype=np.int64)
+    best, place = 0.0, 0
+    for mine in signature(shifted(ink)):
+        both = np.bitwise_count(known & mine).sum(1, dtype=np.int64)
+        overlap = 2 * both / np.maximum(sizes + int(np.bitwise_count(mine).sum()), 1)
+        if overlap.max() > best:
+            best, place = float(overlap.max()), int(overlap.argmax())
+    return place, best
+
+
 @dataclass(frozen=True)
 class Index:
     """Signatures [N, 4] of the training icons, the set [N] of each, their names, and set -> author and licence."""
@@ -47,13 +59,7 @@ class Index:
 
     def nearest(self, ink: NDArray[np.float32]) -> Origin:
         """The training icon that a picture [32, 32] overlaps most."""
-        sizes = np.bitwise_count(self.bits).sum(1, dtype=np.int64)
-        best, place = 0.0, 0
-        for mine in signature(shifted(ink)):
-            both = np.bitwise_count(self.bits & mine).sum(1, dtype=np.int64)
-            overlap = 2 * both / np.maximum(sizes + int(np.bitwise_count(mine).sum()), 1)
-            if overlap.max() > best:
-                best, place = float(overlap.max()), int(overlap.argmax())
+        place, best = nearest(ink, self.bits)
         owner = self.owners[int(self.sets[place])]
         return Origin(
             round(best, 4), f"{owner['set']}:{self.names[place]}", owner["author"], owner["licence"]
