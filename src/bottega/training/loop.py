@@ -116,21 +116,16 @@ def fit(
 
 
 def _optimisers(net: torch.nn.Module, how: Fit) -> tuple[torch.optim.Optimizer, ...]:
-    """AdamW; or Muon for the matrices of linear layers, with its updates as long as AdamW's (Liu 2025), and AdamW."""
-    inside = (
-        [m.weight for m in net.modules() if isinstance(m, torch.nn.Linear)]
-        if how.optimiser != "adamw"
-        else []
-    )
+    """AdamW; or Muon for matrices and filters, with its updates as long as AdamW's (Liu 2025), and AdamW for the rest."""
+    inside = [
+        layer.weight
+        for layer in net.modules()
+        if how.optimiser == "muon32" and isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)
+    ]
     taken = {id(weight) for weight in inside}
     rest = [weight for weight in net.parameters() if weight.requires_grad and id(weight) not in taken]
     adamw = torch.optim.AdamW(rest, lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay)
-    if not inside:
-        return (adamw,)
-    if how.optimiser == "muon32":
-        return adamw, Muon32(inside, lr=how.rate, weight_decay=how.decay)
-    muon = torch.optim.Muon(inside, lr=how.rate, weight_decay=how.decay, adjust_lr_fn="match_rms_adamw")
-    return adamw, muon
+    return (adamw, Muon32(inside, lr=how.rate, weight_decay=how.decay)) if inside else (adamw,)
 
 
 def _diverged(what: str, step: int, folder: RunFolder) -> EngineFailed:

@@ -189,7 +189,7 @@ def recipe(
             found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
             return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
         file = tmp_path / f"tiny-{family}.toml"
-        fit = FIT + ('optimiser = "muon"\n' if family in sources else "")
+        fit = FIT + ('optimiser = "muon32"\n' if family in sources else "")
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{sources.get(family, pictures)}"\n'
         file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
         found = read_recipe(str(file), **given)
