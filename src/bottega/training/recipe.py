@@ -19,6 +19,12 @@ class Fit(Value, frozen=True):
 
     steps: int = Field(gt=0, le=10_000_000)
     batch: int = Field(default=64, gt=0, le=65536)
+    shards: int = Field(
+        default=1,
+        gt=0,
+        le=64,
+        description="parts of a batch, each with noise of its own, whose gradients are averaged; processes share them",
+    )
     optimiser: Literal["adamw", "muon32"] = Field(
         default="adamw",
         description="muon32 is Muon (Jordan 2024), in 32 bits, for matrices and filters, and AdamW for all else",
