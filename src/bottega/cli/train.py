@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     help="A run that fine-tuning starts as.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=1, help="Processes that share each batch, in as many shards."
+)
 @click.option("--json", "machine", is_flag=True, help="Print the report as JSON.")
 def command(
     recipe: str,
@@ -41,6 +44,7 @@ def command(
     data: str | None,
     begin: Path | None,
     resume: bool,
+    processes: int,
     machine: bool,
 ) -> None:
     """Train RECIPE (a name, or a TOML file) into a run folder: weights, metrics, samples and a card.
@@ -53,7 +57,7 @@ def command(
     settings = Settings()
     given = {"seed": seed, "steps": steps, "depth": depth}
     report = Training(settings.home, settings.threads).train(
-        recipe, out, **given, data=data, begin=begin, resume=resume, watch=watch(machine)
+        recipe, out, **given, data=data, begin=begin, resume=resume, processes=processes, watch=watch(machine)
     )
     told(report, out, machine)
 

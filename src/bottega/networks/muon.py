@@ -29,7 +29,9 @@ class Muon32(torch.optim.Optimizer):
                 kept = state["momentum_buffer"].lerp_(weight.grad, 1 - group["momentum"])
                 ahead = weight.grad.lerp(kept, group["momentum"])
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(orthogonal(ahead), alpha=-group["lr"] * 0.2 * max(weight.shape) ** 0.5)
+                flat = ahead.flatten(1)  # the filters of a convolution are rows
+                update = orthogonal(flat).view_as(weight)
+                weight.add_(update, alpha=-group["lr"] * 0.2 * max(flat.shape) ** 0.5)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -30,12 +30,14 @@ class Training:
         depth: int | None = None,
         data: str | None = None,
         begin: str | Path | None = None,
+        processes: int = 1,
         resume: bool = False,
         watch: "Watch | None" = None,
     ) -> "Report":
         """Train a shipped recipe or a TOML file; what is given replaces the recipe's own.
 
-        ``begin`` is the run of a language model that fine-tuning starts as.
+        ``begin`` is the run of a language model that fine-tuning starts as. ``processes`` share each batch, in as many
+        shards.
 
         Raises:
             ExtraMissing: the extra ``train`` is not installed.
@@ -48,7 +50,8 @@ class Training:
         from bottega.training.recipe import read_recipe
         from bottega.training.runs import Watch, train
 
-        wanted = read_recipe(recipe, seed=seed, depth=depth, data=data, fit__steps=steps)
+        shards = processes if processes > 1 else None
+        wanted = read_recipe(recipe, seed=seed, depth=depth, data=data, fit__steps=steps, fit__shards=shards)
         command = f"train {recipe} --seed {wanted.seed} --depth {wanted.depth} --steps {wanted.fit.steps}"
         if data:
             command += f" --data {data}"
@@ -57,8 +60,17 @@ class Training:
 
             wanted = begun_from(wanted, Path(begin))
             command += f" --from {begin}"
+        if processes > 1:
+            command += f" --processes {processes}"
         return train(
-            wanted, Path(out), self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
+            wanted,
+            Path(out),
+            self.home,
+            command,
+            resume=resume,
+            threads=self.threads,
+            processes=processes,
+            watch=watch or Watch(),
         )
 
     def distil(

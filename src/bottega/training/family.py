@@ -70,6 +70,8 @@ class Family(ABC, Generic[C]):
     """The tensors of the data that it learns from."""
     adapts: ClassVar[bool] = False
     """Whether it goes on from what it knows, so that one class is enough to learn from."""
+    shards: ClassVar[bool] = True
+    """Whether a batch may be learnt in parts: nothing but gradients changes its networks."""
 
     def __init__(
         self, config: C, shape: Mapping[str, int], labels: tuple[str, ...], codec: JsonObject
@@ -177,6 +179,15 @@ def fitting(kind: type["Family[Value]"], data: Data) -> None:
         )
 
 
+def family_of(
+    recipe: Recipe, shape: Mapping[str, int], labels: tuple[str, ...], codec: JsonObject
+) -> "Family[Value]":
+    """The family of a run that was begun before."""
+    kind = family_type(recipe.family)
+    config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")
+    return kind(config, shape, labels, codec)
+
+
 def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """The recipe's family for this data: the depth dial, with the recipe's own ``[model]`` over it.
 
@@ -185,6 +196,12 @@ def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """
     kind = family_type(recipe.family)
     fitting(kind, data)
+    if recipe.fit.shards > 1 and (not kind.shards or recipe.fit.batch % recipe.fit.shards):
+        raise InvalidValue(
+            f"a batch of {recipe.fit.batch} of the family {recipe.family} in {recipe.fit.shards} shards",
+            where="fit.shards",
+            remedy="a number that divides the batch, or 1 for families that learn by more than gradients",
+        )
     if not kind.adapts:
         several(data)
     config = checked(kind.config_type, {**kind.dial(recipe.depth), **recipe.model}, "model")

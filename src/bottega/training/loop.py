@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from bottega.core.errors import EngineFailed
@@ -43,6 +44,19 @@ class Fitted:
     cpu_seconds: float
 
 
+class Share(NamedTuple):
+    """Which of ``size`` processes this is; the first writes, all compute."""
+
+    rank: int = 0
+    size: int = 1
+
+    def added(self, tensors: Sequence[Tensor]) -> None:
+        """Put into every tensor the sum over all processes."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+
 def build_nets(family: Family[Value], seed: int) -> Nets:
     """New networks whose numbers depend on the seed alone; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -57,8 +71,11 @@ def fit(
     seed: int,
     folder: RunFolder,
     watch: Callable[[Progress], None] = lambda progress: None,
+    share: Share = Share(),  # noqa: B008 - two numbers
 ) -> Fitted:
     """Train from the folder's checkpoint, or from nothing, to the end.
+
+    A batch is learnt in ``shards``, whose losses and gradients are averaged; several processes share them out.
 
     Raises:
         EngineFailed: a loss is no number; the last good checkpoint stays.
@@ -74,8 +91,9 @@ def fit(
         net.to(device)
     optimisers = {phase.name: _optimisers(nets[phase.net], how) for phase in family.phases()}
     step, best, waited = _restore(nets, average, optimisers, folder)
-    folder.cut_metrics(step)
-    begun, first, spent = time.monotonic(), step, folder.spent - time.process_time()
+    if share.rank == 0:
+        folder.cut_metrics(step)
+    begun, first, before, cpu = time.monotonic(), step, folder.spent, time.process_time()
     over = bool(how.patience) and waited >= how.patience
     while step < how.steps and not over:
         rate = _rate(how, step)
@@ -84,12 +102,22 @@ def fit(
         for phase in family.phases():
             if not phase.since <= step / how.steps < phase.until:
                 continue
-            with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
-                loss = phase.loss(nets, batch, key(seed, step, phase.name))
-            losses[phase.name] = float(loss.detach())
+            parameters = [p for p in nets[phase.net].parameters() if p.requires_grad]
+            for parameter in parameters:
+                parameter.grad = None
+            told = torch.zeros((), device=device)
+            for shard in range(share.rank, how.shards, share.size):
+                part = tuple(whole.tensor_split(how.shards)[shard] for whole in batch)
+                stream = (seed, step, phase.name, *((shard,) if how.shards > 1 else ()))
+                with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
+                    loss = phase.loss(nets, part, key(*stream)) / how.shards
+                loss.backward(inputs=parameters)  # the other nets of a phase are only read
+                told += loss.detach()
+            share.added([told, *(p.grad for p in parameters if p.grad is not None)])
+            losses[phase.name] = float(told)
             if not math.isfinite(losses[phase.name]):
                 raise _diverged(f"the loss '{phase.name}' is {losses[phase.name]}", step, folder)
-            _update(loss, nets[phase.net], optimisers[phase.name], rate, how.clip)
+            _update(parameters, optimisers[phase.name], rate, how.clip)
         step += 1
         _average(average, nets, min(how.ema, (1 + step) / (10 + step)))
         validation = None
@@ -99,15 +127,18 @@ def fit(
                 best, waited = (validation, 0) if validation < best else (best, waited + 1)
         over = bool(how.patience) and waited >= how.patience
         if step % how.save_every == 0 or step == how.steps or over:
-            _save(nets, average, optimisers, folder, step, best, waited)
-            folder.spend(spent + time.process_time())
-        if step % SILENT_STEPS == 0 or step == how.steps or validation is not None:
+            used = torch.tensor(time.process_time() - cpu, dtype=torch.float64)
+            share.added([used])
+            if share.rank == 0:
+                _save(nets, average, optimisers, folder, step, best, waited)
+                folder.spend(before + float(used))
+        if share.rank == 0 and (
+            step % SILENT_STEPS == 0 or step == how.steps or validation is not None
+        ):
             left = (time.monotonic() - begun) / (step - first) * (how.steps - step)
-            told = Progress(step, how.steps, losses, left, validation)
-            folder.add_metrics(
-                told.step, {**losses, **({} if validation is None else {"validation": validation})}
-            )
-            watch(told)
+            held_out = {} if validation is None else {"validation": validation}
+            folder.add_metrics(step, {**losses, **held_out})
+            watch(Progress(step, how.steps, losses, left, validation))
     ended = f"no better validation in {waited} tries" if over else "all steps done"
     for net in average.values():
         net.cpu().eval()
@@ -116,21 +147,16 @@ def fit(
 
 
 def _optimisers(net: torch.nn.Module, how: Fit) -> tuple[torch.optim.Optimizer, ...]:
-    """AdamW; or Muon for the matrices of linear layers, with its updates as long as AdamW's (Liu 2025), and AdamW."""
-    inside = (
-        [m.weight for m in net.modules() if isinstance(m, torch.nn.Linear)]
-        if how.optimiser != "adamw"
-        else []
-    )
+    """AdamW; or Muon for matrices and filters, with its updates as long as AdamW's (Liu 2025), and AdamW for the rest."""
+    inside = [
+        layer.weight
+        for layer in net.modules()
+        if how.optimiser == "muon32" and isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)
+    ]
     taken = {id(weight) for weight in inside}
     rest = [weight for weight in net.parameters() if weight.requires_grad and id(weight) not in taken]
     adamw = torch.optim.AdamW(rest, lr=how.rate, betas=(how.momentum, 0.99), weight_decay=how.decay)
-    if not inside:
-        return (adamw,)
-    if how.optimiser == "muon32":
-        return adamw, Muon32(inside, lr=how.rate, weight_decay=how.decay)
-    muon = torch.optim.Muon(inside, lr=how.rate, weight_decay=how.decay, adjust_lr_fn="match_rms_adamw")
-    return adamw, muon
+    return (adamw, Muon32(inside, lr=how.rate, weight_decay=how.decay)) if inside else (adamw,)
 
 
 def _diverged(what: str, step: int, folder: RunFolder) -> EngineFailed:
@@ -139,12 +165,11 @@ def _diverged(what: str, step: int, folder: RunFolder) -> EngineFailed:
 
 
 def _update(
-    loss: Tensor, net: torch.nn.Module, optimisers: Sequence[torch.optim.Optimizer], rate: float, clip: float
+    parameters: Sequence[torch.nn.Parameter],
+    optimisers: Sequence[torch.optim.Optimizer],
+    rate: float,
+    clip: float,
 ) -> None:
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    for parameter in parameters:
-        parameter.grad = None
-    loss.backward(inputs=parameters)  # the other nets of a phase are only read
     torch.nn.utils.clip_grad_norm_(parameters, clip)
     for optimiser in optimisers:
         for group in optimiser.param_groups:

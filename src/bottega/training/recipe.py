@@ -19,9 +19,15 @@ class Fit(Value, frozen=True):
 
     steps: int = Field(gt=0, le=10_000_000)
     batch: int = Field(default=64, gt=0, le=65536)
-    optimiser: Literal["adamw", "muon", "muon32"] = Field(
+    shards: int = Field(
+        default=1,
+        gt=0,
+        le=64,
+        description="parts of a batch, each with noise of its own, whose gradients are averaged; processes share them",
+    )
+    optimiser: Literal["adamw", "muon32"] = Field(
         default="adamw",
-        description="muon takes the matrices inside (Jordan 2024), AdamW all else; muon32 does so in 32 bits",
+        description="muon32 is Muon (Jordan 2024), in 32 bits, for matrices and filters, and AdamW for all else",
     )
     rate: float = Field(default=2e-3, gt=0, le=1, description="peak learning rate")
     warmup: int = Field(

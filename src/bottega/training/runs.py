@@ -15,11 +15,12 @@ from bottega.training import checkpoint
 from bottega.training.card import Report, card
 from bottega.training.data import base
 from bottega.training.estimate import Estimate, estimate
-from bottega.training.family import Family, Made, Nets, Wish, family_for, family_type
+from bottega.training.family import Family, Made, Nets, Wish, family_for, family_of
 from bottega.training.folder import Config, DataFacts, RunFolder
 from bottega.training.loop import Progress, build_nets, fit
 from bottega.training.page import page
-from bottega.training.recipe import Recipe, checked
+from bottega.training.processes import sharing
+from bottega.training.recipe import Recipe
 
 
 def _no_estimate(_: Estimate) -> None: ...
@@ -56,6 +57,7 @@ def train(
     *,
     resume: bool = False,
     threads: int = 1,
+    processes: int = 1,
     evaluates: bool = True,
     watch: Watch = Watch(),  # noqa: B008 - a tuple of functions that do nothing
 ) -> Report:
@@ -68,6 +70,7 @@ def train(
         command: that of `bottega` which asked for it, without ``--out``, for the card.
         resume: go on from the last checkpoint.
         threads: of torch; another number may give other bytes.
+        processes: that share the shards of every batch; any number ends in the same bytes.
         evaluates: write the table as well.
         watch: who is told.
 
@@ -98,7 +101,8 @@ def train(
         folder.write("live.html", page(recipe.id, folder.metrics(), progress.steps).encode())
         watch.moves(progress)
 
-    fitted = fit(family, data, recipe.fit, recipe.seed, folder, moves)
+    with sharing(folder, home, processes, threads) as share:
+        fitted = fit(family, data, recipe.fit, recipe.seed, folder, moves, share)
     nets = fitted.nets
     checkpoint.write(folder.weights_file, checkpoint.flat(nets, "net"))
     family.leave(nets, out)
@@ -129,9 +133,8 @@ def open_run(path: Path) -> Run:
     """
     folder = RunFolder(path)
     config = folder.config()
-    kind = family_type(config.recipe.family)
-    model = checked(kind.config_type, {**kind.dial(config.recipe.depth), **config.recipe.model}, "model")
-    family = kind(model, config.data.shape, config.data.labels, config.codec)
+    data = config.data
+    family = family_of(config.recipe, data.shape, data.labels, config.codec)
     if not folder.weights_file.is_file():
         raise NotFound(
             "no trained weights yet", where=str(path), remedy="bottega train RECIPE --out DIR --resume"

@@ -28,7 +28,7 @@ MODELS = {
     "lm": _LM + "judged = 200\n",
     "drawing": "width = 16\nlayers = 1\nheads = 2\njudged = 8\n",
     "encoder": _LM + "glance = 32\npairs = 64\n",
-    "embedder": "vocabulary = 270\nwidth = 16\nlayers = 1\nheads = 2\ncontext = 16\npretraining = 0.4\n",
+    "embedder": _LM + "buckets = 64\npretraining = 0.4\n",
     "captioner": "width = 16\nlayers = 1\nheads = 2\nlength = 6\njudged = 16\n",
     "seq2seq": _LM + "length = 6\njudged = 8\nshown = ['1+2=']\n",
     "sft": _LM + _TUNED,
@@ -167,8 +167,6 @@ def recipe(
     text: Path,
     labelled: Path,
     answered: Path,
-    base: Path,
-    teacher: Path,
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> Callable[..., Recipe]:
@@ -180,19 +178,19 @@ def recipe(
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
         if family in ("adapted", "checkpoint"):
             fit = Fit(steps=steps, batch=4, save_every=4, validate_every=10)
-            begun = teacher if family == "adapted" else request.getfixturevalue("saved")
+            begun = request.getfixturevalue("teacher" if family == "adapted" else "saved")
             data = pictures if family == "adapted" else text
             found = adapted_from(begun, str(data), 2, fit, 0)
             return found.model_copy(update={**given, "id": f"tiny-{family}"})
         if family == "flow-student":
-            found = student_of(teacher, 2, steps, 0).document()
+            found = student_of(request.getfixturevalue("teacher"), 2, steps, 0).document()
             found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
             return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
         file = tmp_path / f"tiny-{family}.toml"
-        fit = FIT + ('optimiser = "muon"\n' if family in sources else "")
+        fit = FIT + ('optimiser = "muon32"\n' if family in sources else "")
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{sources.get(family, pictures)}"\n'
         file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
         found = read_recipe(str(file), **given)
-        return begun_from(found, base) if family in ("dpo", "grpo") else found
+        return begun_from(found, request.getfixturevalue("base")) if family in ("dpo", "grpo") else found
 
     return write

@@ -74,7 +74,8 @@ class ReadsPictures(Family[CaptionerConfig]):
     def nets(self) -> Nets:
         """One that sees, and one of the same size that does not."""
         size = (self.tokenizer.size, self.config.width, self.config.layers, self.config.heads)
-        return {"captioner": Captioner(self.shape["channels"], *size), "blind": Decoder(*size)}
+        picture = (self.shape[name] for name in ("channels", "high", "wide"))
+        return {"captioner": Captioner(*picture, *size), "blind": Decoder(*size)}
 
     def phases(self) -> tuple[Phase, ...]:
         """Both say the answers; the blind one has learnt soon what there is to guess."""
@@ -174,7 +175,7 @@ class ReadsPictures(Family[CaptionerConfig]):
             2, *(self.shape[name] for name in ("channels", "high", "wide")), generator=key(0, "export")
         )
         tokens = torch.randint(self.tokenizer.size, (2, 8), generator=key(0, "export", "tokens"))
-        return {"sight": (_Sees(net), (images,)), "decoder": (_Says(net), (net.see(images).detach(), tokens))}
+        return {"sight": (net.see, (images,)), "decoder": (_Says(net), (net.see(images).detach(), tokens))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Exact answers, by kind of question: usual answers, the most similar picture, the blind network, and the one that sees."""
@@ -236,17 +237,6 @@ def _loss(net: nn.Module, batch: Batch) -> Tensor:
     logits = net(*images, tokens[:, :-1]).float()
     logps = -nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
     return supervised_loss(logps, mask)
-
-
-class _Sees(nn.Module):
-    """[B, C, H, W] -> vectors."""
-
-    def __init__(self, net: Captioner) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net.see(images)
 
 
 class _Says(nn.Module):

@@ -36,6 +36,12 @@ class EmbedderConfig(Value, frozen=True):
         default=0, ge=0, le=128, description="of attention; without, a text is a bag of tokens"
     )
     heads: int = Field(default=4, ge=1, le=128)
+    buckets: int = Field(
+        default=2048, ge=1, le=2**20, description="numbers of a vector that are hashed counts of tokens"
+    )
+    drop: float = Field(
+        default=0.2, ge=0, lt=1, description="share of a prompt's tokens that are left out while it learns"
+    )
     context: int = Field(default=128, ge=8, le=8192, description="tokens; what a text has more is not read")
     pretraining: float = Field(default=0.0, ge=0, lt=1, description="share of the steps that only fill masks")
     masks: float = Field(default=0.15, gt=0, lt=1, description="share of tokens that are hidden")
@@ -66,7 +72,8 @@ class Embedder(Family[EmbedderConfig]):
     def nets(self) -> Nets:
         """One encoder."""
         config = self.config
-        return {"encoder": SentenceEncoder(self.tokenizer.size, config.width, config.layers, config.heads)}
+        size = (self.tokenizer.size, config.width, config.layers, config.heads, config.buckets)
+        return {"encoder": SentenceEncoder(*size)}
 
     def tokens(self, texts: list[bytes]) -> Tensor:
         """int64 [N, context], padded."""
@@ -84,8 +91,14 @@ class Embedder(Family[EmbedderConfig]):
         turn = self.config.pretraining
         return (
             Phase("masked", "encoder", self._masked, 0.0, turn),
-            Phase("pair", "encoder", lambda nets, batch, _: _net(nets).loss(*batch), turn, 1.0),
+            Phase("pair", "encoder", self._paired, turn, 1.0),
         )
+
+    def _paired(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
+        prompts, answers = batch
+        kept = torch.rand(prompts.shape, generator=generator) >= self.config.drop
+        kept[:, 0] = True  # of every prompt something
+        return _net(nets).loss(prompts.masked_fill(~kept.to(prompts.device), self.tokenizer.size), answers)
 
     def _masked(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
         return _net(nets).encoder.masked_loss(batch[0], self.config.masks, generator)
@@ -105,7 +118,7 @@ class Embedder(Family[EmbedderConfig]):
         return float(_net(nets).loss(one[:512], other[:512]))
 
     def vectors(self, nets: Nets, tokens: Tensor) -> Tensor:
-        """[N, context] -> [N, width]."""
+        """[N, context] -> [N, width + buckets]."""
         return torch.cat([nets["encoder"](self._cut(part)) for part in torch.split(tokens, 256)]).detach()
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
@@ -162,7 +175,7 @@ class Embedder(Family[EmbedderConfig]):
                 row(CLASSICAL, "BM25", recalls(bm25_scores(prompts), answers, depths)),
                 row(
                     MODEL,
-                    f"{config.width} numbers a text, {config.layers} layers, {self.tokenizer.size} tokens",
+                    f"{config.width} + {config.buckets} numbers a text, {config.layers} layers, {self.tokenizer.size} tokens",
                     [float((ranks <= depth).float().mean()) for depth in depths],
                 ),
             ),

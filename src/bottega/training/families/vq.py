@@ -42,6 +42,7 @@ class Vq(Family[VqConfig]):
 
     config_type = VqConfig
     needs = frozenset({"images", "bags"})
+    shards = False  # the codebook follows the mean of what it meets
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
