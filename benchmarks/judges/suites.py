@@ -129,7 +129,7 @@ def llm(python: Path, server: Server, folder: Path, model: str = "small") -> Sco
     """The command `llm`: an answer, a stream, a conversation, a refusal."""
     program, home = python.with_name("llm"), folder / "llm"
     if not program.exists():
-        return Score("llm")
+        return Score("llm, command")
     home.mkdir()
     (home / "extra-openai-models.yaml").write_text(
         f"- model_id: judged\n  model_name: {model}\n  api_base: {server.url}/v1\n  api_key_name: judged\n"
@@ -144,7 +144,9 @@ def llm(python: Path, server: Server, folder: Path, model: str = "small") -> Sco
         "error": "unknown" in run(wrong, where),
     }
     return _counted(
-        "llm", model, "\n".join(f"{'pass' if good else 'fail'} {name}" for name, good in said.items())
+        "llm, command",
+        model,
+        "\n".join(f"{'pass' if good else 'fail'} {name}" for name, good in said.items()),
     )
 
 
