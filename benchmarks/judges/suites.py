@@ -51,11 +51,11 @@ class Score:
 def comply(python: Path, server: Server, dialect: str, model: str = "small", only: str = "") -> Score:
     """`llm-comply`: one dialect."""
     command: list[object] = [
-        python.with_name("llm-comply"), "-u", f"{server.url}/v1", "-k", server.key, "-m", model, "--format", dialect,
-        "--timeout", "300", *(("-f", only) if only else ()),
+        python, "-c", "import llm_comply.cli as cli; raise SystemExit(cli.main())", "-u", f"{server.url}/v1",
+        "-k", server.key, "-m", model, "--format", dialect, "--timeout", "300", *(("-f", only) if only else ()),
     ]  # fmt: skip
     said = run(command)
-    found = re.search(r"(\d+)/(\d+) passed", said)
+    found = re.search(r"(\d+)/(\d+) passed", said) or re.search(r"All ((\d+)) tests passed", said)
     failed = ", ".join(re.findall(r"[❌✗] ([^(\n]+?) \(", said)).lower()
     skipped = ", ".join(re.findall(r"[⏭] +([^(\n]+)", said)).strip().lower()
     passed, asked = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -67,7 +67,8 @@ def comply(python: Path, server: Server, dialect: str, model: str = "small", onl
 def schemathesis(python: Path, server: Server, examples: int, phases: str = "coverage,fuzzing") -> Score:
     """`schemathesis`: requests made from the OpenAPI document, valid and not."""
     said = run([
-        python.with_name("schemathesis"), "run", f"{server.url}/openapi.json", "-H", f"Authorization: Bearer {server.key}",
+        python, "-c", "import schemathesis.cli as cli; cli.schemathesis()", "run", f"{server.url}/openapi.json",
+        "-H", f"Authorization: Bearer {server.key}",
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
         "--max-examples", str(examples), "--phases", phases, "--no-color",
     ])  # fmt: skip
