@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,12 +68,14 @@ def comply(python: Path, server: Server, dialect: str, model: str = "small", onl
 
 def schemathesis(python: Path, server: Server, examples: int, phases: str = "coverage,fuzzing") -> Score:
     """`schemathesis`: requests made from the OpenAPI document, valid and not."""
-    said = run([
+    command: list[object] = [
         python, "-c", "import schemathesis.cli as cli; cli.schemathesis()", "run", f"{server.url}/openapi.json",
         "-H", f"Authorization: Bearer {server.key}",
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
         "--max-examples", str(examples), "--phases", phases, "--no-color",
-    ])  # fmt: skip
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:  # where it leaves its cache
+        said = run(command, folder=Path(folder))
     found = re.search(r"(\d+) generated, (\d+) (passed|found)", said)
     if not found:
         return Score("schemathesis")
@@ -151,7 +155,9 @@ def llm(python: Path, server: Server, folder: Path, model: str = "small") -> Sco
     )
 
 
-def run(command: list[object], environment: dict[str, str] | None = None, folder: Path | None = None) -> str:
+def run(
+    command: Sequence[object], environment: dict[str, str] | None = None, folder: Path | None = None
+) -> str:
     """What a program says; nothing when it is not there."""
     try:
         done = subprocess.run(
@@ -164,7 +170,7 @@ def run(command: list[object], environment: dict[str, str] | None = None, folder
 
 
 def _pytest(
-    judge: str, model: str, command: list[object], where: dict[str, str], folder: Path | None = None
+    judge: str, model: str, command: Sequence[object], where: dict[str, str], folder: Path | None = None
 ) -> Score:
     said = run(command, where, folder)
     counts = {
