@@ -49,7 +49,7 @@ def main() -> None:
         judges: dict[str, tuple[str, Callable[[Server], Score]]] = {
             f"llm-comply, {dialect}": ("", partial(_comply, given.python, dialect)) for dialect in DIALECTS
         }
-        judges["llm"] = ("", lambda server: llm(given.python, server, home))
+        judges["llm, command"] = ("", lambda server: llm(given.python, server, home))
         for name in NODE:
             judges[name] = ("", partial(_node, given.node, name))
         judges["langchain-tests"] = ("", lambda server: langchain(given.python, server))

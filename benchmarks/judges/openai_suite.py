@@ -83,4 +83,4 @@ def pytest_configure() -> None:
     def sent(client: Any, request: Any, **options: Any) -> Any:
         return send(client, real(request), **options)
 
-    httpx2.Client.send = sent
+    httpx2.Client.send = sent  # pyright: ignore[reportAttributeAccessIssue]

@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,11 +53,11 @@ class Score:
 def comply(python: Path, server: Server, dialect: str, model: str = "small", only: str = "") -> Score:
     """`llm-comply`: one dialect."""
     command: list[object] = [
-        python.with_name("llm-comply"), "-u", f"{server.url}/v1", "-k", server.key, "-m", model, "--format", dialect,
-        "--timeout", "300", *(("-f", only) if only else ()),
+        python, "-c", "import llm_comply.cli as cli; raise SystemExit(cli.main())", "-u", f"{server.url}/v1",
+        "-k", server.key, "-m", model, "--format", dialect, "--timeout", "300", *(("-f", only) if only else ()),
     ]  # fmt: skip
     said = run(command)
-    found = re.search(r"(\d+)/(\d+) passed", said)
+    found = re.search(r"(\d+)/(\d+) passed", said) or re.search(r"All ((\d+)) tests passed", said)
     failed = ", ".join(re.findall(r"[❌✗] ([^(\n]+?) \(", said)).lower()
     skipped = ", ".join(re.findall(r"[⏭] +([^(\n]+)", said)).strip().lower()
     passed, asked = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -66,11 +68,14 @@ def comply(python: Path, server: Server, dialect: str, model: str = "small", onl
 
 def schemathesis(python: Path, server: Server, examples: int, phases: str = "coverage,fuzzing") -> Score:
     """`schemathesis`: requests made from the OpenAPI document, valid and not."""
-    said = run([
-        python.with_name("schemathesis"), "run", f"{server.url}/openapi.json", "-H", f"Authorization: Bearer {server.key}",
+    command: list[object] = [
+        python, "-c", "import schemathesis.cli as cli; cli.schemathesis()", "run", f"{server.url}/openapi.json",
+        "-H", f"Authorization: Bearer {server.key}",
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
         "--max-examples", str(examples), "--phases", phases, "--no-color",
-    ])  # fmt: skip
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:  # where it leaves its cache
+        said = run(command, folder=Path(folder))
     found = re.search(r"(\d+) generated, (\d+) (passed|found)", said)
     if not found:
         return Score("schemathesis")
@@ -129,7 +134,7 @@ def llm(python: Path, server: Server, folder: Path, model: str = "small") -> Sco
     """The command `llm`: an answer, a stream, a conversation, a refusal."""
     program, home = python.with_name("llm"), folder / "llm"
     if not program.exists():
-        return Score("llm")
+        return Score("llm, command")
     home.mkdir()
     (home / "extra-openai-models.yaml").write_text(
         f"- model_id: judged\n  model_name: {model}\n  api_base: {server.url}/v1\n  api_key_name: judged\n"
@@ -144,11 +149,15 @@ def llm(python: Path, server: Server, folder: Path, model: str = "small") -> Sco
         "error": "unknown" in run(wrong, where),
     }
     return _counted(
-        "llm", model, "\n".join(f"{'pass' if good else 'fail'} {name}" for name, good in said.items())
+        "llm, command",
+        model,
+        "\n".join(f"{'pass' if good else 'fail'} {name}" for name, good in said.items()),
     )
 
 
-def run(command: list[object], environment: dict[str, str] | None = None, folder: Path | None = None) -> str:
+def run(
+    command: Sequence[object], environment: dict[str, str] | None = None, folder: Path | None = None
+) -> str:
     """What a program says; nothing when it is not there."""
     try:
         done = subprocess.run(
@@ -161,7 +170,7 @@ def run(command: list[object], environment: dict[str, str] | None = None, folder
 
 
 def _pytest(
-    judge: str, model: str, command: list[object], where: dict[str, str], folder: Path | None = None
+    judge: str, model: str, command: Sequence[object], where: dict[str, str], folder: Path | None = None
 ) -> Score:
     said = run(command, where, folder)
     counts = {

@@ -14,6 +14,7 @@ from benchmarks.judges import __main__ as judges
 from PIL import Image
 from tests.serving import Server
 
+from bottega.cli.serve import command
 from bottega.server.config import read_config
 
 CLIENT = (Path(__file__).parents[2] / "docs/guides/client.md").read_text("utf-8")
@@ -84,3 +85,14 @@ def test_the_tables_are_those_that_the_scripts_make() -> None:
         document = (Path(__file__).parents[2] / name).read_text("utf-8")
         assert judges.written(document) == document
     assert roles.written(GUIDE) == GUIDE
+
+
+def test_unit_and_compose_file_name_options_and_settings_that_exist() -> None:
+    known = (Path(__file__).parents[2] / "src/bottega/settings.py").read_text("utf-8")
+    for name in ("bottega.service", "compose.yaml"):
+        text = (Path(__file__).parents[2] / "examples/serve" / name).read_text("utf-8")
+        (words,) = re.findall(r"bottega serve (.+)", text)
+        with command.make_context("serve", words.split()) as context:
+            assert context.params["port"] == 8080
+        named = set(re.findall(r"BOTTEGA_[A-Z_]+", text))
+        assert named and all(f'"{each}"' in known for each in named), named
