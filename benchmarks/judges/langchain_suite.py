@@ -1,5 +1,8 @@
 """The chat and embeddings suites of `langchain-tests`, on a server that the environment names."""
 
+# They are installed beside the project, not with it.
+# pyright: basic, reportMissingImports=false
+
 import os
 
 from langchain_core.embeddings import Embeddings

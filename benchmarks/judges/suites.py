@@ -140,7 +140,7 @@ def llm(python: Path, server: Server, folder: Path, model: str = "small") -> Sco
         f"- model_id: judged\n  model_name: {model}\n  api_base: {server.url}/v1\n  api_key_name: judged\n"
     )
     where = {"LLM_USER_PATH": str(home)}
-    ask = [program, "prompt", "-m", "judged", "--key", server.key, "-o", "max_tokens", "8"]
+    ask: list[object] = [program, "prompt", "-m", "judged", "--key", server.key, "-o", "max_tokens", "8"]
     wrong = [program, "prompt", "-m", "judged", "--key", "btg_wrong", "Say hello."]
     said = {
         "prompt": bool(run([*ask, "--no-stream", "Say hello."], where).strip()),
