@@ -99,6 +99,7 @@ def _integer(value: int) -> str:
     return int.__repr__(value)
 
 
+@lru_cache(4096)  # settings and prices are the same in every call
 def _number(value: float) -> str:
     """Write a double as ECMAScript's Number.prototype.toString does (RFC 8785, section 3.2.2.3)."""
     if not math.isfinite(value):

@@ -101,8 +101,10 @@ class Wire:
             connection.abort()
             raise
         if connection.keep:
-            connection.since = loop.time()
+            connection.since = now = loop.time()
             idle.append(connection)
+            while now - idle[0].since > IDLE:  # the newest is used first, so the oldest come to lie in front
+                idle.pop(0).abort()
         else:
             connection.abort()
         return answer

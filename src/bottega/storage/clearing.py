@@ -213,15 +213,19 @@ class Clearing:
         _insert(transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held)
 
     def _end(self, transaction: Transaction, ends: Sequence[Ending], books: "_Books") -> None:
-        names = [name for end in ends for name in (end.opening.run, end.opening.step)]
-        here = " OR ".join(["(run_id = ? AND step_id = ?)"] * len(ends))
-        rows = transaction.execute(f"SELECT run_id, token, worker FROM leases WHERE {here}", names).fetchall()
-        holders = {run: (token, worker) for run, token, worker in rows}
+        runs, holders = [end.opening.run for end in ends], dict[tuple[str, str], tuple[int, str]]()
+        for start in range(0, len(runs), VALUES):
+            some = runs[start : start + VALUES]
+            marks = ", ".join("?" * len(some))
+            for run, step, token, worker in transaction.execute(
+                f"SELECT run_id, step_id, token, worker FROM leases WHERE run_id IN ({marks})", some
+            ).fetchall():
+                holders[run, step] = token, worker
         steps, files, results = list[Sequence[object]](), list[Sequence[object]](), list[Sequence[object]]()
         entries, over = list[tuple[object, ...]](), list[Opening]()
         for end in ends:
             call = end.opening
-            end.written = holders.get(call.run) == (call.token, call.worker)
+            end.written = holders.get((call.run, call.step)) == (call.token, call.worker)
             if not end.written:
                 continue
             over.append(call)

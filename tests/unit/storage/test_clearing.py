@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers import PostgresServer
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest, digest_bytes
@@ -23,12 +24,18 @@ FILE = digest_bytes(b"said")
 CHECKS = digest({})
 
 
-@pytest.fixture
-def opened(tmp_path: Path, clock: Any) -> Iterator[Callable[[str], State]]:
-    states: list[State] = []
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Any) -> Iterator[Callable[[str], State]]:
+    """Opens a state by its name, as another process would; each name has a database of its own, of either kind."""
+    states, urls = list[State](), dict[str, str]()
+    server: PostgresServer | None = (
+        request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    )
 
     def begin(name: str) -> State:
-        state = open_state(tmp_path / name, clock)
+        if server is not None and name not in urls:
+            urls[name] = server.url()
+        state = open_state(tmp_path / name, clock, url=urls.get(name, ""))
         state.workers.register()
         states.append(state)
         return state
