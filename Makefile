@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml Makefile
 
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test check static suite format clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,19 +33,20 @@ demo: $(VENV)/.base  ## fetch the default weights and make examples/launch-kit
 	@echo "Open out/launch-kit/index.html in a browser."
 	@echo "Check any file:  $(BIN)/bottega verify out/launch-kit/hero.png"
 
-check: $(VENV)/.dev  ## format, lint, types, imports and unit tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-	$(BIN)/pyright
+check: static  ## format, lint, types, imports and unit tests
 	$(BIN)/pytest -q -n auto --dist loadfile tests/unit tests/properties tests/architecture
 
 test: $(VENV)/.dev  ## everything, with real engines
 	$(BIN)/bottega pull --default small potion-base-8m use-multilingual icon-svg
+	$(MAKE) --no-print-directory -j2 static suite
+
+static: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+
+suite: $(VENV)/.dev
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 format:  ## rewrite the code as the formatter wants it
