@@ -1,6 +1,6 @@
 """Measure the house model's pictures: does an independent judge see the asked word, how near are they to training icons.
 
-    python -m benchmarks.icons.measure --home HOME --weights FOLDER [--sweep] [--samples PNG]
+    python -m benchmarks.icons.measure --home HOME --weights FOLDER [--sweep]
 
 The judge is the classifier that the table of `text-icon` uses; it has no part in choosing the pictures.
 """

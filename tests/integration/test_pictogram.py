@@ -16,12 +16,11 @@ from bottega.drawing.copies import NEAR
 from bottega.drawing.words import asked
 from bottega.engines.base import Bench
 from bottega.engines.drawing.engine import DrawingEngine
-from bottega.engines.likeness import MODEL as PAIR
 from bottega.engines.likeness import Likeness
 from bottega.engines.pictogram.engine import MODEL, Pictogram
 from bottega.engines.pictogram.model import Pictures
 from bottega.engines.plain_things import drawer
-from bottega.engines.variations import VariationsEngine
+from bottega.engines.variations import PAIR, VariationsEngine
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench
 from bottega.engines.drawing.engine import DrawingEngine, DrawingParams
-from bottega.engines.likeness import SEEN
 from bottega.engines.pictogram.engine import Pictogram, PictogramParams
 from bottega.engines.variations import Artist, Sketch, VariationParams, VariationsEngine, Wanted
 
 TRIES = 16  # drawings of each model an entry
 SHOWN = 6  # of them on the sheet of variations
 STROKE = 1.65  # units of 24
+SEEN = 3  # places: a thing that is named this early is seen
 
 
 class Trial(NamedTuple):

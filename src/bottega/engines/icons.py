@@ -22,8 +22,8 @@ from bottega.engines.layout.colour import Palette, contrast, derive, mix, readab
 from bottega.engines.layout.pointer import resolve
 from bottega.engines.layout.scene import Placed, Scene
 from bottega.engines.layout.typography import GROTESK, Typesetter
-from bottega.engines.likeness import MODEL as PAIR
 from bottega.engines.pictogram.engine import MODEL as PICTOGRAM
+from bottega.engines.variations import PAIR
 
 FONTS = ("inter-fonts", "display-fonts")
 SHEETS = tuple(Port(name=name, media_types=("image/png",)) for name in ("sheet", "variations"))

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MODEL = "icon-pair"
-SEEN = 3  # places: a thing that is named this early is seen
 Inks = NDArray[np.float32]
 """[N, 32, 32], 0 paper to 1 ink."""
 

@@ -1,25 +1,31 @@
 """The frame of engines that draw a thing several times: the likeliest are kept, near copies come last, all on one sheet."""
 
+from __future__ import annotations
+
 import asyncio
 import math
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bottega.core.errors import EngineFailed
 from bottega.core.request import Finished, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.drawing.copies import NEAR, Index, Origin
 from bottega.engines.base import Bench, Engine, Estimate, Params, Port
 from bottega.engines.layout.scene import rasterise
-from bottega.engines.likeness import MODEL as PAIR
-from bottega.engines.likeness import Likeness
+
+if TYPE_CHECKING:  # NumPy is loaded with the model
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bottega.drawing.copies import Index, Origin
+    from bottega.engines.likeness import Likeness
+
+PAIR = "icon-pair"
 
 TOGETHER = 16  # pictures of one call of a network
 BLANK = 0.005  # share of ink, or of paper, below which there is no picture
@@ -58,6 +64,8 @@ class Sketch(NamedTuple):
     @property
     def copied(self) -> bool:
         """Whether it is a near copy."""
+        from bottega.drawing.copies import NEAR
+
         return self.origin.overlap >= NEAR
 
     @property
@@ -184,6 +192,9 @@ class VariationsEngine(Engine):
 
     def artist(self, model: str, bench: Bench) -> Artist:
         """The model and its judge, loaded once."""
+        from bottega.drawing.copies import Index
+        from bottega.engines.likeness import Likeness
+
         folder = bench.weights(model)
         if self._loaded is None or self._loaded[0] != folder:
             likeness = Likeness(bench.weights(PAIR), bench.threads)

@@ -1,18 +1,21 @@
 """Editable SVG icons from words, written stroke by stroke by a small language model that ships with Bottega."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bottega.drawing.shapes import elements
 from bottega.drawing.words import needed
 from bottega.engines.base import GENERATED, Card, Params, Port, require
-from bottega.engines.likeness import MODEL as PAIR
-from bottega.engines.variations import VariationParams, VariationsEngine, Wanted
+from bottega.engines.variations import PAIR, VariationParams, VariationsEngine, Wanted
+
+if TYPE_CHECKING:  # NumPy is loaded with the model
+    import numpy as np
+    from numpy.typing import NDArray
 
 MODEL = "icon-svg"
 

@@ -1,18 +1,20 @@
 """Simple illustrations from a prompt, drawn by a small model that ships with Bottega; nothing is fetched from a hub."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bottega.drawing.words import needed
 from bottega.engines.base import GENERATED, Card, Params, Port, require
-from bottega.engines.likeness import MODEL as PAIR
-from bottega.engines.pictogram.tracing import traced
-from bottega.engines.variations import VariationParams, VariationsEngine, Wanted
+from bottega.engines.variations import PAIR, VariationParams, VariationsEngine, Wanted
+
+if TYPE_CHECKING:  # NumPy is loaded with the model
+    import numpy as np
+    from numpy.typing import NDArray
 
 MODEL = "text-icon"
 
@@ -73,6 +75,8 @@ class Pictogram(VariationsEngine):
 
     def shapes(self, form: Any, wanted: Wanted, params: PictogramParams) -> str:
         """Outlines of the ink; where the drawing is shaded, a third of it under the grey."""
+        from bottega.engines.pictogram.tracing import traced
+
         shaded, paths = wanted.style == "shaded", ""
         if shaded:
             paths = (
