@@ -27,7 +27,7 @@ from bottega.training.folder import RunFolder
 from bottega.training.loop import fit
 from bottega.training.recipe import Fit
 
-STEPS, BATCH, ROUNDS = 24, 16, 5
+STEPS, BATCH, ROUNDS = 12, 16, 3
 CONFIG = LmConfig(width=128, layers=4, heads=4, context=128)
 TEXT = Path(statistics.__file__).read_bytes()  # any text will do
 

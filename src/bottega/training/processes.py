@@ -36,9 +36,7 @@ def sharing(folder: RunFolder, home: Path, processes: int, threads: int) -> Iter
         )
     with tempfile.TemporaryDirectory() as meeting:
         words = [sys.executable, "-P", "-m", __name__, str(folder.path), str(home), str(threads), meeting]
-        others = [
-            subprocess.Popen([*words, str(rank), str(processes)]) for rank in range(1, processes)
-        ]
+        others = [subprocess.Popen([*words, str(rank), str(processes)]) for rank in range(1, processes)]
         try:
             yield _meet(meeting, 0, processes)
         except RuntimeError as error:
