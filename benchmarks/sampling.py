@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from bottega.networks.flow import flow_sample
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _session(path: Path) -> Any:
-    options = onnxruntime.SessionOptions()
+    options: Any = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 

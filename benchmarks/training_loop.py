@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def ours(family: Lm, data: Data) -> None:
     """The loop as `bottega train` runs it, up to the written checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         how = Fit(steps=STEPS, batch=BATCH, save_every=STEPS)
-        fit(family, data, how, 0, RunFolder(Path(folder)))
+        fit(cast(Any, family), data, how, 0, RunFolder(Path(folder)))
 
 
 def bare(family: Lm, data: Data) -> None:

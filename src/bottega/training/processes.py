@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bottega.training.loop import Share, fit
 
 
 @contextmanager
-def sharing(folder: RunFolder, home: Path, processes: int, threads: int) -> Iterator[Share]:
+def sharing(folder: RunFolder, home: Path, processes: int, threads: int) -> Generator[Share]:
     """This process as the first of ``processes``; the others read the same folder and end with the block.
 
     Raises:
