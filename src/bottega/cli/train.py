@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.option(
-    "--processes", type=click.IntRange(1, 64), default=1, help="Processes that share each batch, in as many shards."
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="Processes that share each batch, in as many shards.",
 )
 @click.option("--json", "machine", is_flag=True, help="Print the report as JSON.")
 def command(

@@ -8,10 +8,7 @@ from bottega.networks.transformer import Cache, Decoder
 
 
 class Sight(nn.Module):
-    """Convolutions, then one vector for each strip of four columns of the picture.
-
-    Norms keep strips apart where a stack without them gives nearly the same vector everywhere; places are learnt.
-    """
+    """Convolutions, then one vector for each strip of four columns of the picture, with a learnt place."""
 
     def __init__(self, channels: int, high: int, wide: int, width: int) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ class SentenceEncoder(nn.Module):
         weight = self.weight(tokens).squeeze(-1).exp() * (tokens != self.encoder.words) * times**-0.5
         meant = F.normalize((self.encoder.body(tokens) * weight[..., None]).sum(1), dim=-1)
         sign = 1 - 2 * (tokens * 104729 // 256 % 2)
-        empty = weight.new_zeros(len(tokens), self.buckets)
+        empty = torch.zeros_like(weight[:, :1]).expand(-1, self.buckets)
         counted = F.normalize(empty.scatter_add(1, tokens * 7919 % self.buckets, weight * sign), dim=-1)
         return F.normalize(torch.cat((meant, counted * self.lexical.exp()), dim=1), dim=-1)
 

@@ -132,9 +132,7 @@ def fit(
             if share.rank == 0:
                 _save(nets, average, optimisers, folder, step, best, waited)
                 folder.spend(before + float(used))
-        if share.rank == 0 and (
-            step % SILENT_STEPS == 0 or step == how.steps or validation is not None
-        ):
+        if share.rank == 0 and (step % SILENT_STEPS == 0 or step == how.steps or validation is not None):
             left = (time.monotonic() - begun) / (step - first) * (how.steps - step)
             held_out = {} if validation is None else {"validation": validation}
             folder.add_metrics(step, {**losses, **held_out})

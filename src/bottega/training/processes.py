@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bottega.training.loop import Share, fit
 
 
 @contextmanager
-def sharing(folder: RunFolder, home: Path, processes: int, threads: int) -> Iterator[Share]:
+def sharing(folder: RunFolder, home: Path, processes: int, threads: int) -> Generator[Share]:
     """This process as the first of ``processes``; the others read the same folder and end with the block.
 
     Raises:
@@ -36,9 +36,7 @@ def sharing(folder: RunFolder, home: Path, processes: int, threads: int) -> Iter
         )
     with tempfile.TemporaryDirectory() as meeting:
         words = [sys.executable, "-P", "-m", __name__, str(folder.path), str(home), str(threads), meeting]
-        others = [
-            subprocess.Popen([*words, str(rank), str(processes)]) for rank in range(1, processes)
-        ]
+        others = [subprocess.Popen([*words, str(rank), str(processes)]) for rank in range(1, processes)]
         try:
             yield _meet(meeting, 0, processes)
         except RuntimeError as error:

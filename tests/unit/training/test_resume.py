@@ -32,7 +32,7 @@ train(Recipe.model_validate_json(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[
 def test_kill_and_resume_is_byte_identical(
     family: str, recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    wanted = recipe(family)
+    wanted = recipe(family, steps=12)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(wanted, whole, tmp_path, evaluates=False)
     words = [sys.executable, "-c", KILLED, wanted.model_dump_json(), str(broken), str(tmp_path)]
@@ -46,7 +46,7 @@ def test_kill_and_resume_is_byte_identical(
     for name in ("train.safetensors", "model.safetensors", "metrics.jsonl"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     other = tmp_path / "other"
-    train(recipe(family, seed=1), other, tmp_path, evaluates=False)
+    train(recipe(family, steps=2, seed=1), other, tmp_path, evaluates=False)
     assert (other / "model.safetensors").read_bytes() != (whole / "model.safetensors").read_bytes()
 
 

@@ -74,8 +74,9 @@ class ReadsPictures(Family[CaptionerConfig]):
     def nets(self) -> Nets:
         """One that sees, and one of the same size that does not."""
         size = (self.tokenizer.size, self.config.width, self.config.layers, self.config.heads)
-        picture = (self.shape[name] for name in ("channels", "high", "wide"))
-        return {"captioner": Captioner(*picture, *size), "blind": Decoder(*size)}
+        shape = self.shape
+        seen = Captioner(shape["channels"], shape["high"], shape["wide"], *size)
+        return {"captioner": seen, "blind": Decoder(*size)}
 
     def phases(self) -> tuple[Phase, ...]:
         """Both say the answers; the blind one has learnt soon what there is to guess."""
