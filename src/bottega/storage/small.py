@@ -1,7 +1,6 @@
 """Small artifacts in the database, durable in order with the entries that name them; no sync, and no commit, of their own."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from bottega.storage.objects import Objects, Stored, checked
 
 SMALL = 4096  # bytes; two thirds of what a run makes are larger, and most of its files are smaller
 FRESH = 600  # seconds for which a renewal need not be written again
-RECENT = 64  # blobs of the last commits kept in memory: the next step reads what the last one made
 
 
 class SmallObjects(Objects):
@@ -26,8 +24,6 @@ class SmallObjects(Objects):
         self.where = inner.where
         self.staging = inner.staging
         self._coming: dict[str, bytes] = {}  # with the next commit
-        self._recent: dict[str, bytes] = {}  # committed just now
-        self._order: deque[str] = deque()  # of these, as they came
 
     def put_bytes(self, name: str, data: bytes) -> None:
         """A row, if they are few; durable with the next entry that is."""
@@ -38,7 +34,7 @@ class SmallObjects(Objects):
     def along(self, name: str, data: bytes) -> None:
         """A row of the next commit."""
         self._coming[checked(name)] = data
-        self._database.along(_kept(name, data), partial(self._came, name))
+        self._database.along(_kept(name, data), partial(self._coming.pop, name, None))
 
     def put(self, name: str, source: Path) -> None:
         """A row or a file."""
@@ -49,8 +45,8 @@ class SmallObjects(Objects):
 
     def read(self, name: str) -> bytes | None:
         """The bytes, if they are a row, or will be."""
-        if (known := self._coming.get(name) or self._recent.get(name)) is not None:
-            return known
+        if (coming := self._coming.get(name)) is not None:
+            return coming
         rows = self._database.rows("SELECT body FROM small WHERE name = ?", checked(name))
         return bytes(rows[0][0]) if rows else None
 
@@ -84,7 +80,6 @@ class SmallObjects(Objects):
     def delete(self, name: str, *, older_than: float | None = None) -> bool:
         """Remove the row, or the file."""
         limit = float("inf") if older_than is None else older_than
-        self._recent.pop(name, None)
 
         def work(transaction: Transaction) -> bool:
             row = transaction.execute("SELECT kept_at FROM small WHERE name = ?", (name,)).fetchone()
@@ -103,16 +98,6 @@ class SmallObjects(Objects):
     def local(self, name: str) -> Path | None:
         """The file, if it is one and lies on this disk."""
         return self.inner.local(name)
-
-    def _came(self, name: str) -> None:
-        """It is committed, and may be read from memory a little longer."""
-        data = self._coming.pop(name, None)
-        if data is None:
-            return
-        self._recent[name] = data
-        self._order.append(name)
-        if len(self._order) > RECENT:
-            self._recent.pop(self._order.popleft(), None)
 
     def _insert(self, name: str, data: bytes) -> None:
         self._database.write(_kept(name, data))
