@@ -37,7 +37,7 @@ check: static  ## format, lint, types, imports and unit tests
 	$(BIN)/pytest -q -n auto --dist loadfile tests/unit tests/properties tests/architecture
 
 test: $(VENV)/.dev  ## everything, with real engines
-	$(BIN)/bottega pull --default small potion-base-8m use-multilingual icon-svg
+	$(BIN)/bottega pull --default small potion-base-8m use-multilingual
 	$(MAKE) --no-print-directory -j2 static suite
 
 static: $(VENV)/.dev
