@@ -1,34 +1,46 @@
 """Icons drawn for an entry by the house models, each checked by the contrastive pair before it may stand for its words."""
 
+from __future__ import annotations
+
+import io
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench
 from bottega.engines.drawing.engine import DrawingEngine, DrawingParams
+from bottega.engines.layout.scene import rasterise
 from bottega.engines.pictogram.engine import Pictogram, PictogramParams
 from bottega.engines.variations import Artist, Sketch, VariationParams, VariationsEngine, Wanted
+
+if TYPE_CHECKING:  # NumPy is loaded with the models
+    import numpy as np
+    from numpy.typing import NDArray
 
 TRIES = 16  # drawings of each model an entry
 SHOWN = 6  # of them on the sheet of variations
 STROKE = 1.65  # units of 24
 SEEN = 3  # places: a thing that is named this early is seen
+NEARLY = 0.95  # of the likeness that the designed icon has to the same words
+INK = 32  # pixels a side of what the pair looks at
 
 
 class Trial(NamedTuple):
-    """A drawing, who made it, its shapes on a square of so many units, and how many of all words rather name it."""
+    """A drawing, who made it, its shapes on a square of so many units, how many of all words rather name it, and the least likeness."""
 
     sketch: Sketch
     model: str
     shapes: str
     side: float
     place: int
+    floor: float = -1.0
 
     @property
     def passes(self) -> bool:
-        """Whether the pair sees what it was drawn for, and it is no near copy."""
-        return 0 <= self.place < SEEN and not self.sketch.copied
+        """Whether the pair sees in it what it was drawn for, nearly as well as in the designed icon, and it is no near copy."""
+        seen = 0 <= self.place < SEEN and self.sketch.likeness >= self.floor
+        return seen and not self.sketch.copied
 
     def at(self, x: float, y: float, size: float, colour: str) -> str:
         """SVG at a place, ``size`` pixels wide."""
@@ -59,6 +71,7 @@ class Drawn(NamedTuple):
             "tries": len(self.trials),
             **trial.sketch.facts,
             "named_before_it": trial.place,
+            "least_likeness": round(trial.floor, 3),
         }
 
 
@@ -71,9 +84,9 @@ class House:
             for engine, params in ((Pictogram(), PictogramParams), (DrawingEngine(), DrawingParams))
         ]
 
-    def draw(self, words: str, seed: int, check: Callable[[], None]) -> Drawn:
-        """Drawings of the words, by the models that know them all."""
-        trials: list[Trial] = []
+    def draw(self, words: str, designed: str, seed: int, check: Callable[[], None]) -> Drawn:
+        """Drawings of the words, by the models that know them all, held to a designed icon: SVG elements on a square of 32 units."""
+        trials, standard = list[Trial](), _ink(designed)
         seeds = [(seed, number) for number in range(TRIES)]
         for engine, artist, kind in self._engines:
             check()
@@ -83,14 +96,25 @@ class House:
             wanted = _known(engine, artist, params)
             if wanted is None:
                 continue
+            floor = NEARLY * float(artist.likeness.of(standard[None], wanted.words)[0])
             for each in engine.sketched(artist, wanted, params, seeds, check):
                 shapes = engine.shapes(each.form, wanted, params)
                 place = artist.likeness.place(each.ink, wanted.words)
-                trials.append(Trial(each, engine.card.models[0], shapes, engine.side, place))
+                trials.append(Trial(each, engine.card.models[0], shapes, engine.side, place, floor))
         if not trials:
             return Drawn(why=f"no house model knows what '{words}' is")
         trials.sort(key=lambda trial: (not trial.passes, -trial.sketch.likeness))
         return Drawn(tuple(trials), "" if trials[0].passes else "no drawing passed the check")
+
+
+def _ink(shapes: str) -> NDArray[np.float32]:
+    """The ink of black shapes on a square of 32 units: [32, 32], 0..1."""
+    import numpy as np
+    from PIL import Image
+
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {INK} {INK}"><rect width="100%" height="100%" fill="#fff"/>{shapes}</svg>'
+    with Image.open(io.BytesIO(rasterise(svg, INK, INK))) as picture:
+        return 1 - np.asarray(picture.convert("L"), np.float32) / 255
 
 
 def _known(engine: VariationsEngine, artist: Artist, params: VariationParams) -> Wanted | None:

@@ -15,7 +15,7 @@ from bottega.core.value import JsonObject
 from bottega.engines import iconography
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
 from bottega.engines.drawing.engine import MODEL as DRAWING
-from bottega.engines.icon_drawings import TRIES, Drawn, House
+from bottega.engines.icon_drawings import INK, TRIES, Drawn, House
 from bottega.engines.icon_sheets import SIDE, Icon, Sheet, rendered, variations
 from bottega.engines.layout.art import Region
 from bottega.engines.layout.colour import Palette, contrast, derive, mix, readable
@@ -46,7 +46,7 @@ class IconsParams(Params, frozen=True):
     style: Literal["solid", "soft"] = Field(default="solid", description="solid brand tiles, or soft tints")
     source: Literal["drawn", "designed"] = Field(
         default="drawn",
-        description="drawn by the house model where the check sees in it what it shall be, else Lucide's; or Lucide's alone",
+        description="drawn by the house models where the check sees the thing nearly as well as in Lucide's, else Lucide's; or Lucide's alone",
     )
 
 
@@ -55,7 +55,7 @@ class Icons(Engine):
 
     card: ClassVar[Card] = Card(
         id="icons",
-        version="3",
+        version="4",
         summary="A family of icons that fit words, as SVG tiles, a labelled sheet and a sheet of variations",
         modality="image",
         inputs=(Port(name="copy", media_types=("application/json",), required=False),),
@@ -84,7 +84,7 @@ class Icons(Engine):
             matches.append(library.other(words, told, {match.name for match in matches if match.name}))
         drawings = [Drawn(why="`source` asks for Lucide's drawings")] * len(entries)
         if params.source == "drawn":
-            drawings = await asyncio.to_thread(_drawn, matches, seed, bench)
+            drawings = await asyncio.to_thread(_drawn, matches, library, seed, bench)
         pairs = _pairs(palette, params.style, len(entries), seed)
         sheet = Sheet(palette, setter, [label for _, label, _ in entries])
         facts: list[JsonObject] = []
@@ -208,11 +208,18 @@ def _tile(
     return tile + icon.at(x + (SIDE - size) / 2, y + (SIDE - size) / 2, size, front)
 
 
-def _drawn(matches: Sequence[iconography.Match], seed: int, bench: Bench) -> list[Drawn]:
-    """What the house model draws for each, by the name of what was found."""
+def _drawn(
+    matches: Sequence[iconography.Match], library: iconography.Icons, seed: int, bench: Bench
+) -> list[Drawn]:
+    """What the house models draw for each, by the name of what was found, held to what Lucide has for it."""
     house = House(bench)
     return [
-        house.draw(re.sub(r"[-\d]+", " ", match.name).strip(), seed, bench.check_cancelled)
+        house.draw(
+            re.sub(r"[-\d]+", " ", match.name).strip(),
+            library.draw(match.name, 0, 0, INK, "#000000"),
+            seed,
+            bench.check_cancelled,
+        )
         if match.name
         else Drawn(why="nothing is known that shows these words")
         for match in matches
