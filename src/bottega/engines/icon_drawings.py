@@ -114,7 +114,7 @@ def _ink(shapes: str) -> NDArray[np.float32]:
 
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {INK} {INK}"><rect width="100%" height="100%" fill="#fff"/>{shapes}</svg>'
     with Image.open(io.BytesIO(rasterise(svg, INK, INK))) as picture:
-        return 1 - np.asarray(picture.convert("L"), np.float32) / 255
+        return np.float32(1) - np.asarray(picture.convert("L"), np.float32) / np.float32(255)
 
 
 def _known(engine: VariationsEngine, artist: Artist, params: VariationParams) -> Wanted | None:
