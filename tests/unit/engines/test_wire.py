@@ -1,16 +1,28 @@
 """The small client against servers that answer in every way that HTTP allows, and in some that it does not."""
 
 import asyncio
+import ipaddress
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
+from bottega.engines import wire as wires
 from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
 
 @asynccontextmanager
-async def served(*answers: bytes, after: float = 0.0) -> AsyncGenerator[tuple[str, list[int], list[bytes]]]:
+async def served(
+    *answers: bytes, after: float = 0.0, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[str, list[int], list[bytes]]]:
     """A server that gives these answers in turn: its URL, which connection each request came on, and the requests."""
     came, asked, left, tasks = list[int](), list[bytes](), [*answers], set[asyncio.Task[None]]()
     connections = 0
@@ -40,9 +52,9 @@ async def served(*answers: bytes, after: float = 0.0) -> AsyncGenerator[tuple[st
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1?a=b", came, asked
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1?a=b", came, asked
     finally:
         server.close()
         for task in tasks:
@@ -127,3 +139,41 @@ async def test_nobody_waits_after_a_stop_or_for_ever() -> None:
         with pytest.raises(TimeoutError):
             await post(wire, url, read=0.05)
         wire.close()
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate of its own for this address, with its key in the same file."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1)).add_extension(here, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "certificate.pem"
+    path.write_bytes(secret + made.public_bytes(Encoding.PEM))
+    return path
+
+
+async def test_over_tls_only_who_is_trusted_under_the_name_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    path = certificate(tmp_path)
+    context.load_cert_chain(path)
+    wires._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    wire = Wire()
+    async with served(OK, OK, tls=context) as (url, came, _):
+        with pytest.raises(Broken, match="SSLCertVerificationError"):
+            await post(wire, url)  # nobody knows it
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        wires._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        assert (await post(wire, url)).body == b"hi"
+        assert (await post(wire, url)).body == b"hi" and len(set(came)) == 1
+        with pytest.raises(Broken, match="SSLCertVerificationError"):
+            await post(wire, url.replace("127.0.0.1", "localhost"))  # it is of the address alone
+    wires._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    wire.close()
