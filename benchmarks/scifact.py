@@ -2,14 +2,12 @@
 
     python benchmarks/scifact.py --data DIR                      # words, vectors, fusion with the default embedder
     python benchmarks/scifact.py --data DIR --embedder none      # words alone, in seconds
-    python benchmarks/scifact.py --data DIR --split train --first 3 --share 0.2   # to choose how far a question is moved
     python benchmarks/scifact.py --data DIR --json
 
-DIR is in BEIR's layout: corpus.jsonl and queries.jsonl with `_id`, `title`, `text`, and qrels/test.tsv (qrels/train.tsv). The data is that of
+DIR is in BEIR's layout: corpus.jsonl and queries.jsonl with `_id`, `title`, `text`, and qrels/test.tsv. The data is that of
 Wadden and others, Fact or Fiction, 2020 (allenai/scifact, CC BY-NC 2.0); BEIR offers it as scifact.zip in this layout. It is not part
 of this project. Every abstract becomes one Markdown file in a temporary folder and is indexed as any document is: cut into
-passages, and a document counts by its best passage. `unmoved` is fusion with the question as it is (decision 26); what moving it gains has an
-interval of 95 % by resampling the questions 10,000 times.
+passages, and a document counts by its best passage.
 """
 
 import argparse
@@ -23,11 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bottega.catalog.catalog import Catalog
-from bottega.retrieval import embed, fusion
-from bottega.retrieval.collections import collection as searching
+from bottega.retrieval import embed
 from bottega.retrieval.collections.collection import Collection, Method
 from bottega.retrieval.collections.indexing import Indexer, Tools
 from bottega.settings import Settings
@@ -35,9 +30,9 @@ from bottega.settings import Settings
 PASSAGES = 250  # asked for, so that a hundred documents are among them
 
 
-def relevant(data: Path, split: str = "test") -> dict[str, set[str]]:
+def relevant(data: Path) -> dict[str, set[str]]:
     judged: defaultdict[str, set[str]] = defaultdict(set)
-    for line in (data / "qrels" / f"{split}.tsv").read_text().splitlines()[1:]:
+    for line in (data / "qrels" / "test.tsv").read_text().splitlines()[1:]:
         query, document, score = line.split("\t")
         if int(score) > 0:
             judged[query].add(document)
@@ -63,16 +58,7 @@ def ranking(collection: Collection, query: str, method: Method) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def interval(gains: Sequence[float]) -> list[float]:
-    """The middle 95 % of the mean when questions are drawn again."""
-    chance, found = np.random.default_rng(0), np.array(gains)
-    means = [found[chance.integers(0, len(found), len(found))].mean() for _ in range(10_000)]
-    return [round(float(np.quantile(means, each)), 4) for each in (0.025, 0.975)]
-
-
-def measure(
-    data: Path, folder: Path, embedder: str, threads: int, split: str, first: int, share: float
-) -> dict[str, Any]:
+def measure(data: Path, folder: Path, embedder: str, threads: int) -> dict[str, Any]:
     catalog = Catalog(Settings().home)
     tools = Tools()
     if embedder != "none":
@@ -101,29 +87,20 @@ def measure(
     queries = {
         row["_id"]: row["text"] for row in map(json.loads, (data / "queries.jsonl").read_text().splitlines())
     }
-    judged = relevant(data, split)
-    fusion.SHARE = share
-    methods: dict[str, Method] = {"words": "words"}
-    if embedder != "none":
-        methods |= {"vectors": "vectors", "fusion": "fusion", "unmoved": "fusion", "rrf": "rrf"}
+    judged = relevant(data)
+    methods: tuple[Method, ...] = ("words",) if embedder == "none" else ("words", "vectors", "fusion", "rrf")
     figures: dict[str, Any] = {}
-    gained: dict[str, list[float]] = {}
-    for name, method in methods.items():
-        searching.FIRST = 0 if name == "unmoved" else first
+    for method in methods:
         cpu = time.process_time()
         ranked = {query: ranking(collection, queries[query], method) for query in judged}
         cpu = time.process_time() - cpu
-        gained[name] = [ndcg(ranked[q], judged[q]) for q in judged]
-        figures[name] = {
-            "ndcg@10": round(sum(gained[name]) / len(judged), 4),
+        figures[method] = {
+            "ndcg@10": round(sum(ndcg(ranked[q], judged[q]) for q in judged) / len(judged), 4),
             "recall@100": round(
                 sum(len(set(ranked[q][:100]) & judged[q]) / len(judged[q]) for q in judged) / len(judged), 4
             ),
             "queries_per_cpu_second": round(len(judged) / cpu, 1),
         }
-    if "unmoved" in gained:
-        pairs = zip(gained["fusion"], gained["unmoved"], strict=True)
-        figures["fusion"]["beyond unmoved"] = interval([one - other for one, other in pairs])
     collection.close()
     return {"embedder": embedder, "queries": len(judged), "indexing": indexed, "methods": figures}
 
@@ -136,17 +113,12 @@ def main() -> None:
     parser.add_argument("--embedder", default=embed.DEFAULT, choices=[*embed.EMBEDDERS, "none"])
     parser.add_argument("--keep", type=Path, help="keep the index in this folder, and use it again")
     parser.add_argument("--threads", type=int, default=Settings().threads)
-    parser.add_argument("--split", default="test", choices=["test", "train"])
-    parser.add_argument("--first", type=int, default=searching.FIRST)
-    parser.add_argument("--share", type=float, default=fusion.SHARE)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        found = measure(
-            asked.data, folder, asked.embedder, asked.threads, asked.split, asked.first, asked.share
-        )
+        found = measure(asked.data, folder, asked.embedder, asked.threads)
     if asked.json:
         print(json.dumps(found, indent=2))
         return

@@ -4,11 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol
 
-from bottega.retrieval.embed import Vectors, unit
-
 DEPTH = 100  # places of a ranking that count in a blend
-FIRST = 3  # passages that a question's vector is moved towards
-SHARE = 0.2  # what their mean weighs beside the question
 K = 60  # how little the first places weigh more than the next
 
 
@@ -46,17 +42,6 @@ def blend(
             scores[one] += 0.5 * (max(0.0, score - floor) / span if span > 0 else 1.0)
     order = fuse([[one for one, _ in ranking] for ranking in (words, vectors)])
     return sorted(((one, round(scores[one], 6)) for one, _ in order), key=lambda item: -item[1])
-
-
-def towards(asked: Vectors, first: Vectors) -> Vectors:
-    """A question's vector, shape (dimensions,), moved towards the mean of ``first``, shape (n, dimensions); of length 1.
-
-    What comes first is taken to be relevant, so that what is like it comes nearer though it shares no word with the question.
-
-    Source: Rocchio, 1971; for learned vectors Li and others, Pseudo Relevance Feedback with Deep Language Models, TOIS 2023
-    (arXiv:2108.11044).
-    """
-    return unit(asked + SHARE * unit(first.mean(axis=0))) if len(first) else asked
 
 
 class Reranker(Protocol):

@@ -1,8 +1,6 @@
 """Two rankings become one."""
 
-import numpy as np
-
-from bottega.retrieval.fusion import SHARE, blend, fuse, towards
+from bottega.retrieval.fusion import blend, fuse
 
 
 def test_reciprocal_ranks_by_hand() -> None:
@@ -26,10 +24,3 @@ def test_one_ranking_or_one_passage_alone() -> None:
     assert blend([], [(1, 0.4)]) == [(1, 0.5)]
     assert blend([(1, 3.0)], [(1, 0.4)]) == [(1, 1.0)]
     assert blend([], []) == []
-
-
-def test_a_question_moves_towards_what_comes_first() -> None:
-    asked, first = np.array([1, 0, 0], np.float32), np.array([[0, 1, 0], [0, 1, 0], [0, 1, 0]], np.float32)
-    moved = towards(asked, first)
-    assert np.allclose(moved, np.array([1, SHARE, 0]) / np.hypot(1, SHARE))
-    assert towards(asked, first[:0]) is asked and np.allclose(towards(asked, 0 * first), asked)

@@ -17,8 +17,8 @@ from bottega.retrieval.collections.shelves import Shelf, catch_up, current, reac
 from bottega.retrieval.collections.spaces import Space, active
 from bottega.retrieval.collections.store import DocumentRow, Labels, Store, marks
 from bottega.retrieval.collections.words import ShelfIndex, rank
-from bottega.retrieval.embed import Embedder, Vectors
-from bottega.retrieval.fusion import DEPTH, FIRST, Reranker, blend, fuse, towards
+from bottega.retrieval.embed import Embedder
+from bottega.retrieval.fusion import DEPTH, Reranker, blend, fuse
 
 if TYPE_CHECKING:
     from bottega.retrieval.collections.server import Server
@@ -84,8 +84,8 @@ class Collection:
     ) -> list[Hit]:
         """The passages that answer best, best first, among those that a user with the labels ``allowed`` may see.
 
-        ``fusion`` is the mean of the scores by words and by vectors, the question moved towards what comes first (decision 26);
-        ``rrf`` fuses their ranks, ``reranked`` looks at the best of ``fusion`` again. A collection of words only answers both by words.
+        ``fusion`` is the mean of the scores by words and by vectors, ``rrf`` fuses their ranks, ``reranked`` looks at the
+        best of ``fusion`` again. A collection of words only answers both by words.
 
         Raises:
             InvalidValue: no question, ``top`` is not from 1 to 1000, or ``method`` cannot be used here.
@@ -99,19 +99,14 @@ class Collection:
         if method == "reranked":
             return self._reranked(query, allowed, top, view)
         depth = max(DEPTH, 2 * top)
-        if method == "words" or (method != "vectors" and view.space is None):
-            ranked = self._words(query, allowed, depth, view)
-        elif method == "vectors":
-            ranked = self._nearest(self._asked(query, view), allowed, depth, view)
+        if method == "vectors":
+            ranked = self._vectors(query, allowed, depth, view)
         else:
-            words, asked = self._words(query, allowed, depth, view), self._asked(query, view)
-            vectors = self._nearest(asked, allowed, depth, view)
-            if method == "rrf":
-                ranked = fuse([[passage for passage, _ in each] for each in (words, vectors)])
-            else:
-                first = [passage for passage, _ in blend(words, vectors)[:FIRST]]
-                moved = towards(asked, self._kept.vectors(self._space(view), first))
-                ranked = blend(words, self._nearest(moved, allowed, depth, view))
+            ranked = self._words(query, allowed, depth, view)
+        if method in ("fusion", "rrf") and view.space is not None:
+            vectors = self._vectors(query, allowed, depth, view)
+            both = [[passage for passage, _ in each] for each in (ranked, vectors)]
+            ranked = blend(ranked, vectors) if method == "fusion" else fuse(both)
         return self._hits(ranked[: top + SPARE], allowed)[:top]
 
     def documents(self, *, allowed: Labels = NOBODY) -> list[DocumentRow]:
@@ -177,28 +172,22 @@ class Collection:
         seen = [shelf for shelf in view.shelves if shelf.folder and shelf.visible(allowed)]
         return rank([(self._index(shelf), shelf.analyser) for shelf in seen], query, depth)
 
-    def _asked(self, query: str, view: _View) -> Vectors:
-        space = self._space(view)
+    def _vectors(self, query: str, allowed: Labels, depth: int, view: _View) -> list[tuple[int, float]]:
+        space = view.space
+        if space is None:
+            raise InvalidValue(
+                f"'{self.name}' has no vectors",
+                where="method",
+                remedy=f"search by words, or: bottega index {self.name} --embedder arctic-embed-s",
+            )
         embedder, weights = self._embedder(space.embedder)
         if weights != space.weights:
             raise WeightsMissing(
                 f"'{self.name}' was embedded with other weights of {space.embedder}",
                 remedy=f"bottega index {self.name} --embedder {space.embedder}",
             )
-        return embedder.query(query)
-
-    def _nearest(self, asked: Vectors, allowed: Labels, depth: int, view: _View) -> list[tuple[int, float]]:
         visible = [shelf.id for shelf in view.shelves if shelf.visible(allowed)]
-        return self._kept.nearest(self._space(view), asked, visible, depth)
-
-    def _space(self, view: _View) -> Space:
-        if view.space is None:
-            raise InvalidValue(
-                f"'{self.name}' has no vectors",
-                where="method",
-                remedy=f"search by words, or: bottega index {self.name} --embedder arctic-embed-s",
-            )
-        return view.space
+        return self._kept.nearest(space, embedder.query(query), visible, depth)
 
     def _hits(self, ranked: Sequence[tuple[int, float]], allowed: Labels) -> list[Hit]:
         """Passages that are still there and visible; equal scores by document and place."""

@@ -71,12 +71,6 @@ class FileVectors:
         passages = view.passages[np.searchsorted(view.rows, looked_at[places])]
         return list(zip(passages.tolist(), scores.tolist(), strict=True))
 
-    def vectors(self, space: Space, passages: Sequence[int]) -> Vectors:
-        """Copied from the file."""
-        view = self._view(space)
-        places = np.flatnonzero(np.isin(view.passages, passages))
-        return self._file(space).take(view.rows[places[np.argsort(view.passages[places])]])
-
     def _graph(self, space: Space, view: _View, shelf: int) -> Graph | None:
         """The graph of a shelf, if there is a whole one for what is there now."""
         path = graph.path_of(self._place / space.file, shelf)

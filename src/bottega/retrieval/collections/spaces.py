@@ -45,10 +45,6 @@ class Kept(Protocol):
         """
         ...
 
-    def vectors(self, space: Space, passages: Sequence[int]) -> Vectors:
-        """The vectors of these passages, those that have one, shape (n, dimensions), by passage."""
-        ...
-
     def mend(self, space: Space) -> None:
         """Forget vectors that are not there, so that they are made again."""
         ...

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bottega.retrieval.collections.spaces import Space
 from bottega.retrieval.collections.store import Store, marks
 from bottega.retrieval.collections.vectors import DECIMALS
@@ -44,15 +42,6 @@ class TableVectors:
         )
         scored = [(int(passage), round(-float(distance), DECIMALS)) for passage, distance in rows]
         return sorted(scored, key=lambda hit: (-hit[1], hit[0]))
-
-    def vectors(self, space: Space, passages: Sequence[int]) -> Vectors:
-        """Read from their rows."""
-        rows = self._store.rows(
-            f'SELECT "row"::real[] FROM vectors WHERE space = ? AND passage IN ({marks(passages)}) ORDER BY passage',
-            space.id,
-            *passages,
-        )
-        return np.array([row for (row,) in rows], dtype=np.float32).reshape(len(rows), space.dimensions)
 
     def mend(self, space: Space) -> None:
         """Nothing: a vector cannot be lost without its row."""
