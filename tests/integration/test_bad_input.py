@@ -233,7 +233,7 @@ def icons(cli: Cli, weights: Callable[[str], Path]) -> Path:
     """A private copy of a small model, to be damaged."""
     folder = cli.root / "home" / "models" / "lucide-icons"
     shutil.copytree(weights("lucide-icons"), folder)
-    for name in ("inter-fonts", "display-fonts"):
+    for name in ("inter-fonts", "display-fonts", "text-icon", "icon-svg", "icon-pair"):
         (folder.parent / name).symlink_to(weights(name))
     cli("pull", "lucide-icons", "--verify")
     return folder

@@ -42,7 +42,7 @@ def test_it_draws_what_words_say_and_refuses_words_that_it_does_not_know(
     made = sample(run, Wish(count=3, prompt="a bright one", seed=5))
     assert len({each.data for each in made}) == 3
     assert sample(run, Wish(count=3, prompt="a bright one", seed=5)) == made
-    with pytest.raises(InvalidValue, match="no word of this is known"):
+    with pytest.raises(InvalidValue, match="no word of 'zebra' is known"):
         sample(run, Wish(prompt="zebra"))
 
 
