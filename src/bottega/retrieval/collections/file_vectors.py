@@ -72,18 +72,18 @@ class FileVectors:
         return list(zip(passages.tolist(), scores.tolist(), strict=True))
 
     def _graph(self, space: Space, view: _View, shelf: int) -> Graph | None:
-        """The graph of a shelf, if there is a whole one for what is there now."""
+        """The graph of a shelf, if there is one for what is there now."""
         path = graph.path_of(self._place / space.file, shelf)
-        if not graph.installed() or not path.exists():
+        try:
+            written = path.stat().st_mtime_ns if graph.installed() else 0
+        except FileNotFoundError:
+            return None
+        if not written:
             return None
         with self._lock:
-            try:
-                written = path.stat().st_mtime_ns
-                if view.graphs.get(shelf, (0, None))[0] != written:
-                    read = Graph(path)
-                    view.graphs[shelf] = (written, read if read.covers(view.shelves[shelf]) else None)
-            except (FileNotFoundError, RuntimeError, ValueError):  # a writer took it away, or it is damaged
-                return None
+            if view.graphs.get(shelf, (0, None))[0] != written:
+                read = Graph(path)
+                view.graphs[shelf] = (written, read if read.covers(view.shelves[shelf]) else None)
             return view.graphs[shelf][1]
 
     def mend(self, space: Space) -> None:
@@ -109,16 +109,14 @@ class FileVectors:
                 path.unlink(missing_ok=True)
 
     def _draw(self, space: Space) -> None:
-        """Make the graph of every large shelf that has none for most of what is there now, and delete what is no longer good."""
+        """Make the graph of every large shelf that has none for most of what is there now."""
         view = self._view(space)
         for shelf, rows in view.shelves.items():
-            path = graph.path_of(self._place / space.file, shelf)
+            if len(rows) < graph.LEAST:
+                continue
             known = self._graph(space, view, shelf)
-            behind = len(rows) - (len(known.rows) if known else 0)
-            if len(rows) >= graph.LEAST and behind > graph.TAIL * len(rows):
-                graph.build(path, self._file(space), rows)
-            elif known is None:
-                path.unlink(missing_ok=True)
+            if known is None or len(rows) - len(known.rows) > graph.TAIL * len(rows):
+                graph.build(graph.path_of(self._place / space.file, shelf), self._file(space), rows)
 
     def _compact(self, space: Space) -> None:
         store = self._store

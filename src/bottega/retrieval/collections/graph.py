@@ -1,6 +1,5 @@
 """A graph over the vectors of one large shelf: nearly its nearest rows, in a time that hardly grows with their number."""
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,8 +24,6 @@ class Graph:
 
     Raises:
         ExtraMissing: without the extra ``graph``.
-        FileNotFoundError: it is not there.
-        RuntimeError, ValueError: it is damaged.
 
     Source: Malkov and Yashunin, Hierarchical Navigable Small World graphs, 2018 (arXiv:1603.09320), as in usearch.
     """
@@ -34,8 +31,6 @@ class Graph:
     def __init__(self, path: Path, candidates: int = CANDIDATES) -> None:
         library: Any = require("usearch.index", extra="graph")
         self._index: Any = library.Index.restore(str(path), view=True)
-        if self._index is None:
-            raise FileNotFoundError(path)
         self._index.expansion_search = candidates
         self.rows: Rows = np.sort(np.asarray(self._index.keys[:], dtype=np.int64))
 
@@ -72,18 +67,12 @@ def build(path: Path, source: VectorFile, rows: Rows) -> None:
         index.add(some, source.take(some), threads=1)
     with disk(path.parent), appearing(path) as draft:
         index.save(str(draft))
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
 
 
 def forget(vectors: Path, rows: Sequence[int]) -> None:
     """Delete every graph that holds one of these rows."""
     for path in graphs(vectors):
-        try:
-            held = Graph(path).rows if installed() else np.asarray(rows)
-        except (FileNotFoundError, RuntimeError, ValueError):
-            held = np.asarray(rows)
-        if np.isin(np.asarray(rows), held).any():
+        if not installed() or np.isin(np.asarray(rows), Graph(path).rows).any():
             path.unlink(missing_ok=True)
 
 

@@ -90,12 +90,3 @@ def test_a_document_under_another_label_is_not_found_by_the_old_graph(large: She
     files(large)[0].write_bytes(old)
     assert all(other != name for other, _ in found(large, "number7"))
     assert name in [other for other, _ in found(large, "number7", "board")]
-
-
-def test_a_damaged_graph_is_not_used(large: Shelved) -> None:
-    (path,) = files(large)
-    sound = found(large, "kettle heron")
-    path.write_bytes(path.read_bytes()[:-40])
-    assert found(large, "kettle heron") == sound
-    large.index(large.files / "open")
-    assert len(Graph(path).rows) == 40
