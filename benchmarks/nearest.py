@@ -1,12 +1,11 @@
-"""Measures exact search over vectors beside the graph of a large shelf: recall, and processor time of building and asking.
+"""Measures exact search over vectors beside an approximate index: recall, and processor time of building and asking.
 
     python benchmarks/nearest.py --data DIR [--vectors 100000] [--json]
 
-Needs the extras `retrieve` and `graph`. DIR is as for `benchmarks/scifact.py`. The vectors are those of real text, because
+Needs `usearch` (2.26) beside Bottega with the extra `retrieve`. DIR is as for `benchmarks/scifact.py`. The vectors are those of real text, because
 random ones are all equally far from each other and no graph finds its way among them: sentences of the abstracts, then pairs and triples of
 neighbouring sentences, until there are enough, by the static embedder `potion-base-8m` (256 dimensions). Questions are the 300
-claims. Exact is what a collection does up to 200,000 passages on a shelf, `graph` what it does beyond: candidates from the graph, then their
-scores from the vectors. On one thread; the two take turns, question by question, and so do graphs that keep fewer candidates.
+claims. Exact is what a collection does (`VectorFile.nearest`), on one thread like the index. Ways to search take turns, question by question.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,13 @@ from benchmarks.scifact import relevant
 
 from bottega.catalog.catalog import Catalog
 from bottega.retrieval import embed
-from bottega.retrieval.collections import graph
-from bottega.retrieval.collections.graph import Graph
 from bottega.retrieval.collections.vectors import VectorFile
 from bottega.retrieval.sentences import sentence_spans
 from bottega.settings import Settings
 
 MODEL = "potion-base-8m"
 TOP = 100
-FEWER = (64, 128, 256)  # candidates that the graph keeps while it searches, beside those of a collection
+SEARCHED = (64, 128, 256, 512)  # candidates that the graph keeps while it searches
 BATCH = 1000
 
 
@@ -64,23 +62,22 @@ def measure(data: Path, count: int, folder: Path) -> dict[str, Any]:
     file = VectorFile(folder / "vectors", vectors.shape[1])
     file.write(0, vectors)
     everything = np.arange(len(vectors))
-    path = graph.path_of(file.path, 1)
+    usearch: Any = import_module("usearch.index")
+    index = usearch.Index(ndim=vectors.shape[1], metric="ip", dtype="f32")
     cpu = time.process_time()
-    graph.build(path, file, everything)
+    index.add(everything, vectors, threads=1)
     built = time.process_time() - cpu
-    cpu = time.process_time()
-    graphs = {searched: Graph(path, searched) for searched in (*FEWER, graph.CANDIDATES)}
-    opened = (time.process_time() - cpu) / len(graphs)
 
-    def by(graph: Graph) -> Callable[[Any], Any]:
+    ways: dict[str, Callable[[Any], Any]] = {"exact": lambda asked: file.nearest(asked, everything, TOP)[0]}
+
+    def graph(searched: int) -> Callable[[Any], Any]:
         def search(asked: Any) -> Any:
-            found = graph.nearest(asked, TOP)
-            return found[file.nearest(asked, found, TOP)[0]]
+            index.expansion_search = searched
+            return index.search(asked, TOP, threads=1).keys
 
         return search
 
-    ways: dict[str, Callable[[Any], Any]] = {"exact": lambda asked: file.nearest(asked, everything, TOP)[0]}
-    ways |= {f"graph, {searched} candidates": by(each) for searched, each in graphs.items()}
+    ways |= {f"graph, {searched} candidates": graph(searched) for searched in SEARCHED}
     spent: dict[str, list[float]] = {name: [] for name in ways}
     shared: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     file.nearest(questions[0], everything, TOP)  # the file is in memory
@@ -96,9 +93,8 @@ def measure(data: Path, count: int, folder: Path) -> dict[str, Any]:
     return {
         "vectors": len(vectors),
         "dimensions": vectors.shape[1],
-        "graph_cpu_s": round(built, 1),
-        "graph_open_cpu_s": round(opened, 2),
-        "graph_mb": round(path.stat().st_size / 1e6, 1),
+        "index_cpu_s": round(built, 1),
+        "index_mb": round(index.memory_usage / 1e6, 1),
         "vectors_mb": round(vectors.nbytes / 1e6, 1),
         "ways": {
             name: {

@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bottega.retrieval.collections import graph
-from bottega.retrieval.collections.graph import Graph
-from bottega.retrieval.collections.spaces import Kept, Space, active
+from bottega.retrieval.collections.spaces import Kept, Space
 from bottega.retrieval.collections.store import Store
 from bottega.retrieval.collections.table_vectors import TableVectors
 from bottega.retrieval.collections.vectors import Rows, VectorFile
@@ -20,17 +19,13 @@ LEAST = 1_000  # rows: a smaller file is not worth writing again
 
 @dataclass(frozen=True)
 class _View:
-    """What was there at one generation: the passage of each row of the file, by row, and the rows of each shelf.
-
-    ``graphs`` are those read so far with the time of their file; None stands for one that is of an earlier generation.
-    """
+    """What was there at one generation: the passage and the shelf of each row of the file, by row."""
 
     generation: int
     space: int
     rows: Rows
     passages: Rows
-    shelves: dict[int, Rows]
-    graphs: dict[int, tuple[int, Graph | None]] = field(default_factory=dict[int, tuple[int, Graph | None]])
+    on: NDArray[np.int64]
 
 
 class FileVectors:
@@ -49,42 +44,17 @@ class FileVectors:
         return range(first, first + len(vectors))
 
     def blank(self, space: Space, rows: Sequence[int]) -> None:
-        """Overwrite rows with zeros, and delete the graphs that hold them."""
-        graph.forget(self._place / space.file, rows)
+        """Overwrite rows with zeros."""
         self._file(space).blank(rows)
 
     def nearest(
         self, space: Space, query: Vectors, shelves: Sequence[int], top: int
     ) -> list[tuple[int, float]]:
-        """Multiplies with the rows of these shelves and no others; of a shelf with a graph, with those that it finds and the newer ones.
-
-        Equal scores stand in the order of their rows.
-        """
+        """Multiplies with the rows of these shelves and no others. Equal scores stand in the order of their rows."""
         view = self._view(space)
-        parts = [np.zeros(0, dtype=np.int64)]
-        for shelf in shelves:
-            rows = view.shelves.get(shelf, parts[0])
-            known = self._graph(space, view, shelf) if len(rows) >= graph.LEAST else None
-            parts += [known.nearest(query, top), rows[len(known.rows) :]] if known else [rows]
-        looked_at = np.sort(np.concatenate(parts), kind="stable")
-        places, scores = self._file(space).nearest(query, looked_at, top)
-        passages = view.passages[np.searchsorted(view.rows, looked_at[places])]
-        return list(zip(passages.tolist(), scores.tolist(), strict=True))
-
-    def _graph(self, space: Space, view: _View, shelf: int) -> Graph | None:
-        """The graph of a shelf, if there is one for what is there now."""
-        path = graph.path_of(self._place / space.file, shelf)
-        try:
-            written = path.stat().st_mtime_ns if graph.installed() else 0
-        except FileNotFoundError:
-            return None
-        if not written:
-            return None
-        with self._lock:
-            if view.graphs.get(shelf, (0, None))[0] != written:
-                read = Graph(path)
-                view.graphs[shelf] = (written, read if read.covers(view.shelves[shelf]) else None)
-            return view.graphs[shelf][1]
+        mask = np.isin(view.on, shelves)
+        places, scores = self._file(space).nearest(query, view.rows[mask], top)
+        return list(zip(view.passages[mask][places].tolist(), scores.tolist(), strict=True))
 
     def mend(self, space: Space) -> None:
         """Forget vectors that are not in the file."""
@@ -97,26 +67,14 @@ class FileVectors:
     def tidy(self, space: Space | None = None) -> None:
         """Write the file of ``space`` again when more than half of it is not needed, and delete files that no space names.
 
-        Large shelves get their graphs, where the extra ``graph`` is installed. Who still reads a file keeps what he has open.
+        Who still reads one keeps what he has open.
         """
         if space is not None:
             self._compact(space)
-            if graph.installed() and (now := active(self._store)):
-                self._draw(now)
         named = {file for (file,) in self._store.rows("SELECT file FROM spaces")}
         for path in self._place.iterdir() if self._place.is_dir() else ():
-            if path.name.partition("-graph-")[0] not in named:
+            if path.name not in named:
                 path.unlink(missing_ok=True)
-
-    def _draw(self, space: Space) -> None:
-        """Make the graph of every large shelf that has none for most of what is there now."""
-        view = self._view(space)
-        for shelf, rows in view.shelves.items():
-            if len(rows) < graph.LEAST:
-                continue
-            known = self._graph(space, view, shelf)
-            if known is None or len(rows) - len(known.rows) > graph.TAIL * len(rows):
-                graph.build(graph.path_of(self._place / space.file, shelf), self._file(space), rows)
 
     def _compact(self, space: Space) -> None:
         store = self._store
@@ -149,9 +107,8 @@ class FileVectors:
                     space.id,
                 )
                 table = np.array(rows, dtype=np.int64).reshape(len(rows), 3)
-                numbers, passages, on = (np.ascontiguousarray(table[:, column]) for column in range(3))
-                shelves = {int(shelf): numbers[on == shelf] for shelf in np.unique(on)}
-                seen = self._seen = _View(generation, space.id, numbers, passages, shelves)
+                columns = (np.ascontiguousarray(table[:, column]) for column in range(3))
+                seen = self._seen = _View(generation, space.id, *columns)
             return seen
 
 

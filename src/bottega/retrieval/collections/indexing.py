@@ -374,7 +374,7 @@ class Indexer:
 
     def _swap(self, space: spaces.Space | None) -> None:
         spaces.swap(self._store, space)
-        self._kept.tidy(space)
+        self._kept.tidy()
 
     def _blank(self, rows: Sequence[int]) -> None:
         if rows and self._space is None:

@@ -68,14 +68,6 @@ class VectorFile:
             file.flush()
             os.fsync(file.fileno())
 
-    def take(self, rows: Rows) -> Vectors:
-        """A copy of these rows, ascending.
-
-        Raises:
-            StorageFailed: the file is shorter than its rows say.
-        """
-        return np.ascontiguousarray(self._mapped(int(rows[-1]) if len(rows) else -1)[rows])
-
     def nearest(self, vector: Vectors, rows: Rows, top: int) -> tuple[Rows, Vectors]:
         """The places in ``rows`` (ascending, no others are looked at) with the largest dot products, best first.
 
