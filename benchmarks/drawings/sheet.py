@@ -7,11 +7,9 @@ import argparse
 import math
 from pathlib import Path
 
-from bottega.drawing.copies import Index
 from bottega.engines.drawing.engine import MODEL, DrawingEngine, DrawingParams
 from bottega.engines.layout.scene import rasterise
-from bottega.engines.likeness import Likeness
-from bottega.engines.variations import Artist, best
+from bottega.engines.variations import PAIR, best
 
 PROMPTS = """house; heart; star; coffee cup; calendar check; user plus; arrow right circle; cloud rain; lock; mail;
 shopping cart; camera off; file search; phone; bell; car; tree; key; flag; gift; moon; folder lock; battery charging;
@@ -28,9 +26,8 @@ def main() -> None:
     for name in ("weights", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    engine, folder = DrawingEngine(), given.weights / MODEL
-    pair = Likeness(given.weights / "icon-pair", 1)
-    artist = Artist(engine.load(folder, 1), pair, Index.read(folder / "training.index"))
+    engine = DrawingEngine()
+    artist = engine.opened(given.weights / MODEL, given.weights / PAIR, 1)
     seeds = [(0, number) for number in range(AS_THEY_COME + BEST_OF)]
     prompts = [" ".join(prompt.split()) for prompt in PROMPTS.split(";")]
     cells: list[str] = []

@@ -6,11 +6,9 @@ python -m benchmarks.icons.samples --weights src/bottega/catalog/weights --out d
 import argparse
 from pathlib import Path
 
-from bottega.drawing.copies import Index
 from bottega.engines.layout.scene import rasterise
-from bottega.engines.likeness import Likeness
 from bottega.engines.pictogram.engine import MODEL, Pictogram, PictogramParams
-from bottega.engines.variations import Artist, best
+from bottega.engines.variations import PAIR, best
 
 WORDS = (
     "home star camera lock bell car umbrella key phone book cloud clock flag rocket trophy cup cat bird tree robot".split()  # noqa: SIM905
@@ -25,9 +23,8 @@ def main() -> None:
     for name in ("weights", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    engine, folder = Pictogram(), given.weights / MODEL
-    pair = Likeness(given.weights / "icon-pair", 1)
-    artist = Artist(engine.load(folder, 1), pair, Index.read(folder / "training.index"))
+    engine = Pictogram()
+    artist = engine.opened(given.weights / MODEL, given.weights / PAIR, 1)
     seeds = [(SEED, n) for n in range(AS_THEY_COME + BEST_OF)]
     cells: list[str] = []
     for column, word in enumerate(WORDS):

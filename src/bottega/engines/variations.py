@@ -192,15 +192,19 @@ class VariationsEngine(Engine):
 
     def artist(self, model: str, bench: Bench) -> Artist:
         """The model and its judge, loaded once."""
+        folder = bench.weights(model)
+        if self._loaded is None or self._loaded[0] != folder:
+            self._loaded = (folder, self.opened(folder, bench.weights(PAIR), bench.threads))
+        return self._loaded[1]
+
+    def opened(self, folder: Path, pair: Path, threads: int) -> Artist:
+        """The model in a folder of the catalog, with the pair in another as its judge."""
         from bottega.drawing.copies import Index
         from bottega.engines.likeness import Likeness
 
-        folder = bench.weights(model)
-        if self._loaded is None or self._loaded[0] != folder:
-            likeness = Likeness(bench.weights(PAIR), bench.threads)
-            loaded = Artist(self.load(folder, bench.threads), likeness, Index.read(folder / "training.index"))
-            self._loaded = (folder, loaded)
-        return self._loaded[1]
+        return Artist(
+            self.load(folder, threads), Likeness(pair, threads), Index.read(folder / "training.index")
+        )
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """The PNG, and one SVG a variation."""
