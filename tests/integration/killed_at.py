@@ -18,6 +18,7 @@ from bottega.storage.objects import LocalObjects
 from bottega.storage.runs import RunStore
 from bottega.storage.sqlite import SQLite
 
+# A step is leased by a claim, or, where one step follows the other, in the change that finishes the one before.
 POINTS: dict[str, tuple[Any, str, bool]] = {  # where, what is called there, and whether it is killed after it
     "before a lease": (RunStore, "claim", False),
     "after a lease": (RunStore, "claim", True),

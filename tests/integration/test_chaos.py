@@ -85,8 +85,9 @@ def killed(cli: Cli, point: str, number: int) -> None:
 @pytest.mark.parametrize(
     ("point", "number"),
     [
-        *((point, 1) for point in POINTS if "commit" not in point and "lease" not in point),
-        *((point, number) for point in ("before a lease", "after a lease") for number in (2, 4)),
+        *((point, 1) for point in POINTS if "commit" not in point),
+        *((point, 2) for point in ("before a lease", "after a lease")),
+        *((point, number) for point in ("made, not finished", "finished") for number in (2, 3)),
         *(
             (point, number)
             for point in ("before a commit", "after a commit")

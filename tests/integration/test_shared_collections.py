@@ -201,9 +201,9 @@ async def test_the_service_keeps_its_collections_there(url: str, tmp_path: Path)
 
 def test_who_may_not_install_pgvector_is_told_who_can(postgres: PostgresServer, tmp_path: Path) -> None:
     with psycopg.connect(host=str(postgres.folder), user="bottega", dbname="postgres", autocommit=True) as db:
-        db.execute("CREATE ROLE guest LOGIN")
-        db.execute("CREATE DATABASE guests OWNER guest")
-    with closing(Server(f"postgresql://guest@/guests?host={postgres.folder}")) as server:
+        db.execute("CREATE ROLE visitor LOGIN")
+        db.execute("CREATE DATABASE visits OWNER visitor")
+    with closing(Server(f"postgresql://visitor@/visits?host={postgres.folder}")) as server:
         with pytest.raises(StorageFailed) as refused:
             Store(tmp_path / "help", server)
         assert "CREATE EXTENSION vector" in refused.value.remedy
