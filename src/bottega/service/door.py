@@ -18,7 +18,7 @@ from bottega.retrieval.collections.report import Report
 from bottega.service.budgets import Account
 from bottega.service.collections import Listed
 from bottega.service.files import StoredFile
-from bottega.service.operations import Made
+from bottega.service.making import Made
 from bottega.storage.accounts import Period
 
 
