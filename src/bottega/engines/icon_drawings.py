@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench
 from bottega.engines.drawing.engine import DrawingEngine, DrawingParams
-from bottega.engines.layout.scene import rasterise
 from bottega.engines.pictogram.engine import Pictogram, PictogramParams
-from bottega.engines.variations import Artist, Sketch, VariationParams, VariationsEngine, Wanted
-
-if TYPE_CHECKING:  # NumPy is loaded with the models
-    import numpy as np
-    from numpy.typing import NDArray
+from bottega.engines.variations import Artist, Sketch, VariationParams, VariationsEngine, Wanted, inked
 
 TRIES = 16  # drawings of each model an entry
 SHOWN = 6  # of them on the sheet of variations
 STROKE = 1.65  # units of 24
 SEEN = 3  # places: a thing that is named this early is seen
 NEARLY = 0.95  # of the likeness that the designed icon has to the same words
-INK = 32  # pixels a side of what the pair looks at
 
 
 class Trial(NamedTuple):
@@ -86,7 +79,7 @@ class House:
 
     def draw(self, words: str, designed: str, seed: int, check: Callable[[], None]) -> Drawn:
         """Drawings of the words, by the models that know them all, held to a designed icon: SVG elements on a square of 32 units."""
-        trials, standard = list[Trial](), _ink(designed)
+        trials, standard = list[Trial](), inked(designed)
         seeds = [(seed, number) for number in range(TRIES)]
         for engine, artist, kind in self._engines:
             check()
@@ -105,16 +98,6 @@ class House:
             return Drawn(why=f"no house model knows what '{words}' is")
         trials.sort(key=lambda trial: (not trial.passes, -trial.sketch.likeness))
         return Drawn(tuple(trials), "" if trials[0].passes else "no drawing passed the check")
-
-
-def _ink(shapes: str) -> NDArray[np.float32]:
-    """The ink of black shapes on a square of 32 units: [32, 32], 0..1."""
-    import numpy as np
-    from PIL import Image
-
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {INK} {INK}"><rect width="100%" height="100%" fill="#fff"/>{shapes}</svg>'
-    with Image.open(io.BytesIO(rasterise(svg, INK, INK))) as picture:
-        return np.float32(1) - np.asarray(picture.convert("L"), np.float32) / np.float32(255)
 
 
 def _known(engine: VariationsEngine, artist: Artist, params: VariationParams) -> Wanted | None:

@@ -15,7 +15,7 @@ from bottega.core.value import JsonObject
 from bottega.engines import iconography
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
 from bottega.engines.drawing.engine import MODEL as DRAWING
-from bottega.engines.icon_drawings import INK, TRIES, Drawn, House
+from bottega.engines.icon_drawings import TRIES, Drawn, House
 from bottega.engines.icon_sheets import SIDE, Icon, Sheet, rendered, variations
 from bottega.engines.layout.art import Region
 from bottega.engines.layout.colour import Palette, contrast, derive, mix, readable
@@ -23,7 +23,7 @@ from bottega.engines.layout.pointer import resolve
 from bottega.engines.layout.scene import Placed, Scene
 from bottega.engines.layout.typography import GROTESK, Typesetter
 from bottega.engines.pictogram.engine import MODEL as PICTOGRAM
-from bottega.engines.variations import PAIR
+from bottega.engines.variations import INK, PAIR
 
 FONTS = ("inter-fonts", "display-fonts")
 SHEETS = tuple(Port(name=name, media_types=("image/png",)) for name in ("sheet", "variations"))
@@ -55,7 +55,7 @@ class Icons(Engine):
 
     card: ClassVar[Card] = Card(
         id="icons",
-        version="4",
+        version="5",
         summary="A family of icons that fit words, as SVG tiles, a labelled sheet and a sheet of variations",
         modality="image",
         inputs=(Port(name="copy", media_types=("application/json",), required=False),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # NumPy is loaded with the model
     from bottega.engines.likeness import Likeness
 
 PAIR = "icon-pair"
+INK = 32  # pixels a side of what the pair looks at
 
 TOGETHER = 16  # pictures of one call of a network
 BLANK = 0.005  # share of ink, or of paper, below which there is no picture
@@ -271,3 +273,13 @@ def told(prompt: str, kept: Sequence[Sketch]) -> str:
     near = f", nearly the same as {origins}" if origins else ""
     title = "".join(sign for sign in prompt if sign.isprintable())
     return f"<title>{escape(title)}</title><desc>Drawn by a model{escape(near)}.</desc>"
+
+
+def inked(shapes: str) -> NDArray[np.float32]:
+    """The ink of black shapes on a square of 32 units: [32, 32], 0..1."""
+    import numpy as np
+    from PIL import Image
+
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {INK} {INK}"><rect width="100%" height="100%" fill="#fff"/>{shapes}</svg>'
+    with Image.open(io.BytesIO(rasterise(svg, INK, INK))) as picture:
+        return np.float32(1) - np.asarray(picture.convert("L"), np.float32) / np.float32(255)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from bottega.core.errors import EngineFailed
 from bottega.drawing.copies import Index, Origin, signature
+from bottega.engines.pictogram.strokes import lines, stroked, thinned
 from bottega.engines.pictogram.tracing import area, outlines, traced
-from bottega.engines.variations import Sketch, best, told
+from bottega.engines.variations import Sketch, best, inked, told
 
 
 def ring() -> NDArray[np.float32]:
@@ -48,6 +49,47 @@ def test_a_speck_is_no_drawing() -> None:
     ink = ring()
     ink[2, 2] = 0.7
     assert traced(ink).count("M") == 2 and traced(np.zeros((32, 32), np.float32)) == ""
+
+
+def circle(radius: float = 10, width: float = 2.5) -> NDArray[np.float32]:
+    """A ring of even width with soft edges."""
+    far = np.hypot(*np.mgrid[-15.5:16, -15.5:16])
+    return np.clip(width / 2 + 0.5 - np.abs(far - radius), 0, 1).astype(np.float32)
+
+
+def again(ink: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    return inked(
+        f'<path fill="none" stroke="#000" stroke-width="{width}" stroke-linecap="round" d="{stroked(ink)}"/>'
+    )
+
+
+@pytest.mark.parametrize(
+    "ink", [circle(), circle(6), np.maximum(circle(12), circle(5))], ids=["ring", "small", "two"]
+)
+def test_strokes_along_the_middle_of_lines_draw_them_again(ink: NDArray[np.float32]) -> None:
+    same = again(ink, 2.5)
+    assert np.minimum(same, ink).sum() / np.maximum(same, ink).sum() > 0.8
+    assert (
+        np.minimum(again(np.roll(ink, 4, 0), 2.5), ink).sum() / ink.sum() < 0.6
+    )  # another place is another drawing
+
+
+def test_a_ring_is_one_closed_line_and_a_cross_has_four_arms() -> None:
+    (line,) = lines(thinned(circle() > 0.5))
+    assert line[0] == line[-1]
+    cross = np.zeros((32, 32), bool)
+    cross[15:18, 4:28] = cross[4:28, 15:18] = True
+    arms = [arm for arm in lines(thinned(np.kron(cross, np.ones((4, 4), bool)))) if len(arm) > 9]
+    assert len(arms) == 4
+
+
+def test_warts_and_specks_are_not_drawn() -> None:
+    ink = circle()
+    assert stroked(ink).count("M") == 1
+    ink[2, 2] = 1  # alone
+    ink[16, 4] = 1  # on the rim
+    assert stroked(ink).count("M") == 1
+    assert stroked(np.zeros((32, 32), np.float32)) == ""
 
 
 def test_a_near_copy_is_known_by_name_even_when_it_is_moved_by_a_pixel(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ from pydantic import Field
 
 from bottega.drawing.words import needed
 from bottega.engines.base import GENERATED, Card, Params, Port, require
-from bottega.engines.variations import PAIR, VariationParams, VariationsEngine, Wanted
+from bottega.engines.variations import PAIR, VariationParams, VariationsEngine, Wanted, inked
 
 if TYPE_CHECKING:  # NumPy is loaded with the model
     import numpy as np
     from numpy.typing import NDArray
 
 MODEL = "text-icon"
+WIDTHS = {"thin": 1.4, "regular": 2.2, "bold": 3.2}  # pixels of a stroke; the other styles are surfaces
 
 
 class PictogramParams(VariationParams, frozen=True):
@@ -29,11 +30,11 @@ class PictogramParams(VariationParams, frozen=True):
 
 
 class Pictogram(VariationsEngine):
-    """Samples pictures of 32 by 32 pixels and traces their outlines."""
+    """Samples pictures of 32 by 32 pixels; draws their lines as strokes, or their surfaces by their outlines."""
 
     card: ClassVar[Card] = Card(
         id="pictogram",
-        version="2",
+        version="3",
         summary="A simple illustration or icon from words, as PNG and SVG, with variations",
         modality="image",
         outputs=(
@@ -69,12 +70,22 @@ class Pictogram(VariationsEngine):
         seeds: Sequence[tuple[int, int]],
         check: Callable[[], None],
     ) -> tuple[NDArray[np.float32], Sequence[Any]]:
-        """One picture a seed."""
+        """One picture a seed. Of lines, the strokes: their ink is what is judged."""
         inks = model.drawn(wanted.bag, seeds, params.steps, params.guidance)
-        return inks, inks
+        if wanted.style not in WIDTHS:
+            return inks, inks
+        import numpy as np
+
+        from bottega.engines.pictogram.strokes import stroked
+
+        said = f'fill="none" stroke="currentColor" stroke-width="{WIDTHS[wanted.style]}" stroke-linecap="round" stroke-linejoin="round"'
+        strokes = [f'<path {said} d="{stroked(ink)}"/>' for ink in inks]
+        return np.stack([inked(each) for each in strokes]), strokes
 
     def shapes(self, form: Any, wanted: Wanted, params: PictogramParams) -> str:
-        """Outlines of the ink; where the drawing is shaded, a third of it under the grey."""
+        """Strokes as they are; else outlines of the ink, and where the drawing is shaded, a third of it under the grey."""
+        if isinstance(form, str):
+            return form
         from bottega.engines.pictogram.tracing import traced
 
         shaded, paths = wanted.style == "shaded", ""

@@ -67,19 +67,20 @@ def area(loop: Sequence[Point]) -> float:
 def _straightened(loop: list[Point]) -> list[Point]:
     """Without the corners that hardly stand out; cut in two at the corner farthest from the first."""
     far = max(range(len(loop)), key=lambda i: math.dist(loop[0], loop[i]))
-    return [*_kept(loop[: far + 1])[:-1], *_kept([*loop[far:], loop[0]])[:-1]]
+    return [*kept(loop[: far + 1])[:-1], *kept([*loop[far:], loop[0]])[:-1]]
 
 
-def _kept(line: list[Point]) -> list[Point]:
+def kept(line: list[Point], off_by: float = STRAIGHT) -> list[Point]:
+    """The points of a line without those that lie no more than so many pixels off it (Douglas 1973)."""
     if len(line) < 3:
         return line
     (x, y), (a, b) = line[0], line[-1]
     length = math.hypot(a - x, b - y) or 1e-9
     off = [abs((a - x) * (y - q) - (x - p) * (b - y)) / length for p, q in line[1:-1]]
     worst = max(range(len(off)), key=off.__getitem__)
-    if off[worst] <= STRAIGHT:
+    if off[worst] <= off_by:
         return [line[0], line[-1]]
-    return [*_kept(line[: worst + 2])[:-1], *_kept(line[worst + 1 :])]
+    return [*kept(line[: worst + 2], off_by)[:-1], *kept(line[worst + 1 :], off_by)]
 
 
 def _path(corners: list[Point]) -> str:
@@ -91,7 +92,7 @@ def _path(corners: list[Point]) -> str:
         [corners[-1], *corners[:-1]], corners, [*corners[1:], corners[0]], strict=True
     ):
         begin, end = _towards(corner, before), _towards(corner, after)
-        said.append(f"{'L' if said else 'M'}{_at(begin)}Q{_at(corner)} {_at(end)}")
+        said.append(f"{'L' if said else 'M'}{at(begin)}Q{at(corner)} {at(end)}")
     return "".join(said) + "Z"
 
 
@@ -100,5 +101,6 @@ def _towards(corner: Point, other: Point) -> Point:
     return corner[0] + share * (other[0] - corner[0]), corner[1] + share * (other[1] - corner[1])
 
 
-def _at(point: Point) -> str:
+def at(point: Point) -> str:
+    """A point in path data."""
     return f"{point[0]:.2f} {point[1]:.2f}"
