@@ -6,9 +6,10 @@ from typing import Any
 from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import Delta, Output, Request
 from bottega.server import attachments, dialect
+from bottega.server.answer import Answer
 from bottega.server.chunks import FINGERPRINT, ChatChunks, CompletionChunks, logs_of, tool_call
 from bottega.server.config import Target
-from bottega.server.desk import Answer, Desk
+from bottega.server.desk import Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import DONE, Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of

@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from bottega.core.request import Delta
-from bottega.server.desk import Answer
+from bottega.server.answer import Answer
 from bottega.server.message import encode, event
 from bottega.server.tools import Called
 

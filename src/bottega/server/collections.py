@@ -79,7 +79,7 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
         desk.names.get(asked.model, ("language",))
     watching = asyncio.ensure_future(call.watch())
     try:
-        async with desk.gate("language").entered():
+        async with desk.attempts.gate("language").entered():
             answers = replace(desk.service.answers(), actor=key.actor)
             found = await answers.ask(
                 asked.question, call.at["collection"], model=asked.model, schema=asked.json_schema,

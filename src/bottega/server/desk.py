@@ -3,13 +3,9 @@
 import asyncio
 import random
 import threading
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from time import perf_counter, time
-from typing import Any
+from time import perf_counter
 
-from bottega.core.canonical import digest, digest_bytes
 from bottega.core.errors import (
     BottegaError,
     Cancelled,
@@ -19,20 +15,20 @@ from bottega.core.errors import (
     SetupError,
 )
 from bottega.core.request import Output, Request
-from bottega.core.run import Made, StepResult
+from bottega.core.run import StepResult
 from bottega.governance.fetching import Fetcher
 from bottega.server.access import Access
+from bottega.server.answer import Answer, call_id, idempotency_key
+from bottega.server.attempt import Attempts
 from bottega.server.breaker import Breaker
 from bottega.server.config import Config, Named, Target
-from bottega.server.gate import Gate
 from bottega.server.guard import Guards
-from bottega.server.message import Call, Header
+from bottega.server.message import Call
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
 from bottega.server.oidc import People
 from bottega.server.race import SPOKEN, Arm, Listen, Pace, Race
 from bottega.server.routes import Route
-from bottega.server.sharing import Sharing
 from bottega.server.shelf import Shelf
 from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
@@ -44,30 +40,6 @@ LOOK = 0.05  # seconds of a call after which it is looked whether its client is 
 
 Asking = Callable[[Target], Request]
 GoingOn = Callable[[Target, str], Request]  # with what was said before
-
-
-@dataclass
-class Answer:
-    """A call that was made: what came of it, and under which id it stands in the record."""
-
-    id: str
-    named: Named
-    created: int = field(default_factory=lambda: int(time()))
-    result: StepResult | None = None
-    target: Target | None = None
-    error: BottegaError | None = None
-    # Where a stream broke, and why, when another target went on with it.
-    continued: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-
-    @property
-    def headers(self) -> tuple[Header, ...]:
-        """What tells the caller where it stands in the record."""
-        return ((b"x-bottega-run-id", self.id.encode()),)
-
-    def output(self, port: str = "") -> Made:
-        """The output of a port, or the first."""
-        assert self.result is not None
-        return next(made for made in self.result.outputs if port in ("", made.port))
 
 
 class Desk:
@@ -87,22 +59,10 @@ class Desk:
         self.traces = traces_of(config.telemetry)
         self.shelf = Shelf()
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
+        self.attempts = Attempts(service, config.queue, self.metrics, self.traces)
         self._breaker = Breaker()
-        self._gates: dict[str, Gate] = {}
-        self._sharing = Sharing()
         self._paces: dict[str, Pace] = {}
         self._leaving = set[asyncio.Task[StepResult]]()  # arms that lost, until what they used is settled
-
-    def gate(self, engine: str) -> Gate:
-        """The queue of an engine."""
-        if engine not in self._gates:
-            card = self.service.shop.card(engine)
-            ours = card.together if card.locality == "local" else REMOTE_AT_ONCE
-            at_once = self.service.shop.limits.get(engine, ours)
-            gate = self._gates[engine] = Gate(engine, at_once, self.config.queue)
-            self.metrics.inside.labels(engine).set_function(lambda: gate.inside)
-            self.metrics.waiting.labels(engine).set_function(lambda: gate.waiting)
-        return self._gates[engine]
 
     async def ask(
         self,
@@ -163,7 +123,9 @@ class Desk:
                 for attempt in range(named.retries + 1):
                     request = go_on(target, "".join(said)) if said and go_on is not None else asking(target)
                     try:
-                        answer.result = await self._made(call, key, named, answer.id, request, told, part)
+                        answer.result = await self.attempts.make(
+                            call, key, named, answer.id, request, told, part
+                        )
                         answer.target = target
                         self._breaker.answered((named.name, index))
                         if not heard.is_set():
@@ -216,7 +178,7 @@ class Desk:
             async def run(name: str, stop: threading.Event, told: Listen) -> StepResult:
                 try:
                     request = asking(named.targets[place])
-                    result = await self._made(call, key, named, name, request, told, 0, stop)
+                    result = await self.attempts.make(call, key, named, name, request, told, 0, stop)
                 except (EngineFailed, SetupError):
                     self._breaker.failed((named.name, place))
                     raise
@@ -237,69 +199,6 @@ class Desk:
 
         self._leaving.add(task)
         task.add_done_callback(left)
-
-    async def _made(
-        self,
-        call: Call,
-        key: ApiKey,
-        named: Named,
-        name: str,
-        request: Request,
-        listen: Listen,
-        part: int,
-        stop: threading.Event | None = None,
-    ) -> StepResult:
-        """One attempt at one target. Where the route shares and nothing is left to chance, an equal one is waited for."""
-        with self.traces.engine(request, self.service.shop.card(request.engine), named.name, name) as ended:
-            if not (named.share or named.cache) or not self._repeatable(request):
-                result = await self._once(call, key, name, request, listen, part, stop)
-            else:
-                content = digest({"tenant": key.owner, "request": request.document()})
-                async with self._sharing.one_at_a_time(content) as waited:
-                    reuse = named.cache or waited
-                    result = await self._once(
-                        call, key, name, request, listen, part, stop, reuse=reuse, tenant=key.owner
-                    )
-            ended(result)
-        return result
-
-    def _repeatable(self, request: Request) -> bool:
-        determinism = self.service.shop.card(request.engine).determinism
-        return determinism == "exact" or (determinism == "seeded" and request.seed is not None)
-
-    async def _once(
-        self,
-        call: Call,
-        key: ApiKey,
-        name: str,
-        request: Request,
-        listen: Listen,
-        part: int,
-        stop: threading.Event | None = None,
-        *,
-        reuse: bool = False,
-        tenant: str = "",
-    ) -> StepResult:
-        errors: list[BottegaError] = []
-        given = idempotency_key(call, key, part)
-        stop = stop or call.cancelled
-        async with self.gate(request.engine).entered():
-            if stop.is_set():
-                raise Cancelled("stopped before it began")
-            result = await self.service.call(
-                request, actor=key.actor, idempotency_key=given, charge=key.charge,
-                call_id=name, reuse=reuse, listen=listen, cancelled=stop, patient=False,
-                failed=errors.append, together=True, tenant=tenant,
-            )  # fmt: skip
-        call.engine_seconds += result.seconds
-        self._count(request.engine, result)
-        if errors:
-            raise errors[0]
-        if result.state == "stopped":
-            raise Cancelled("stopped on request")
-        if result.state not in ("done", "reused"):
-            raise EngineFailed(result.error or result.state, where=request.engine)
-        return result
 
     async def stream(
         self, call: Call, key: ApiKey, named: Named, asking: Asking, go_on: GoingOn | None = None
@@ -342,23 +241,3 @@ class Desk:
         weights = [named.targets[place].weight for place in able]
         first = random.choices(able, weights)[0] if sum(weights) else able[0]
         return [first, *(place for place in able if place != first)]
-
-    def _count(self, engine: str, result: StepResult) -> None:
-        self.metrics.count(self.metrics.engine_seconds, engine, by=result.seconds)
-        unit = str(result.usage.get("unit", ""))
-        if unit:
-            units = float(result.usage.get("input_units", 0)) * (unit == "token")
-            used = units + float(result.usage.get("output_units", 0))
-            self.metrics.count(self.metrics.used, engine, unit, by=used)
-
-
-def call_id(call: Call, key: ApiKey, part: int = 0, kind: str = "call") -> str:
-    """The name of a call or run in the record: the same for the same idempotency key of the same caller."""
-    given = idempotency_key(call, key, part)
-    return f"{kind}-{digest_bytes(given.encode())[:12]}" if given else f"{kind}-{uuid.uuid4().hex[:12]}"
-
-
-def idempotency_key(call: Call, key: ApiKey, part: int = 0) -> str:
-    """The idempotency key with whose it is; "" when the caller gave none."""
-    given = call.header(b"idempotency-key")
-    return f"{key.owner}:{given}" + (f":{part}" if part else "") if given else ""

@@ -11,8 +11,9 @@ import msgspec
 from bottega.core.errors import InvalidValue, NotFound, PolicyDenied, TooLarge
 from bottega.core.request import Request
 from bottega.engines.plain_things import drawer
+from bottega.server.answer import Answer
 from bottega.server.config import Named, Target
-from bottega.server.desk import Answer, Desk
+from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, reply
 from bottega.server.names import ALIASES
 from bottega.service.keys import ApiKey

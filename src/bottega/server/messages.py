@@ -9,9 +9,10 @@ import msgspec
 from bottega.core.errors import BottegaError
 from bottega.core.request import Output, Request
 from bottega.server import attachments, dialect
+from bottega.server.answer import Answer
 from bottega.server.chat import pieces_of, said, usage_of
 from bottega.server.config import Target
-from bottega.server.desk import Answer, Desk
+from bottega.server.desk import Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from bottega.server.answer import Answer
 from bottega.server.chat import usage_of
-from bottega.server.desk import Answer
 from bottega.server.tools import NO_TOOLS, Called, Toolbox, as_called
 
 

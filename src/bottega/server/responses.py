@@ -7,9 +7,10 @@ from typing import Any, cast
 from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
 from bottega.core.request import Output, Request
 from bottega.server import attachments, dialect
+from bottega.server.answer import Answer, call_id
 from bottega.server.chat import pieces_of, said
 from bottega.server.config import Target
-from bottega.server.desk import Answer, Desk, call_id
+from bottega.server.desk import Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of

@@ -20,7 +20,8 @@ from bottega.core.run import Run
 from bottega.pipelines.briefs import brief_from_words
 from bottega.pipelines.validate import first_fault, validate
 from bottega.server.access import SEES_ALL, oversees
-from bottega.server.desk import Desk, call_id, idempotency_key
+from bottega.server.answer import call_id, idempotency_key
+from bottega.server.desk import Desk
 from bottega.server.files import as_download
 from bottega.server.message import Call, Flow, Reply, decoded, encode, event, reply
 from bottega.server.message import events as sent

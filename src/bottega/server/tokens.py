@@ -8,8 +8,9 @@ import msgspec
 from bottega.core.errors import InvalidValue, NotFound
 from bottega.core.request import Request
 from bottega.server import dialect
+from bottega.server.answer import Answer
 from bottega.server.config import Target
-from bottega.server.desk import Answer, Desk
+from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
 

@@ -7,8 +7,9 @@ import msgspec
 
 from bottega.core.errors import InvalidValue
 from bottega.core.request import Request
+from bottega.server.answer import Answer
 from bottega.server.config import Target
-from bottega.server.desk import Answer, Desk
+from bottega.server.desk import Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey

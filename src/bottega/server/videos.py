@@ -10,8 +10,9 @@ import msgspec
 from bottega.core.errors import InvalidValue, NotFound, ReviewNeeded, TooLarge
 from bottega.core.plan import Plan
 from bottega.core.run import Run
+from bottega.server.answer import call_id, idempotency_key
 from bottega.server.batches import paged
-from bottega.server.desk import Desk, call_id, idempotency_key
+from bottega.server.desk import Desk
 from bottega.server.files import as_download, seconds
 from bottega.server.form import Upload, read_form
 from bottega.server.message import Call, Reply, reply
