@@ -27,7 +27,7 @@ class Attempts:
         self._service = service
         self._queue = queue
         self._metrics = metrics
-        self._traces = traces
+        self.traces = traces
         self._gates: dict[str, Gate] = {}
         self._sharing = Sharing()
 
@@ -54,7 +54,7 @@ class Attempts:
         stop: threading.Event | None = None,
     ) -> StepResult:
         """One attempt at one target. Where the route shares and nothing is left to chance, an equal one is waited for."""
-        with self._traces.engine(request, self._service.shop.card(request.engine), named.name, name) as ended:
+        with self.traces.engine(request, self._service.shop.card(request.engine), named.name, name) as ended:
             if not (named.share or named.cache) or not self._repeatable(request):
                 result = await self._once(call, key, name, request, listen, part, stop)
             else:

@@ -47,7 +47,7 @@ async def test_a_call_gives_a_span_under_that_of_its_request(served: tuple[App, 
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     app, secret = served
-    app.desk.traces = Traces(provider.get_tracer("test"))
+    app.desk.traces = app.desk.attempts.traces = Traces(provider.get_tracer("test"))
     answer = await asked(app, secret, "echo", stream=stream)
     assert answer.status_code == 200
     inner, outer = exporter.get_finished_spans()
@@ -67,7 +67,7 @@ async def test_a_failure_is_named_and_nothing_is_traced_unless_asked_for(served:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     app, secret = served
     assert (await asked(app, secret, "echo")).status_code == 200 and not exporter.get_finished_spans()
-    app.desk.traces = Traces(provider.get_tracer("test"))
+    app.desk.traces = app.desk.attempts.traces = Traces(provider.get_tracer("test"))
     assert (await asked(app, secret, "failing")).status_code == 502
     inner, outer = exporter.get_finished_spans()
     assert dict(inner.attributes or {})["error.type"] == "EngineFailed" and not inner.status.is_ok
