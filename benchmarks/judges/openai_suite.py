@@ -67,10 +67,10 @@ def real(request: Any) -> Any:
         name = "response_id" if found[1].startswith("resp_") else found[1]
         made = response_id(background=True) if url.endswith("/cancel") and name == "response_id" else ""
         url = url.replace(found[1], made or MAKERS[name]())
-    for name in re.findall(rb'"(input_file_id|previous_response_id)": ?"\1"', content):
-        content = content.replace(b'"' + name + b'"}', b"").replace(
-            b'"' + name + b'":"' + name + b'"', b'"%b":"%b"' % (name, MAKERS[name.decode()]().encode())
-        )
+    for name in (b"input_file_id", b"previous_response_id"):
+        placeholder = b'"%b":"%b"' % (name, name)
+        if placeholder in content:
+            content = content.replace(placeholder, b'"%b":"%b"' % (name, MAKERS[name.decode()]().encode()))
     if b"Example data" in content and "/files" not in url:
         content = content.replace(b"Example data", recording() if "/audio/" in url else PICTURE)
     return httpx2.Request(request.method, url, headers=headers, content=content or None)

@@ -1,5 +1,7 @@
 """The HTTP API, asked by the clients that people use."""
 
+import base64
+import io
 import json
 import re
 import socket
@@ -12,8 +14,10 @@ from typing import Any
 
 import anthropic
 import httpx
+import numpy as np
 import openai
 import pytest
+from PIL import Image
 from tests.serving import Server
 
 HELLO: Any = [{"role": "user", "content": "hello out there"}]
@@ -362,6 +366,26 @@ def test_a_provenance_check_tells_a_signed_picture_from_an_altered_one(server: S
         altered[-60] ^= 1
         check = client.post("/v1/content_provenance_checks", files={"file": ("a.png", bytes(altered))}).json()
         assert check["results"][0]["validation_state"] == "invalid"
+
+
+def pixels(sent: str | None) -> Any:
+    with Image.open(io.BytesIO(base64.b64decode(sent or ""))) as picture:
+        return np.asarray(picture)
+
+
+def test_a_stream_of_pictures_has_an_event_for_each(client: openai.OpenAI) -> None:
+    asked: Any = {"prompt": "A quiet kettle", "size": "256x256", "n": 2, "extra_body": {"seed": 1}}
+    whole: Any = client.images.generate(**asked)
+    streamed: list[Any] = [*client.images.generate(**asked, stream=True, partial_images=1)]
+    assert [each.type for each in streamed] == ["image_generation.completed"] * 2
+    assert all(each.size == "256x256" and each.output_format == "png" for each in streamed)
+    one, two = (pixels(each.b64_json) for each in streamed)
+    assert np.any(one != two)
+    np.testing.assert_array_equal(one, pixels(whole.data[0].b64_json))
+    np.testing.assert_array_equal(two, pixels(whole.data[1].b64_json))
+    wrong: Any = {"prompt": "x", "size": "9x9"}
+    with pytest.raises(openai.BadRequestError):  # before the first event an error is a status
+        client.images.generate(**wrong, stream=True)
 
 
 @pytest.mark.weights("text-icon")

@@ -11,7 +11,7 @@ from bottega.server.desk import Desk
 from bottega.server.form import read_form
 from bottega.server.images import ImageBody, made
 from bottega.server.images import request_for as drawn
-from bottega.server.message import Call, Reply
+from bottega.server.message import Call, Flow, Reply
 from bottega.server.videos import picture_type
 from bottega.service.keys import ApiKey
 
@@ -29,7 +29,7 @@ def able(desk: Desk) -> dict[str, str]:
     return found
 
 
-async def edits(desk: Desk, call: Call, key: ApiKey) -> Reply:
+async def edits(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Change a picture: `layout` sets the prompt's words over it; another engine does what it says of itself.
 
     Raises:
@@ -73,7 +73,7 @@ async def edits(desk: Desk, call: Call, key: ApiKey) -> Reply:
     def asking(target: Target, width: int, height: int, seed: int) -> Request:
         return drawn(target, asked.prompt, width, height, seed).model_copy(update={"parts": tuple(parts)})
 
-    return await made(desk, call, key, asked, named, asking)
+    return await made(desk, call, key, asked, named, asking, kind="image_edit")
 
 
 def _takes(card: Card, port: str, kind: str) -> bool:

@@ -3,19 +3,19 @@
 import asyncio
 import base64
 import io
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from bottega.core.errors import InvalidValue, NotFound, PolicyDenied, TooLarge
+from bottega.core.errors import BottegaError, InvalidValue, NotFound, PolicyDenied, TooLarge
 from bottega.core.request import Request
 from bottega.engines.plain_things import drawer
 from bottega.server.answer import Answer
 from bottega.server.config import Named, Target
 from bottega.server.desk import Desk
-from bottega.server.message import Call, Reply, reply
+from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.names import ALIASES
+from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 
 ENGINES = ("layout", "image", "pictogram", "drawing")
@@ -36,13 +36,14 @@ class ImageBody(msgspec.Struct, kw_only=True):
     output_format: str | None = None
     seed: int | None = None
     stream: bool | None = None
+    partial_images: int | None = None  # no engine here has any to show
     user: str | None = None
 
 
 Asking = Callable[[Target, int, int, int], Request]
 
 
-async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply:
+async def generations(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Make pictures from a prompt."""
     asked = await call.read(ImageBody)
     named, words = desk.names.get(asked.model, ENGINES), ""
@@ -67,24 +68,29 @@ def routed(desk: Desk, prompt: str, composed: Named) -> tuple[Named, str]:
 
 
 async def made(
-    desk: Desk, call: Call, key: ApiKey, asked: ImageBody, named: Named, asking: Asking, words: str = ""
-) -> Reply:
-    """Pictures as they were asked for, signed.
+    desk: Desk,
+    call: Call,
+    key: ApiKey,
+    asked: ImageBody,
+    named: Named,
+    asking: Asking,
+    words: str = "",
+    kind: str = "image_generation",
+) -> Reply | Flow:
+    """Pictures as they were asked for, signed; as a stream an event for each, of this ``kind``.
 
     ``asking`` makes the engine's request of target, width, height and seed; ``words`` are what is drawn instead of the
     prompt as it was written.
     """
-    if asked.stream:
-        raise InvalidValue("pictures come whole", where="stream", remedy="leave it out")
     if not asked.prompt.strip():
         raise InvalidValue("there is no prompt", where="prompt")
     count = 1 if asked.n is None else asked.n
     if not 1 <= count <= MOST:
         raise InvalidValue(f"{count} is not between 1 and {MOST}", where="n")
-    kind = asked.output_format or "png"
-    if kind not in FORMATS:
+    coding = asked.output_format or "png"
+    if coding not in FORMATS:
         raise InvalidValue(
-            f"'{kind}' is not known", where="output_format", remedy=f"one of: {', '.join(FORMATS)}"
+            f"'{coding}' is not known", where="output_format", remedy=f"one of: {', '.join(FORMATS)}"
         )
     if asked.response_format not in (None, "b64_json"):
         raise InvalidValue("pictures come as base64", where="response_format", remedy="b64_json")
@@ -92,35 +98,52 @@ async def made(
     if desk.guards.on_input:
         await desk.guards.let_in(asked.prompt.encode(), "text/plain")
     first = asked.seed if asked.seed is not None else int.from_bytes(call_seed(call), "big")
-    data: list[dict[str, Any]] = []
-    answers: list[Answer] = []
-    for number in range(count):
 
-        def one(target: Target, seed: int = first + number) -> Request:
-            return asking(target, width, height, seed)
+    async def picture(number: int) -> tuple[Answer, str]:
+        def one(target: Target) -> Request:
+            return asking(target, width, height, first + number)
 
         answer = await desk.ask(call, key, named, one, part=number)
-        assert answer.result is not None and answer.target is not None
-        output = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
-        if desk.guards.on_output:
-            await desk.guards.let_out(
-                desk.service.shop.artifacts.read(output.artifact), output.artifact.media_type
-            )
-        picture = await asyncio.to_thread(
-            desk.service.signed, answer.id, one(answer.target), answer.result, output
+        return answer, await _sent(desk, answer, one, coding)
+
+    about = {"output_format": coding, "size": f"{width}x{height}", "quality": "auto", "background": "opaque"}
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
+             "input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}  # fmt: skip
+    answer, sent = await picture(0)
+    if asked.stream:
+        numbers, name = range(1, count), f"{kind}.completed"
+
+        async def flow() -> AsyncIterator[bytes]:
+            told = {"type": name, "created_at": answer.created, **about, "usage": usage}
+            yield event({**told, "b64_json": sent}, name)
+            try:
+                for number in numbers:
+                    yield event({**told, "b64_json": (await picture(number))[1]}, name)
+            except BottegaError as error:
+                yield event({"type": "error", **body_of(error)}, "error")
+
+        return events(flow(), *answer.headers)
+    several = [sent, *[(await picture(number))[1] for number in range(1, count)]]
+    data = [{"b64_json": each, "revised_prompt": words or None, "url": None} for each in several]
+    return reply(
+        {"created": answer.created, "data": data, **about, "usage": {**usage, "images": count}},
+        *answer.headers,
+    )
+
+
+async def _sent(desk: Desk, answer: Answer, asking: Callable[[Target], Request], coding: str) -> str:
+    """The picture of an answer, judged, signed, in the format asked for, as base64."""
+    assert answer.result is not None and answer.target is not None
+    output = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
+    if desk.guards.on_output:
+        await desk.guards.let_out(
+            desk.service.shop.artifacts.read(output.artifact), output.artifact.media_type
         )
-        if kind != "png":  # a signature is bound to the bytes: another coding leaves without it
-            picture = await asyncio.to_thread(_coded, picture, kind)
-        data.append(
-            {"b64_json": base64.b64encode(picture).decode(), "revised_prompt": words or None, "url": None}
-        )
-        answers.append(answer)
-    body = {
-        "created": answers[0].created, "data": data, "output_format": kind, "size": f"{width}x{height}",
-        "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "images": count,
-                  "input_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
-    }  # fmt: skip
-    return reply(body, *answers[0].headers)
+    request = asking(answer.target)
+    picture = await asyncio.to_thread(desk.service.signed, answer.id, request, answer.result, output)
+    if coding != "png":  # a signature is bound to the bytes: another coding leaves without it
+        picture = await asyncio.to_thread(_coded, picture, coding)
+    return base64.b64encode(picture).decode()
 
 
 def request_for(target: Target, prompt: str, width: int, height: int, seed: int) -> Request:

@@ -57,7 +57,7 @@ def response_body(
     reason = answer.output().details.get("finish_reason") if answer.result else None
     cut = status == "completed" and reason == "length"
     counts = {
-        "input_tokens": usage["prompt_tokens"], "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens": usage["prompt_tokens"], "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": usage["completion_tokens"], "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage["total_tokens"],
     }  # fmt: skip

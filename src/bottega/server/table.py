@@ -36,7 +36,7 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/v1/score", vectors.score, "engines:call", "Nearness of pairs", body=vectors.ScoreBody, in_batch=True),
     Route("POST", "/v1/images/generations", images.generations, "engines:call", "Make pictures", body=images.ImageBody, in_batch=True),
     Route("POST", "/v1/images/edits", edits.edits, "engines:call", "Change a picture",
-          form=("prompt", "model", "size", "n", "output_format", "response_format", "seed"), uploads=("image", "mask?")),
+          form=("prompt", "model", "size", "n", "output_format", "response_format", "seed", "stream"), uploads=("image", "mask?")),
     Route("GET", "/v1/videos", videos.listed, "engines:call", "Films that you have asked for", query=("after", "limit")),
     Route("POST", "/v1/videos", videos.create, "engines:call", "Make a film", body=videos.VideoBody,
           form=("prompt", "model", "size", "voice", "seed"), uploads=("input_reference?",)),
