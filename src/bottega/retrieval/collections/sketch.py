@@ -67,10 +67,11 @@ def worth(top: int) -> int:
 def likeliest(codes: Codes, code: Codes, wanted: int) -> Rows:
     """Places of the ``wanted`` vectors whose codes differ least, ascending; those that differ as much as the last are all among them."""
     if codes.shape[1] <= wanted:
-        return np.arange(codes.shape[1])
+        return np.arange(codes.shape[1], dtype=np.int64)
     differ = differing(codes, code)
     last = int(np.partition(differ, wanted - 1)[wanted - 1])
-    return np.flatnonzero(differ <= last)
+    near: NDArray[np.bool_] = differ <= last
+    return np.flatnonzero(near)
 
 
 class SketchFile:
