@@ -10,7 +10,9 @@ that a claim cites is converted and cut as any document is. From its sentences a
 - ``fabricated``: a word left out, two words exchanged, a number changed, or a letter replaced by one that looks the same;
 - ``stitched``: the beginning of one sentence and the end of another, with and without dots between them;
 - ``misattributed``: true words, said to stand in another document, on another page, elsewhere in the document, or in another version;
-- ``claim``: for a true quote, a sentence that says the same with another number, or with another name.
+- ``claim``: for a true quote, a sentence that says the same with another number, or with another name;
+- ``exchanged``: a sentence whose amount is replaced by that of another sentence of the passage that names something else, both quoted: every
+  number and name stands in the quotes. ``true, two quotes`` are the same sentences as they were.
 
 Positive is what must be refused. ``precision`` is the share of refused ones that had to be, ``recall`` the share of those that had to be
 refused and were. Meaning is not judged here: that is benchmarks/nli.
@@ -26,9 +28,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bottega.checks.quantities import quantities
-from bottega.checks.quoting import misplaced, missing_names, missing_numbers, names
+from bottega.checks.quoting import misplaced, missing_names, missing_numbers, names, things
 from bottega.core.canonical import digest_bytes
 from bottega.core.passage import Passage
+from bottega.retrieval.answers.bound import exchanged
 from bottega.retrieval.chunk import Block, compose
 from bottega.retrieval.sentences import sentence_spans
 
@@ -46,6 +49,7 @@ class Case(NamedTuple):
     end: int
     said: dict[str, Any]
     claim: str = ""
+    beside: str = ""  # a second quote
 
 
 def documents(data: Path) -> list[list[Passage]]:
@@ -100,6 +104,12 @@ def cases(data: Path, seed: int) -> Iterator[Case]:
             yield Case("true claim", passage, quote, *at, mine, quote)
             for claim in miscited(quote, chance):
                 yield Case("claim", passage, quote, *at, mine, claim)
+            second = passage.text[other:until]
+            yield Case("true, two quotes", passage, quote, *at, mine, quote, second)
+            for told, other_one in ((quote, second), (second, quote)):
+                start = passage.start + passage.text.index(told)
+                for claim in exchanges(told, other_one):
+                    yield Case("exchanged", passage, told, start, start + len(told), mine, claim, other_one)
 
 
 def fabricated(quote: str, chance: random.Random) -> list[str]:
@@ -130,12 +140,35 @@ def miscited(quote: str, chance: random.Random) -> list[str]:
     return [each for each in made if each != quote]
 
 
+def exchanges(first: str, second: str) -> list[str]:
+    """The first sentence with an amount of the second, where the two say different amounts of one kind about different things."""
+    mine = [each for each in quantities(first) if each.values and each.dimension not in ("", "clock")]
+    theirs = [each for each in quantities(second) if each.values]
+    named = {name for name, *_ in things(first)}
+    if not named or named & {name for name, *_ in things(second)} or not list(things(second)):
+        return []
+    for each in mine:
+        for other in theirs:
+            if other.dimension == each.dimension and not other.values & each.values:
+                end = each.start + len(each.written)
+                return [f"{first[: each.start]}{other.written}{first[end:]}"]
+    return []
+
+
 def refused(case: Case) -> bool:
     """What the deterministic gate says."""
     if misplaced(case.quote, case.passage, case.start, case.end, **case.said):
         return True
-    quote = [case.passage.model_copy(update={"text": case.quote, "heading": "", "source": ""})]
-    return bool(case.claim) and bool(missing_numbers(case.claim, quote) or missing_names(case.claim, quote))
+    quotes = [
+        case.passage.model_copy(update={"text": text, "heading": "", "source": ""})
+        for text in (case.quote, case.beside)
+        if text
+    ]
+    return bool(case.claim) and bool(
+        missing_numbers(case.claim, quotes)
+        or missing_names(case.claim, quotes)
+        or exchanged(case.claim, quotes)
+    )
 
 
 def measure(found: Sequence[Case]) -> dict[str, Any]:

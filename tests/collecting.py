@@ -15,6 +15,7 @@ from bottega.retrieval.collections.indexing import Indexer, Tools
 from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.report import Progress, Report
 from bottega.retrieval.collections.server import Server
+from bottega.retrieval.collections.sketch import EXACT
 from bottega.retrieval.embed import Embedder, Vectors, unit
 
 
@@ -41,9 +42,12 @@ class Hashed:
 class Shelved:
     """A collection in ``folder/collection``, or on a server, of the files under ``folder/files``."""
 
-    def __init__(self, folder: Path, embedder: Embedder | None = None, server: Server | None = None) -> None:
+    def __init__(
+        self, folder: Path, embedder: Embedder | None = None, server: Server | None = None, exact: int = EXACT
+    ) -> None:
         self.place = folder / "collection"
         self.server = server
+        self.exact = exact
         self.files = folder / "files"
         self.files.mkdir(parents=True, exist_ok=True)
         self.embedder = embedder
@@ -61,7 +65,7 @@ class Shelved:
         prune: bool = False,
         tools: Tools | None = None,
     ) -> Report:
-        given = tools or Tools(embedder=self.embedder, weights="1")
+        given = tools or Tools(embedder=self.embedder, weights="1", exact=self.exact)
         with collection_lock(self.place, self.server) as held:
             assert held
             indexer = self.indexer(given)
@@ -72,7 +76,7 @@ class Shelved:
                 indexer.close()
 
     def remove(self, *names: str) -> Report:
-        indexer = self.indexer(Tools())
+        indexer = self.indexer(Tools(exact=self.exact))
         try:
             return indexer.remove(names)
         finally:
@@ -87,7 +91,7 @@ class Shelved:
         return Indexer(self.place, tools, told, stop, self.server)
 
     def open(self) -> Collection:
-        return Collection(self.place, self._embedder, server=self.server)
+        return Collection(self.place, self._embedder, server=self.server, exact=self.exact)
 
     def search(self, query: str, *labels: str, method: Method = "fusion", top: int = 10) -> list[Hit]:
         collection = self.open()

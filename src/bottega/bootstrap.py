@@ -77,6 +77,7 @@ def build(
         scratch=settings.state / "scratch",
         collections=settings.state / "collections",
         collections_server=settings.collections,
+        exact=settings.exact,
         now=now,
         threads=settings.threads,
         limits=settings.limits,

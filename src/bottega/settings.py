@@ -60,6 +60,17 @@ def _limits() -> dict[str, int]:
     return found
 
 
+def _exact() -> int:
+    given = environment.get("BOTTEGA_EXACT", "")
+    if given and not given.isdecimal():
+        raise InvalidValue(
+            f"'{given}' is not a number of vectors",
+            where="BOTTEGA_EXACT",
+            remedy="set a whole number, 0 or more",
+        )
+    return int(given or 200_000)
+
+
 def _silence() -> float:
     given = environment.get("BOTTEGA_SILENCE", "")
     if not given:
@@ -87,6 +98,10 @@ class Settings:
     collections: str = field(default_factory=lambda: environment.get("BOTTEGA_COLLECTIONS", ""), repr=False)
     """``BOTTEGA_COLLECTIONS``: ``postgresql://USER@HOST/DATABASE?schema=NAME``, a database with pgvector that holds the collections of
     several hosts; empty for files under the state."""
+
+    exact: int = field(default_factory=_exact)
+    """``BOTTEGA_EXACT``: vectors that somebody may see in a collection of files, up to which a search compares all of them; of more it
+    compares those that sketches choose. 200000 by default."""
 
     artifacts: str = field(default_factory=lambda: environment.get("BOTTEGA_ARTIFACTS", ""), repr=False)
     """``BOTTEGA_ARTIFACTS``: a bucket for several hosts (``s3://bucket/prefix?endpoint=...&region=...``); empty for the state folder.

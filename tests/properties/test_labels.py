@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.collecting import Hashed, Shelved
 
+from bottega.retrieval.collections import sketch
 from bottega.retrieval.collections.collection import Method
+from bottega.retrieval.collections.sketch import EXACT
 
 WORDS = ("kettle", "kettles", "teapot", "green", "boils", "heron", "river", "salary", "merger", "the", "of")
 LABELS = ("hr", "eu", "board")
@@ -34,10 +37,14 @@ docs = st.lists(
 
 
 def seen(
-    folder: Path, held: Sequence[tuple[int, Doc]], queries: Sequence[str], allowed: frozenset[str]
+    folder: Path,
+    held: Sequence[tuple[int, Doc]],
+    queries: Sequence[str],
+    allowed: frozenset[str],
+    exact: int = EXACT,
 ) -> object:
     """Everything that a user can learn from a collection of these documents."""
-    shelved = Shelved(folder, Hashed())
+    shelved = Shelved(folder, Hashed(), exact=exact)
     for labels in sorted({doc.labels for _, doc in held}, key=sorted):
         for number, doc in held:
             if doc.labels == labels:
@@ -76,6 +83,27 @@ def test_hidden_documents_leave_no_trace(
     visible = [(number, doc) for number, doc in numbered if doc.labels <= allowed]
     with tempfile.TemporaryDirectory() as all_, tempfile.TemporaryDirectory() as few:
         assert seen(Path(all_), numbered, queries, allowed) == seen(Path(few), visible, queries, allowed)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    docs,
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join), min_size=1, max_size=2),
+    st.frozensets(st.sampled_from(LABELS)),
+    st.integers(0, 3),
+)
+def test_hidden_documents_leave_no_trace_where_sketches_choose(
+    held: list[Doc], queries: list[str], allowed: frozenset[str], exact: int
+) -> None:
+    numbered = list(enumerate(held))
+    visible = [(number, doc) for number, doc in numbered if doc.labels <= allowed]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sketch, "KEPT", 1)
+        patch.setattr(sketch, "KEPT_EACH", 0)
+        with tempfile.TemporaryDirectory() as all_, tempfile.TemporaryDirectory() as few:
+            assert seen(Path(all_), numbered, queries, allowed, exact) == seen(
+                Path(few), visible, queries, allowed, exact
+            )
 
 
 def test_a_label_more_is_a_document_more(tmp_path: Path) -> None:

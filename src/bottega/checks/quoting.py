@@ -140,6 +140,24 @@ def names(sentence: str) -> Iterator[str]:
     The first word of a sentence counts only before another capital: any word begins with one there. Numbers and codes are
     `quantities`.
     """
+    return (word for word, *_ in _places(sentence))
+
+
+def things(sentence: str) -> Iterator[tuple[str, int, int]]:
+    """Names with their places: words that `names` gives and between which stands one space are one name, as is Rill Duo."""
+    run: tuple[str, int, int] | None = None
+    for word, start, end in _places(sentence):
+        if run and sentence[run[2] : start] == " ":
+            run = sentence[run[1] : end], run[1], end
+            continue
+        if run:
+            yield run
+        run = word, start, end
+    if run:
+        yield run
+
+
+def _places(sentence: str) -> Iterator[tuple[str, int, int]]:
     numbers = [
         (each.start, each.start + len(each.written))
         for each in quantities(sentence)
@@ -153,14 +171,14 @@ def names(sentence: str) -> Iterator[str]:
         ):
             continue
         if "@" in word or word.startswith(("http", "www.")):
-            yield word
+            yield word, match.start(), match.start() + len(word)
         elif word[0].isupper():
             after = sentence[match.end() : found[place + 1].end()] if place + 1 < len(found) else ""
             beside = after.startswith(" ") and after[1:2].isupper() and len(after) > 2
             inner = len(word) > 1 and any(letter.isupper() for letter in word[1:])
             first = bool(_STARTS.search(sentence[: match.start()]))
             if inner or not first or (beside and word.casefold() not in _BEFORE_NAMES):
-                yield word
+                yield word, match.start(), match.start() + len(word)
 
 
 def _counts(quantity: Quantity) -> bool:

@@ -11,6 +11,7 @@ from bottega.cli.brief import charge_option, subject_option
 if TYPE_CHECKING:
     from bottega.retrieval.answers.answer import Answer
 
+CELLS = 8  # of a table that are named
 CODES = {"answered": 0, "abstained": 10, "asks_back": 11}
 
 
@@ -176,6 +177,9 @@ def tell(answer: "Answer") -> None:
         )
     if answer.table is not None:
         click.secho(f"by a query over {answer.table.table}: {answer.table.sql}", dim=True)
+        cells = [f"{each.address} ({each.column}: {each.value})" for each in answer.table.cells[:CELLS]]
+        more = f" and {answer.table.cell_count - CELLS} more" if answer.table.cell_count > CELLS else ""
+        click.secho(f"from {', '.join(cells)}{more}", dim=True)
     click.echo("")
     for number, each in enumerate(quotes, 1):
         click.secho(

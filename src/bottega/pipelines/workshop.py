@@ -40,8 +40,8 @@ class Workshop:
     steps of an engine, and how many local steps of this host (``local``), may run at once. With ``isolate``, engines
     whose card asks for it run in processes of their own. ``holder`` is the pseudonym of the data subject whose
     sealed artifacts it works on, if it does; ``collections`` is the folder of indexed documents, and
-    ``collections_server`` the address of the database that holds their tables where hosts share them. ``residents`` are
-    the processes of engines, within a budget of memory.
+    ``collections_server`` the address of the database that holds their tables where hosts share them; ``exact`` says up to how many
+    vectors a search compares all. ``residents`` are the processes of engines, within a budget of memory.
     """
 
     artifacts: ArtifactStore
@@ -60,6 +60,7 @@ class Workshop:
     holder: str = ""
     collections: Path = Path("collections")
     collections_server: str = field(default="", repr=False)
+    exact: int = 200_000
     residents: Residents = field(default_factory=Residents)
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine])
     _turns: dict[tuple[str, bool], asyncio.Semaphore] = field(

@@ -13,6 +13,7 @@ _ABBREVIATED = (
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 _MONTHS = "jan feb mär apr mai jun jul aug sep okt nov dez quartal jahrhundert"  # after a German ordinal
 _GERMAN_MONTHS = tuple(_MONTHS.split())
+_UNIT = re.compile(r"\d[ \u00a0\u202f]?[A-Z]$")  # "18 W." is a measure, "J. Doe" an initial
 _LAST_WORD = re.compile(r"(\S+)$")
 
 
@@ -36,7 +37,11 @@ def _ends(text: str, match: re.Match[str]) -> bool:
         return True
     found = _LAST_WORD.search(text, max(0, match.start() - 20), match.start())
     word = found.group(1).lstrip("([{\"'«„“").lower() if found else ""
-    if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
+    if word in _ABBREVIATIONS or (
+        len(word) == 1
+        and word.isalpha()
+        and not _UNIT.search(text[max(0, match.start() - 4) : match.start()])
+    ):
         return False
     following = text[match.end() : match.end() + 12].lstrip(" ")
     if word.isdigit() and len(word) <= 2:

@@ -84,6 +84,7 @@ class Collections:
         tools = Tools(
             ask=partial(self._shop.ask, cancelled=cancelled),
             store=self._shop.artifacts.put,
+            exact=self._shop.exact,
         )
         if chosen != WORDS_ONLY:
             model, weights = await asyncio.to_thread(self._embedder, chosen)
@@ -110,7 +111,9 @@ class Collections:
         with collection_lock(folder, self._server) as held:
             if not held:
                 raise _busy(name)
-            indexer = await asyncio.to_thread(lambda: Indexer(folder, Tools(), server=self._server))
+            indexer = await asyncio.to_thread(
+                lambda: Indexer(folder, Tools(exact=self._shop.exact), server=self._server)
+            )
             try:
                 report = await asyncio.to_thread(indexer.remove, documents)
             finally:
@@ -144,7 +147,9 @@ class Collections:
         if self._server and name in self._open and name not in self._names():
             self._open.pop(name).close()  # another host deleted it
         if name not in self._open:
-            self._open[name] = Collection(self._folder / _named(name), self._embedder, server=self._server)
+            self._open[name] = Collection(
+                self._folder / _named(name), self._embedder, server=self._server, exact=self._shop.exact
+            )
         return self._open[name]
 
     def all(self, *, allowed: Labels = NOBODY) -> list[Listed]:

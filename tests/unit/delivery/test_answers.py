@@ -12,6 +12,7 @@ from bottega.core.passage import Passage
 from bottega.delivery.answers import blocks, write_answers
 from bottega.retrieval.answers.answer import Answer, Citation, Nearest, Sentence
 from bottega.retrieval.chunk import Block, compose
+from bottega.retrieval.tables.answer import Cell, TableAnswer
 
 
 def cite(quote: str) -> Citation:
@@ -52,6 +53,21 @@ def test_every_link_leads_to_the_marked_words(tmp_path: Path) -> None:
     assert "How long &lt;b&gt;is&lt;/b&gt; it?" in index and "Not in the sources" in index
     assert index.count("Written by") == index.count("no model was asked") == 1
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', index) and "<script" not in index
+
+
+def test_an_answer_by_a_query_names_its_cells(tmp_path: Path) -> None:
+    cells = tuple(
+        Cell(file="w.csv", column="months", row=row, address=f"B{row}", value="36", result=0)
+        for row in range(2, 32)
+    )
+    told = TableAnswer(question="?", sentence="36", table="w.csv", sql="SELECT 1", cells=cells, cell_count=30)
+    answer = ANSWERED.model_copy(update={"table": told})
+    write_answers(
+        tmp_path / "pages", [answer], {("warranty.md", WARRANTY.sha256): WARRANTY.passages}, title=""
+    )
+    index = (tmp_path / "pages" / "index.html").read_text("utf-8")
+    assert "<code>SELECT 1</code>. Cells: B2, B3," in index and "B25 and 6 more." in index
+    assert "chose the query" in index and "Written by" not in index
 
 
 def test_the_folder_is_replaced_by_the_next_call_and_by_nobody_else(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from bottega.checks.quantities import quantities
 from bottega.checks.quoting import misplaced, missing_names, missing_numbers
 from bottega.core.passage import Passage
 from bottega.retrieval.answers.answer import Citation, Sentence
+from bottega.retrieval.answers.bound import exchanged
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.support import Sentence as Found
 from bottega.retrieval.support import Support, Supporter
@@ -60,7 +61,7 @@ class Quoter:
         if numbers := self.numbers_without(claim, support):
             return f"no quote holds {', '.join(numbers)}"
         names = missing_names(claim, _quotes(found), computed=self._computed)
-        return f"no quote names {', '.join(names)}" if names else ""
+        return f"no quote names {', '.join(names)}" if names else exchanged(claim, _quotes(found))
 
     def numbers_without(self, claim: str, support: Support) -> list[str]:
         """Numbers of a claim that none of its quotes holds; a product's code may stand in the heading over one."""

@@ -14,6 +14,7 @@ from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.memory import Memory
 from bottega.retrieval.collections.schema import FILE
 from bottega.retrieval.collections.shelves import Shelf, catch_up, current, reached, shelves_of
+from bottega.retrieval.collections.sketch import EXACT
 from bottega.retrieval.collections.spaces import Space, active
 from bottega.retrieval.collections.store import DocumentRow, Labels, Store, marks
 from bottega.retrieval.collections.words import ShelfIndex, rank
@@ -64,6 +65,7 @@ class Collection:
         embedder: Callable[[str], tuple[Embedder, str]],
         reranker: Reranker | None = None,
         server: "Server | None" = None,
+        exact: int = EXACT,
     ) -> None:
         if not (folder.name in server.names() if server else (folder / FILE).is_file()):
             raise NotFound(
@@ -74,7 +76,7 @@ class Collection:
         self._folder = folder
         self._embedder = embedder
         self._store = Store(folder, server)
-        self._kept = kept_by(self._store)
+        self._kept = kept_by(self._store, exact)
         self._lock = threading.Lock()
         self._indexes: dict[tuple[str, int], ShelfIndex] = {}
         self._seen: _View | None = None

@@ -1,19 +1,23 @@
-"""The vectors of a collection in a file of its folder, one for each space."""
+"""The vectors of a collection in a file of its folder, one for each space; where there are very many, a file of sketches beside it."""
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottega.retrieval.collections.spaces import Kept, Space
+from bottega.retrieval.collections.sketch import EXACT, Codes, Sketcher, SketchFile, likeliest, worth
+from bottega.retrieval.collections.spaces import Kept, Space, active
 from bottega.retrieval.collections.store import Store
 from bottega.retrieval.collections.table_vectors import TableVectors
-from bottega.retrieval.collections.vectors import Rows, VectorFile
+from bottega.retrieval.collections.vectors import BLOCK, Rows, VectorFile
 from bottega.retrieval.embed import Vectors
 
+SKETCHES = ".bits"
 LEAST = 1_000  # rows: a smaller file is not worth writing again
 
 
@@ -28,33 +32,50 @@ class _View:
     on: NDArray[np.int64]
 
 
-class FileVectors:
-    """Vectors in ``vectors/``, mapped into memory; which row is whose stands in the tables."""
+sketcher = cache(Sketcher)
 
-    def __init__(self, store: Store) -> None:
+
+class FileVectors:
+    """Vectors in ``vectors/``, mapped into memory; which row is whose stands in the tables.
+
+    Up to ``exact`` vectors that somebody may see are all multiplied. Of more, those whose sketches are likeliest: the
+    sketches of what may be seen are compared and no others, so what is hidden changes nothing here either.
+    """
+
+    def __init__(self, store: Store, exact: int = EXACT) -> None:
         self._store = store
+        self._exact = exact
         self._place = store.folder / "vectors"
         self._lock = threading.Lock()
         self._seen: _View | None = None
+        self._codes: tuple[_View, Codes] | None = None
 
     def keep(self, space: Space, vectors: Vectors) -> Sequence[int]:
         """Write rows behind those that are given away; gives their numbers."""
         first = int(self._store.rows("SELECT rows FROM spaces WHERE id = ?", space.id)[0][0])
         self._file(space).write(first, vectors)
+        sketches = self._sketches(space)
+        if sketches.length > first:  # of rows that a power cut took back
+            sketches.write(first, sketcher(space.dimensions).codes(vectors))
         return range(first, first + len(vectors))
 
     def blank(self, space: Space, rows: Sequence[int]) -> None:
         """Overwrite rows with zeros."""
         self._file(space).blank(rows)
+        self._sketches(space).blank(rows)
 
     def nearest(
         self, space: Space, query: Vectors, shelves: Sequence[int], top: int
     ) -> list[tuple[int, float]]:
-        """Multiplies with the rows of these shelves and no others. Equal scores stand in the order of their rows."""
+        """Multiplies with rows of these shelves and no others. Equal scores stand in the order of their rows."""
         view = self._view(space)
-        mask = np.isin(view.on, shelves)
-        places, scores = self._file(space).nearest(query, view.rows[mask], top)
-        return list(zip(view.passages[mask][places].tolist(), scores.tolist(), strict=True))
+        seen = np.flatnonzero(np.isin(view.on, shelves))
+        if len(seen) > self._exact:
+            codes = self._coded(space, view)
+            mine = codes if len(seen) == len(view.rows) else codes[:, seen]
+            seen = seen[likeliest(mine, sketcher(space.dimensions).codes(query[None]), worth(top))]
+        places, scores = self._file(space).nearest(query, view.rows[seen], top)
+        return list(zip(view.passages[seen][places].tolist(), scores.tolist(), strict=True))
 
     def mend(self, space: Space) -> None:
         """Forget vectors that are not in the file."""
@@ -71,10 +92,34 @@ class FileVectors:
         """
         if space is not None:
             self._compact(space)
-        named = {file for (file,) in self._store.rows("SELECT file FROM spaces")}
+        files = [Path(file) for (file,) in self._store.rows("SELECT file FROM spaces")]
+        named = {file.name for file in files} | {file.with_suffix(SKETCHES).name for file in files}
         for path in self._place.iterdir() if self._place.is_dir() else ():
             if path.name not in named:
                 path.unlink(missing_ok=True)
+        if space is not None and (now := active(self._store)) is not None:
+            self._sketch(now)
+
+    def _sketch(self, space: Space) -> None:
+        """Write the sketches that are missing, once there may be too many vectors to multiply all."""
+        if space.rows <= self._exact:
+            return
+        kept, source = self._sketches(space), self._file(space)
+        for first in range(kept.length, space.rows, BLOCK):
+            rows = np.arange(first, min(first + BLOCK, space.rows))
+            kept.write(first, sketcher(space.dimensions).codes(source.read(rows)))
+
+    def _coded(self, space: Space, view: _View) -> Codes:
+        """The sketches of all rows of a view, shape (words, rows); those that are in no file yet are made here."""
+        with self._lock:
+            if self._codes is None or self._codes[0] is not view:
+                kept, source = self._sketches(space).read(view.rows), self._file(space)
+                parts = [
+                    sketcher(space.dimensions).codes(source.read(view.rows[first : first + BLOCK]))
+                    for first in range(kept.shape[1], len(view.rows), BLOCK)
+                ]
+                self._codes = view, np.concatenate([kept, *parts], axis=1)
+            return self._codes[1]
 
     def _compact(self, space: Space) -> None:
         store = self._store
@@ -95,6 +140,10 @@ class FileVectors:
     def _file(self, space: Space) -> VectorFile:
         return VectorFile(self._place / space.file, space.dimensions)
 
+    def _sketches(self, space: Space) -> SketchFile:
+        path = (self._place / space.file).with_suffix(SKETCHES)
+        return SketchFile(path, sketcher(space.dimensions).words)
+
     def _view(self, space: Space) -> _View:
         generation = self._store.generation
         with self._lock:
@@ -112,6 +161,6 @@ class FileVectors:
             return seen
 
 
-def kept_by(store: Store) -> Kept:
-    """Where the vectors of a collection lie."""
-    return TableVectors(store) if store.shared else FileVectors(store)
+def kept_by(store: Store, exact: int = EXACT) -> Kept:
+    """Where the vectors of a collection lie; in a file, beyond ``exact`` that somebody may see, sketches choose among them."""
+    return TableVectors(store) if store.shared else FileVectors(store, exact)

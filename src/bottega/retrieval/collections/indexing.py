@@ -26,6 +26,7 @@ from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.files import MEMBER, Found, roots, under, walk
 from bottega.retrieval.collections.report import Progress, Report, Told
 from bottega.retrieval.collections.shelves import catch_up
+from bottega.retrieval.collections.sketch import EXACT
 from bottega.retrieval.collections.store import DocumentRow, Labels, Piece, Store
 from bottega.retrieval.collections.unpack import Bounds, kind, members
 from bottega.retrieval.convert import Ask, Limits, Reading, pages_of, read_bytes
@@ -53,6 +54,7 @@ class Tools:
     weights: str = ""
     limits: Limits = LIMITS
     bounds: Bounds = field(default_factory=Bounds)
+    exact: int = EXACT
 
 
 class Indexer:
@@ -75,7 +77,7 @@ class Indexer:
         self._tell = on_progress
         self._cancelled = cancelled or threading.Event()
         self._store = Store(folder, server)
-        self._kept = kept_by(self._store)
+        self._kept = kept_by(self._store, tools.exact)
         self._store.drop_partial()
         self._space: spaces.Space | None = None
         self._told: list[Told] = []

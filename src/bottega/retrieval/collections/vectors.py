@@ -35,29 +35,11 @@ class VectorFile:
         Raises:
             StorageFailed: the disk is full.
         """
-        with disk(self.path.parent):
-            new = not self.path.exists()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab"):
-                pass  # the file is there; "r+b" below does not move to its end
-            with self.path.open("r+b", buffering=0) as file:
-                file.seek(first * self._width)
-                left = memoryview(np.ascontiguousarray(rows, dtype="<f4").tobytes())
-                while left:
-                    left = left[file.write(left) :]
-                os.fdatasync(file.fileno())
-            if new:
-                sync_folder(self.path.parent)
+        write_rows(self.path, first * self._width, np.ascontiguousarray(rows, dtype="<f4").tobytes())
 
     def blank(self, rows: Sequence[int]) -> None:
         """Overwrite rows with zeros, so that nothing of what they stood for is left."""
-        if not self.path.exists():
-            return
-        with disk(self.path.parent), self.path.open("r+b", buffering=0) as file:
-            for row in rows:
-                file.seek(row * self._width)
-                file.write(bytes(self._width))
-            os.fdatasync(file.fileno())
+        blank_rows(self.path, self._width, rows)
 
     def copy(self, target: Path, rows: Rows) -> None:
         """Write these rows, in this order, into a new file that appears whole."""
@@ -67,6 +49,14 @@ class VectorFile:
                 file.write(np.ascontiguousarray(source[rows[start : start + BLOCK]]).data)
             file.flush()
             os.fsync(file.fileno())
+
+    def read(self, rows: Rows) -> Vectors:
+        """The vectors of these rows (ascending), shape (n, dimensions).
+
+        Raises:
+            StorageFailed: the file is shorter.
+        """
+        return np.asarray(self._mapped(int(rows[-1]) if len(rows) else -1)[rows])
 
     def nearest(self, vector: Vectors, rows: Rows, top: int) -> tuple[Rows, Vectors]:
         """The places in ``rows`` (ascending, no others are looked at) with the largest dot products, best first.
@@ -103,3 +93,41 @@ class VectorFile:
                 remedy="index the collection again: what is missing is made again",
             )
         return np.memmap(self.path, dtype="<f4", mode="r", shape=(last + 1, self.dimensions))
+
+
+def write_rows(path: Path, offset: int, data: bytes) -> None:
+    """Put bytes at ``offset`` of a file that is made if it is not there; on the disk when this returns.
+
+    Raises:
+        StorageFailed: the disk is full.
+    """
+    with disk(path.parent):
+        new = not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass  # the file is there; "r+b" below does not move to its end
+        with path.open("r+b", buffering=0) as file:
+            file.seek(offset)
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+            os.fdatasync(file.fileno())
+        if new:
+            sync_folder(path.parent)
+
+
+def blank_rows(path: Path, width: int, rows: Sequence[int]) -> None:
+    """Overwrite rows of ``width`` bytes with zeros, those that the file has.
+
+    Raises:
+        StorageFailed: the disk refuses.
+    """
+    if not path.exists():
+        return
+    length = path.stat().st_size
+    with disk(path.parent), path.open("r+b", buffering=0) as file:
+        for row in rows:
+            if row * width < length:
+                file.seek(row * width)
+                file.write(bytes(width))
+        os.fdatasync(file.fileno())
