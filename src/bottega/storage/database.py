@@ -30,6 +30,8 @@ class Database(ABC):
     the others survive the end of the process, and a power cut may take the last of them.
     """
 
+    keyed = False  # some tables are kept in the order of their key, and not beside it
+
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each

@@ -389,14 +389,11 @@ class Leases:
     def _park(self, transaction: Transaction, claim: Claim, deaths: int, worker: str) -> StepResult:
         subject = f"run/{claim.run}/step/{claim.step}"
         error = f"it ended its worker {deaths} times; see `bottega audit log {subject}`"
-        rows = transaction.execute(
-            "SELECT n FROM journal WHERE subject = ? ORDER BY n DESC LIMIT ?", (subject, 2 * deaths)
-        ).fetchall()
         self._journal.append(
             transaction, Act.STEP_PARKED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
             detail={
                 "round": claim.round, "key": claim.key, "deaths": deaths, "error": error,
-                "evidence": sorted(n for (n,) in rows),
+                "evidence": self._journal.numbers(transaction, subject, 2 * deaths),
             },
         )  # fmt: skip
         return StepResult(step=claim.step, key=claim.key, state="parked", error=error)

@@ -29,6 +29,8 @@ class SQLite(Database):
     Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
     """
 
+    keyed = True
+
     def __init__(self, path: Path) -> None:
         """Open or create the file.
 
