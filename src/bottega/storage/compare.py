@@ -65,7 +65,11 @@ def compare(journal: Journal, contents: Contents) -> Compared:
             broken = fold(size)
             done = size
         documents, sealed, erased = [0], [0], [0]
-        found = [*_documents(journal, contents, documents), *_details(journal, sealed, erased), *_columns(journal)]
+        found = [
+            *_documents(journal, contents, documents),
+            *_details(journal, sealed, erased),
+            *_columns(journal),
+        ]
 
         def work(transaction: Transaction) -> Compared:
             rows = [0]
@@ -158,7 +162,8 @@ def _subjects(transaction: Transaction) -> Iterator[Difference]:
     ).fetchall():
         yield Difference("subjects", f"n {n}", f"subject is {is_!r}, by the journal {should!r}")
     for (n,) in transaction.execute(
-        "SELECT n FROM journal WHERE n < ? AND n NOT IN (SELECT n FROM subjects) LIMIT ?", (TILE * tiles, MOST)
+        "SELECT n FROM journal WHERE n < ? AND n NOT IN (SELECT n FROM subjects) LIMIT ?",
+        (TILE * tiles, MOST),
     ).fetchall():
         yield Difference("subjects", f"n {n}", "it is missing; the journal has it")
 

@@ -81,9 +81,9 @@ class SQLite(Database):
             text, integer="INTEGER", bytes_="BLOB", strict="STRICT", keyed="STRICT, WITHOUT ROWID"
         )
 
-    def _begun_at_once(self) -> bool:
+    def _begun_at_once(self, durable: bool) -> bool:
         try:
-            self._level(durable=False)
+            self._level(durable=durable)
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:  # another process is writing; what else is wrong shows in the thread
             return False
