@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from benchmarks.chaos.nest import Nest, Nestling
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -33,24 +35,21 @@ class Crew:
 
     root: Path
     setting: Mapping[str, str]
-    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
-    makes: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
-    submitter: "subprocess.Popen[bytes] | None" = None
+    workers: list[Nestling] = field(default_factory=list[Nestling])
+    makes: list[Nestling] = field(default_factory=list[Nestling])
+    submitter: Nestling | None = None
     waiting: list[Sequence[Any]] = field(
         default_factory=list[Sequence[Any]]
     )  # submitted, not yet said to be safe
     kills: list[Kill] = field(default_factory=list[Kill])
 
-    def start(
-        self, *words: str, log: str, module: str = "bottega", heard: bool = False
-    ) -> "subprocess.Popen[bytes]":
+    def __post_init__(self) -> None:
+        """Start the process that forks the others."""
+        self._nest = Nest(self.setting)
+
+    def start(self, *words: str, log: str, module: str = "bottega", heard: bool = False) -> Nestling:
         """A process of ours; what it says goes to a log that all of its kind share, unless it is heard."""
-        pipe = subprocess.PIPE if heard else None
-        with (self.root / log).open("ab") as file:
-            return subprocess.Popen(
-                [sys.executable, "-m", module, *words],
-                stdin=pipe, stdout=pipe or file, stderr=file, env={**os.environ, **self.setting}, start_new_session=True,
-            )  # fmt: skip
+        return self._nest.start(module, words, self.root / log, heard=heard)
 
     def keep(self, count: int) -> None:
         """As many workers as there are to be; those that ended are followed by new ones."""
@@ -69,29 +68,26 @@ class Crew:
     def keep_submitter(self) -> None:
         """One that was killed is followed by another, which is told of all that was not said to be safe."""
         if self.submitter is None or self.submitter.poll() is not None:
-            _close(self.submitter)
             policy = str(self.root / "policy.toml")
             self.submitter = self.start(
                 policy, log="submit.log", module="benchmarks.chaos.submit", heard=True
             )
-            os.set_blocking(_pipe(self.submitter.stdout).fileno(), False)
             for what in self.waiting:
                 self._tell(what)
 
     def heard(self) -> None:
         """Take note of what the submitter said is safe."""
-        if self.submitter is not None and (said := _pipe(self.submitter.stdout).read()):
-            safe = set(said.decode().split())
+        if self.submitter is not None:
+            safe = self.submitter.said()
             self.waiting = [what for what in self.waiting if what[0] not in safe]
 
-    def kill(self, worker: "subprocess.Popen[bytes]", *, group: bool = False) -> None:
+    def kill(self, worker: Nestling, *, group: bool = False) -> None:
         """Kill a worker, or all of its group."""
         self.note("group" if group else "worker", worker)
-        with suppress(ProcessLookupError):
-            (os.killpg if group else os.kill)(worker.pid, signal.SIGKILL)
+        worker.kill(group=group)
         worker.wait()
 
-    def kill_engine(self, worker: "subprocess.Popen[bytes]", choice: float) -> bool:
+    def kill_engine(self, worker: Nestling, choice: float) -> bool:
         """Kill one of the engine processes of a worker, if there is one."""
         engines = list(children(worker.pid))
         if not engines:
@@ -101,11 +97,11 @@ class Crew:
             os.kill(engines[int(choice * len(engines))], signal.SIGKILL)
         return True
 
-    def note(self, what: str, worker: "subprocess.Popen[bytes]") -> None:
+    def note(self, what: str, worker: Nestling) -> None:
         """Write a blow down."""
         self.kills.append(Kill(time.time(), what, worker.pid))
 
-    def kill_other(self, process: "subprocess.Popen[bytes]", what: str) -> None:
+    def kill_other(self, process: Nestling, what: str) -> None:
         """Kill a submitter or a `make`."""
         self.note(what, process)
         process.kill()
@@ -123,15 +119,17 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        _close(self.submitter)
         self.workers, self.makes, self.submitter = [], [], None
+
+    def close(self) -> None:
+        """End everything."""
+        self.end()
+        self._nest.close()
 
     def _tell(self, what: Sequence[Any]) -> None:
         assert self.submitter is not None
-        with suppress(BrokenPipeError):  # it was killed: the next one is told
-            pipe = _pipe(self.submitter.stdin)
-            pipe.write(f"{json.dumps(what)}\n".encode())
-            pipe.flush()
+        with suppress(OSError):  # it was killed: the next one is told
+            self.submitter.tell(f"{json.dumps(what)}\n")
 
 
 def children(pid: int) -> Iterator[int]:
@@ -143,18 +141,7 @@ def children(pid: int) -> Iterator[int]:
                     yield int(child)
 
 
-def _close(process: "subprocess.Popen[bytes] | None") -> None:
-    for pipe in (process.stdin, process.stdout) if process else ():
-        with suppress(BrokenPipeError):
-            _pipe(pipe).close()
-
-
 def install() -> None:
     """Make the counting engines known to this process and to those that it starts."""
     sys.path.insert(0, str(PLUGIN))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def _pipe(pipe: "IO[bytes] | None") -> "IO[bytes]":
-    assert pipe is not None
-    return pipe

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from benchmarks.chaos.crew import Crew
 from benchmarks.chaos.ledger import Watchman, budgets, counted, folded_again, left, slips, sound, takeovers
+from benchmarks.chaos.nest import Nestling
 from benchmarks.chaos.plans import POLICY, Mixture
 
 from bottega.bootstrap import build
@@ -75,7 +75,7 @@ class Storm:
         }
         self._crew = Crew(self.root, setting)
         self._random = Random(self.mixture.seed)
-        self._stopped: list[tuple[float, subprocess.Popen[bytes]]] = []
+        self._stopped: list[tuple[float, Nestling]] = []
         settings = replace(Settings(), state=self.root / "state", database=self.database)
         self._service = build(settings, policy=self.root / "policy.toml")
         self._watchman = Watchman(self._service.state, self.root / "record")
@@ -86,7 +86,7 @@ class Storm:
             self._calm()
             facts = self._count()
         finally:
-            self._crew.end()
+            self._crew.close()
             self._service.close()
         blows = Counter(kill.what for kill in self._crew.kills)
         return {
@@ -157,12 +157,12 @@ class Storm:
             self._crew.heard()
             self._sleep(0.1)
 
-    def _busy(self) -> "list[subprocess.Popen[bytes]]":
+    def _busy(self) -> list[Nestling]:
         rows = self._service.state.database.rows("SELECT DISTINCT worker FROM leases")
         holders = {int(worker.split(":")[-2]) for (worker,) in rows}
         return [worker for worker in self._crew.workers if worker.pid in holders]
 
-    def _victims(self) -> "list[subprocess.Popen[bytes]]":
+    def _victims(self) -> list[Nestling]:
         """Mostly those that hold a lease: to kill one that is only starting proves little."""
         busy = self._busy()
         return busy if busy and self._random.random() < 0.8 else self._crew.workers

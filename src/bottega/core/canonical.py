@@ -10,6 +10,8 @@ from typing import Any, cast
 from bottega.core.errors import InvalidValue
 
 SHAPE = 512  # characters of the keys of an object whose order is remembered
+SHAPES = 1024  # that are remembered
+LARGEST = 2**53
 
 
 def canonical_json(value: object) -> bytes:
@@ -69,34 +71,41 @@ def _other(value: object) -> str:
 
 
 def _array(value: Sequence[object]) -> str:
+    if not value:
+        return "[]"
     return f"[{','.join([_WRITERS[type(item)](item) for item in value])}]"
 
 
 def _object(value: Mapping[str, object]) -> str:
-    try:
-        few = len("".join(value)) <= SHAPE
-    except TypeError:
-        key = next(key for key in value if not isinstance(key, str))  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"object key {key!r} is not text", remedy="use text keys") from None
-    names = (_known if few else _names)(tuple(value))
-    write = _WRITERS
+    if not value:
+        return "{}"
+    keys = tuple(value)
+    names, write = _SHAPES.get(keys) or _names(keys), _WRITERS
     members = [name + write[type(item := value[key])](item) for key, name in names]
     return f"{{{','.join(members)}}}"
 
 
 def _names(keys: tuple[str, ...]) -> Sequence[tuple[str, str]]:
-    """Keys in their order, each with how it is written."""
+    """Keys in their order, each with how it is written; remembered, because most objects have one of a few shapes."""
+    try:
+        size = len("".join(keys))
+    except TypeError:
+        key = next(key for key in keys if not isinstance(key, str))  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"object key {key!r} is not text", remedy="use text keys") from None
     order = sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return [(key, f"{encode_basestring(key)}:") for key in order]
+    names = [(key, f"{encode_basestring(key)}:") for key in order]
+    if size <= SHAPE and len(_SHAPES) < SHAPES:
+        _SHAPES[keys] = names
+    return names
 
 
-_known = lru_cache(1024)(_names)  # most objects have one of a few shapes
+_SHAPES: dict[tuple[str, ...], Sequence[tuple[str, str]]] = {}
 
 
 def _integer(value: int) -> str:
-    if abs(value) > 2**53:
-        raise InvalidValue(f"integer {value} is beyond 2**53", remedy="write it as text")
-    return int.__repr__(value)
+    if -LARGEST <= value <= LARGEST:
+        return int.__repr__(value)
+    raise InvalidValue(f"integer {value} is beyond 2**53", remedy="write it as text")
 
 
 @lru_cache(4096)  # settings and prices are the same in every call
@@ -140,7 +149,7 @@ _WRITERS = _Writers(
         float: _number,
         list: _array,
         tuple: _array,
-        bool: lambda value: "true" if value else "false",
-        type(None): lambda value: "null",
+        bool: {True: "true", False: "false"}.__getitem__,
+        type(None): {None: "null"}.__getitem__,
     }
 )

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -124,6 +125,26 @@ class Bench:
             return self.read(part).decode("utf-8")
         except UnicodeDecodeError as error:
             raise EngineFailed(f"input '{part.port}' is not UTF-8 text", where=part.name) from error
+
+
+class LazyBench(Bench):
+    """A bench whose folder is made when it is first asked for: most engines need none."""
+
+    make: Callable[[], Path]
+
+    def __init__(self, folder: Callable[[], Path], **laid_out: Any) -> None:
+        """Lay out everything but the folder, by the names of `Bench`."""
+        self.__dict__.update(laid_out, make=folder)
+
+    @cached_property
+    def scratch(self) -> Path:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The folder."""
+        return self.make()
+
+    @property
+    def touched(self) -> bool:
+        """Whether it was asked for."""
+        return "scratch" in self.__dict__
 
 
 def parts_at(request: Request, port: str) -> Sequence[Part]:

@@ -50,20 +50,20 @@ def schedule(plan: Plan) -> "TopologicalSorter[str]":
     Raises:
         InvalidPlan: as `ordered` does.
     """
-    steps: dict[str, Step] = {}
+    steps: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
         if step.id in steps:
             raise InvalidPlan("two steps have this id", where=f"step '{step.id}'", remedy="rename one")
-        steps[step.id] = step
+        steps[step.id] = needs(step)
     for step in plan.steps:
-        for need in needs(step):
+        for need in steps[step.id]:
             if need not in steps:
                 raise InvalidPlan(
                     f"it takes an output of '{need}', which is not in the plan",
                     where=f"step '{step.id}', field 'inputs'",
                     remedy=f"steps are: {', '.join(steps)}",
                 )
-    graph = TopologicalSorter({step.id: needs(step) for step in plan.steps})
+    graph = TopologicalSorter(steps)
     try:
         graph.prepare()
     except CycleError as error:

@@ -17,7 +17,7 @@ from bottega.core.errors import (
     LeaseLost,
     StorageFailed,
 )
-from bottega.core.run import StepResult
+from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
 from bottega.governance.redaction import recorded, told
 from bottega.pipelines.charges import Meter, ask, charge_for
@@ -32,7 +32,18 @@ NO_CHECKS = digest({})
 DELAYS = 5  # times that an engine may ask to come back later
 
 Settle = Callable[[StepResult], Awaitable[StepResult]]
-Follow = Callable[[StepResult], Order | None]
+
+
+@dataclass
+class Closing:
+    """The end of a run, to be written with that of its last step. ``here``: in the event loop, which nobody else uses."""
+
+    run: Run
+    here: bool
+    done: bool = False  # this ended the round
+
+
+Follow = Callable[[StepResult], Order | Closing | None]
 
 
 @dataclass(frozen=True)
@@ -277,6 +288,11 @@ async def _under(
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
         after = _after_it(result, follow, shop)
+        if isinstance(after, Closing):
+            after.done = await shop.runs.finish_last(
+                lease, result, after.run, worker=worker, reusable=keep, used=used, here=after.here
+            )
+            return result, None
         found = await shop.runs.finish(
             lease, result, worker=worker, reusable=keep, until=until, used=used,
             then=after[1] if after else None, host=shop.workers.host,
@@ -289,11 +305,11 @@ async def _under(
     return result, Handed(*after, found) if after and found else None
 
 
-def _after_it(result: StepResult, follow: Follow, shop: Workshop) -> tuple[Order, Claim] | None:
-    """The step that comes next and the claim on it. What is wrong with it is said in its own turn."""
+def _after_it(result: StepResult, follow: Follow, shop: Workshop) -> tuple[Order, Claim] | Closing | None:
+    """The step that comes next and the claim on it, or the run's end. What is wrong with a step is said in its own turn."""
     with suppress(Exception):
-        if result.state == "done" and (order := follow(result)):
-            return order, claim_for(order, shop)
+        if result.state == "done" and (after := follow(result)):
+            return after if isinstance(after, Closing) else (after, claim_for(after, shop))
     return None
 
 

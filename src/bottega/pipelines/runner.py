@@ -23,7 +23,7 @@ from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Run, RunState, StepResult
 from bottega.pipelines.graph import ancestors, is_source, needs, schedule, split
-from bottega.pipelines.leased import REMOTE_AT_ONCE, Follow, Handed, given_back, in_turn, obtained
+from bottega.pipelines.leased import REMOTE_AT_ONCE, Closing, Follow, Handed, given_back, in_turn, obtained
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
@@ -33,6 +33,7 @@ from bottega.storage.leases import Claim, Lease
 DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so
 HEED = 0.1  # seconds between two looks whether it is to stop
 GRACE = 1.5  # seconds that an engine has to stop by itself
+OWN_TASKS = 4  # of a run at its last step: who asked for it, all steps, this step, who heeds
 
 Happening = Literal["started", "output", "ended"]
 
@@ -70,6 +71,9 @@ class Runner:
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
     _late: bool = False
     _driving: int = 0  # steps at work, or waiting for a place
+    _ends: bool = False  # with its last step
+    _closing: Closing | None = None
+    _needs: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     async def work(self) -> Run:
         """Run every step that can run, and say what came of it; each step's end is written before the next begins.
@@ -80,6 +84,7 @@ class Runner:
             BottegaError: it cannot be delivered at all; the run has failed with this reason.
             asyncio.CancelledError: this task was cancelled, without ``cancelled``: the run is left to other workers.
         """
+        self._ends = self.deliver is None
         if not self.shop.workers.registered:  # before the steps, which then come in the plan's order
             await asyncio.to_thread(self.shop.workers.register)
         try:
@@ -91,10 +96,10 @@ class Runner:
             ExceptionGroup
         ) as several:  # one at a time: the others were cancelled for the first, or fail of the same
             raise _first(several) from None
-        state, reason, error = self._verdict()
-        results = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
-        ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
-        self.run = self.run.model_copy(update={**ended, "results": tuple(results)})
+        if self._closing is not None and self._closing.done:
+            self.run = self._closing.run
+            return self.run
+        self.run = self._ended()
         try:
             await self._deliver()
         except StorageFailed:
@@ -108,10 +113,17 @@ class Runner:
             await asyncio.to_thread(self._agree)
         return self.run
 
+    def _ended(self) -> Run:
+        """The run with what has come of it."""
+        state, reason, error = self._verdict()
+        results = [self._results[step.id] for step in self.plan.steps if step.id in self._results]
+        ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
+        return self.run.model_copy(update={**ended, "results": tuple(results)})
+
     async def _close(self) -> bool:
         close = partial(self.shop.runs.close, self.run, actor=self.shop.workers.id)
-        if len(asyncio.all_tasks()) == 1:
-            return close()  # the disk is waited for, and that holds up nobody here
+        if alone(1):
+            return close()
         return await asyncio.to_thread(close)
 
     def _agree(self) -> None:
@@ -182,15 +194,22 @@ class Runner:
         steps = {step.id: step for step in self.plan.steps}
         graph = schedule(self.plan)
         after: dict[str, list[Step]] = {}
+        self._needs = {step.id: needs(step) for step in self.plan.steps}
         for step in self.plan.steps:
-            for need in needs(step):
+            for need in self._needs[step.id]:
                 after.setdefault(need, []).append(step)
 
-        def follow(result: StepResult) -> Order | None:
-            """What is claimed in the change that ends a step: the first that it sets free, if nothing else is going on."""
+        def follow(result: StepResult) -> Order | Closing | None:
+            """What comes in the change that ends a step, if nothing else is going on.
+
+            A claim on the first step that it sets free; after the last one, where nothing is to be delivered, the run's end.
+            """
             if self._driving > 1 or self.cancelled.is_set():
                 return None
             self._results[result.step] = result
+            if self._ends and len(self._results) == len(steps):
+                self._closing = Closing(self._ended(), here=alone(OWN_TASKS))
+                return self._closing
             place = steps[result.step].locality
             return next(
                 (
@@ -254,7 +273,7 @@ class Runner:
     def _stuck(self, step: Step) -> list[str]:
         """What it needs and has not got."""
         found = self._results
-        return [need for need in needs(step) if need not in found or not _usable(found[need])]
+        return [need for need in self._needs[step.id] if need not in found or not _usable(found[need])]
 
     async def _settle(self, result: StepResult) -> StepResult:
         return await Reviews(self.shop).settle(self.run, self.plan, result)
@@ -357,3 +376,8 @@ def _name(reference: str) -> str:
     if is_source(reference):
         return reference.partition(":")[2]
     return split(reference)[0].rpartition(".")[2]
+
+
+def alone(tasks: int) -> bool:
+    """Whether an event loop has only so many tasks: then the disk may be waited for in it, which holds up nobody."""
+    return len(asyncio.all_tasks()) == tasks

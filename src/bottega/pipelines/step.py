@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from bottega.checks.base import InputFile, Subject
 from bottega.core.artifact import Artifact
@@ -22,8 +23,7 @@ from bottega.pipelines.charges import ATTEMPTS, Meter
 from bottega.pipelines.workshop import NOTHING, Workshop
 
 
-@dataclass(frozen=True)
-class Arrived:
+class Arrived(NamedTuple):
     """An input that arrived at a port."""
 
     port: str
@@ -31,9 +31,9 @@ class Arrived:
     artifact: Artifact
 
 
-@dataclass(frozen=True)
+@dataclass
 class Order:
-    """All that one step needs to run and be judged."""
+    """All that one step needs to run and be judged. Nobody changes it; to freeze it would cost a call for each field."""
 
     step: Step
     arrived: Sequence[Arrived]

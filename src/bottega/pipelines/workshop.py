@@ -16,7 +16,7 @@ from bottega.checks.base import Check
 from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, StorageFailed
 from bottega.core.request import Finished, Output, Request, Usage
-from bottega.engines.base import GENERATED, Bench, Card, Engine, failure
+from bottega.engines.base import GENERATED, Bench, Card, Engine, LazyBench, failure
 from bottega.engines.process import EngineProcess
 from bottega.engines.residents import Residents
 from bottega.governance.policy import Policy
@@ -111,31 +111,34 @@ class Workshop:
 
     @asynccontextmanager
     async def bench(self, cancelled: threading.Event, *, together: bool = False) -> AsyncGenerator[Bench]:
-        """A bench with a private folder that is gone afterwards.
+        """A bench whose private folder is made when it is asked for, and gone afterwards."""
+        bench = LazyBench(
+            self._folder,
+            locate=self.artifacts.locate,
+            weights=self.catalog.path,
+            threads=self.threads,
+            secret=self.secret,
+            cancelled=cancelled,
+            content=self.artifacts.read,
+            together=together,
+        )
+        try:
+            yield bench
+        finally:
+            if bench.touched:
+                if os.listdir(bench.scratch):  # noqa: PTH208 - after many a step
+                    await asyncio.to_thread(shutil.rmtree, bench.scratch, ignore_errors=True)
+                else:
+                    self._folders.append(bench.scratch)  # many an engine leaves nothing in it
+
+    def _folder(self) -> Path:
+        """A folder inside that of this process.
 
         Raises:
-            StorageFailed: the folder cannot be made.
+            StorageFailed: it cannot be made.
         """
-        folder = self._folders.pop() if self._folders else self._new_folder()
-        try:
-            yield Bench(
-                scratch=folder,
-                locate=self.artifacts.locate,
-                weights=self.catalog.path,
-                threads=self.threads,
-                secret=self.secret,
-                cancelled=cancelled,
-                content=self.artifacts.read,
-                together=together,
-            )
-        finally:
-            if os.listdir(folder):  # noqa: PTH208 - after every step
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            else:
-                self._folders.append(folder)  # most engines leave nothing in it
-
-    def _new_folder(self) -> Path:
-        """A folder inside that of this process."""
+        if self._folders:
+            return self._folders.pop()
         if self._scratch is None:
             self._scratch = PrivateFolder(self.scratch)
         with disk(self.scratch):

@@ -20,7 +20,7 @@ from bottega.governance.witness import Witness
 from bottega.storage.compare import compare
 from bottega.storage.database import Database, Transaction
 from bottega.storage.disk import digest_of
-from bottega.storage.journal import PAGE, SALT
+from bottega.storage.journal import NEVER, PAGE, SALT
 from bottega.storage.merkle import TILE, Frontier, root_of
 from bottega.storage.state import State
 
@@ -172,12 +172,7 @@ class Audit:
 
     def log(self, subject: str = "", *, last: int = 0) -> list[Entry]:
         """Entries about a subject and what is under it, or all; ``last`` gives only so many of the newest."""
-        if subject or not last:
-            return self._journal.about(subject)[-last:]
-        size = self._journal.size()
-        return [
-            Entry.model_validate_json(text) for _, text, _ in self._journal.entries(max(0, size - last), size)
-        ]
+        return self._journal.about(subject, last=last or NEVER)
 
     def _signed(self, *, force: bool = False) -> str:
         key, size = self._key(), self._journal.size()

@@ -188,10 +188,7 @@ class Store:
             for (run,) in database.rows(
                 "SELECT DISTINCT run_id FROM steps WHERE run_id NOT IN (SELECT id FROM runs) ORDER BY run_id"
             )
-            if database.rows(
-                "SELECT MAX(at) FROM journal WHERE subject >= ? AND subject < ?", f"run/{run}/", f"run/{run}0"
-            )[0][0]
-            < before
+            if (last := self._state.journal.about(f"run/{run}", last=1)) and last[0].at < before
         ]
         return [run for (run,) in (*rows, *asked)]
 

@@ -1,5 +1,6 @@
 """Holds the tables against the journal: it is folded once more beside them, and every row is compared."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ from bottega.storage import schema
 from bottega.storage.contents import REFERRED, Contents
 from bottega.storage.database import Transaction
 from bottega.storage.journal import PAGE, Journal, commitment
+from bottega.storage.merkle import TILE
 
 CATCH_UP = 1000  # entries that may be folded while nobody else writes
 MOST = 20  # differences that are named
@@ -63,12 +65,16 @@ def compare(journal: Journal, contents: Contents) -> Compared:
             broken = fold(size)
             done = size
         documents, sealed, erased = [0], [0], [0]
-        found = [*_documents(journal, contents, documents), *_details(journal, sealed, erased)]
+        found = [
+            *_documents(journal, contents, documents),
+            *_details(journal, sealed, erased),
+            *_columns(journal),
+        ]
 
         def work(transaction: Transaction) -> Compared:
             rows = [0]
             faults = broken or fold(journal.size()) or [*_tables(beside, transaction, rows)]
-            named = [*faults, *_missing(transaction), *found]
+            named = [*faults, *_missing(transaction), *_subjects(transaction), *found]
             return Compared(rows[0], documents[0], sealed[0], erased[0], tuple(named[:MOST]))
 
         return database.write(work)
@@ -144,6 +150,37 @@ def _missing(transaction: Transaction) -> Iterator[Difference]:
     ).fetchall()
     for digest, _ in rows:
         yield Difference("contents", f"digest {digest}", "it is missing; an entry refers to it")
+
+
+def _subjects(transaction: Transaction) -> Iterator[Difference]:
+    """Whether the index of subjects names each entry of the whole tiles, and only these, under its own subject."""
+    (tiles,) = transaction.execute("SELECT COUNT(*) FROM tiles").fetchone()
+    for n, is_, should in transaction.execute(
+        "SELECT s.n, s.subject, j.subject FROM subjects s LEFT JOIN journal j ON j.n = s.n "
+        "WHERE j.subject IS NULL OR j.subject <> s.subject OR s.n >= ? LIMIT ?",
+        (TILE * tiles, MOST),
+    ).fetchall():
+        yield Difference("subjects", f"n {n}", f"subject is {is_!r}, by the journal {should!r}")
+    for (n,) in transaction.execute(
+        "SELECT n FROM journal WHERE n < ? AND n NOT IN (SELECT n FROM subjects) LIMIT ?",
+        (TILE * tiles, MOST),
+    ).fetchall():
+        yield Difference("subjects", f"n {n}", "it is missing; the journal has it")
+
+
+def _columns(journal: Journal) -> Iterator[Difference]:
+    """Whether what entries are looked up by is what they say."""
+    for first in range(0, journal.size(), PAGE):
+        for n, at, subject, text in journal.database.rows(
+            "SELECT n, at, subject, entry FROM journal WHERE n >= ? AND n < ?", first, first + PAGE
+        ):
+            try:
+                entry = json.loads(text)
+            except ValueError as error:
+                yield Difference("journal", f"n {n}", str(error))
+                continue
+            if (entry.get("at"), entry.get("subject")) != (at, subject):
+                yield Difference("journal", f"n {n}", f"is kept as one about {subject!r} at {at}")
 
 
 def _details(journal: Journal, sealed: list[int], erased: list[int]) -> Iterator[Difference]:

@@ -30,6 +30,8 @@ class Database(ABC):
     the others survive the end of the process, and a power cut may take the last of them.
     """
 
+    keyed = False  # some tables are kept in the order of their key, and not beside it
+
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
         self.always_durable = False  # every commit survives a power cut, at the price of a sync each
@@ -61,15 +63,17 @@ class Database(ABC):
             change.give_up()  # Ctrl-C before its turn: nobody shall do it later
             raise
 
-    def offer(self, work: Work[T], *, durable: bool = False) -> Change[T]:
+    def offer(self, work: Work[T], *, durable: bool = False, here: bool = False) -> Change[T]:
         """Have an atomic change made, and give its outcome, which may be still to come. See `ended`.
 
-        A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more.
+        A change that waits for nobody and for no disk is made at once: handing it to a thread would cost more. With
+        ``here`` this thread may wait for the disk.
         """
         change = Change(work, durable=durable)
-        if not (durable or self.always_durable or self._waiting) and self._turn.acquire(blocking=False):
+        durable = durable or self.always_durable
+        if (here or not durable) and not self._waiting and self._turn.acquire(blocking=False):
             try:
-                if self._begun_at_once():
+                if self._begun_at_once(durable):
                     self._commit([change])
                     return change
             finally:
@@ -233,7 +237,7 @@ class Database(ABC):
     def statements(self, text: str) -> list[str]:
         """The statements of a schema in this database's words."""
 
-    def _begun_at_once(self) -> bool:
+    def _begun_at_once(self, durable: bool) -> bool:
         """Begin, if that needs no waiting; `_begin` then goes on with it. Called with the turn."""
         return False
 

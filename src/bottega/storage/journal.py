@@ -23,6 +23,13 @@ OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {
     Act.BUDGET_SETTLED,
 }
 
+# Entries about a subject: by the index up to the last whole tile, and by looking at those after it.
+_IS = "(subject = ? OR (subject >= ? AND subject < ?))"
+ABOUT = (
+    f"SELECT n, entry FROM journal WHERE n IN (SELECT n FROM subjects WHERE {_IS}) "
+    f"UNION ALL SELECT n, entry FROM journal WHERE n >= {TILE} * (SELECT COUNT(*) FROM tiles) AND {_IS}"
+)
+
 Detail = Mapping[str, Any]
 Fold = Callable[[Transaction, "Line"], None]
 Read = Callable[..., list[Any]]
@@ -225,20 +232,21 @@ class Journal:
         rows = self.database.rows("SELECT root FROM tiles WHERE i = ?", index)
         return bytes(rows[0][0]) if rows else None
 
-    def about(self, subject: str = "") -> list[Entry]:
-        """Entries about a subject and what is under it (``run/ID`` and ``run/ID/...``), or all, oldest first."""
-        where, values = "", ()
+    def about(self, subject: str = "", *, last: int = NEVER) -> list[Entry]:
+        """Entries about a subject and what is under it (``run/ID`` and ``run/ID/...``), or all, oldest first.
+
+        ``last`` gives only so many of the newest.
+        """
         if subject:
-            where, values = (
-                "WHERE subject = ? OR (subject >= ? AND subject < ?)",
-                (
-                    subject,
-                    f"{subject}/",
-                    f"{subject}0",  # the character after "/"
-                ),
-            )
-        rows = self.database.rows(f"SELECT entry FROM journal {where} ORDER BY n", *values)
-        return [Entry.model_validate_json(text) for (text,) in rows]
+            rows = self.database.rows(f"{ABOUT} ORDER BY n DESC LIMIT ?", *_under(subject), last)
+        else:
+            rows = self.database.rows("SELECT n, entry FROM journal ORDER BY n DESC LIMIT ?", last)
+        return [Entry.model_validate_json(text) for _, text in reversed(rows)]
+
+    def numbers(self, transaction: Transaction, subject: str, last: int) -> list[int]:
+        """The numbers of the newest entries about a subject and what is under it, in order."""
+        rows = transaction.execute(f"{ABOUT} ORDER BY n DESC LIMIT ?", (*_under(subject), last)).fetchall()
+        return [n for n, _ in reversed(rows)]
 
     def detail(self, entry: Entry) -> tuple[Detail, str]:
         """The detail of an entry, opened if it is sealed, and its holder. Empty once the holder's key is destroyed."""
@@ -298,6 +306,15 @@ class Journal:
         ).fetchall()
         root = root_of([bytes(leaf) for (leaf,) in rows])
         transaction.execute("INSERT INTO tiles (i, root) VALUES (?, ?)", (index, root))
+        transaction.execute(
+            "INSERT INTO subjects (subject, n) SELECT subject, n FROM journal WHERE n >= ? AND n < ? ORDER BY subject, n",
+            (index * TILE, (index + 1) * TILE),
+        )
+
+
+def _under(subject: str) -> tuple[str, ...]:
+    under = (subject, f"{subject}/", f"{subject}0")  # the character after "/"
+    return under * 2
 
 
 def commitment(salted: bytes) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bottega.core.canonical import digest_bytes
 from bottega.core.entry import Act
@@ -15,7 +15,7 @@ from bottega.storage.budgets import Budgets, Charge, Refusal
 from bottega.storage.change import Change, ended
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction, Work
-from bottega.storage.journal import Journal
+from bottega.storage.journal import NEVER, Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers
 
@@ -24,9 +24,9 @@ T = TypeVar("T")
 POISON = 3  # deaths of a step's worker after which it is parked
 
 
-@dataclass(frozen=True)
+@dataclass
 class Claim:
-    """A wish to run one step, or to learn that it need not run.
+    """A wish to run one step, or to learn that it need not run. Nobody changes it.
 
     ``shown`` says whether a person must see a result: a finished one is then given along with a lease, to be settled,
     in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts;
@@ -57,8 +57,7 @@ class Claim:
         return f"{self.engine}/{self.lane}" if self.lane else self.engine
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """The right to run one step. ``token`` is its fencing token: the number of its entry in the journal."""
 
     claim: Claim
@@ -133,24 +132,10 @@ class Leases:
         Raises:
             LeaseLost: another worker has taken the step over; nothing is written, and nothing claimed.
         """
-        claim = lease.claim
-        act = _ACTS[result.state]
-        body = result.canonical()
-        detail = {**ended_detail(result), "round": claim.round, "token": lease.token}
-        if until:
-            detail |= {"until": until, "delays": lease.delays + 1}
-        if result.outputs:
-            detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
+        end = self._end(lease, result, worker=worker, reusable=reusable, until=until, used=used)
 
         def work(transaction: Transaction) -> Found | None:
-            self._fence(transaction, lease, worker)
-            if result.outputs:
-                self._contents.keep(transaction, body, holder=claim.holder)
-            self._journal.append(
-                transaction, act, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
-                detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
-            )  # fmt: skip
-            self._settle(transaction, lease, used, worker)
+            end(transaction)
             return None if then is None else self._claimed(transaction, then, worker, host)
 
         durable = lease.charged or bool(result.approved_by) or (then is not None and then.charge is not None)
@@ -164,6 +149,38 @@ class Leases:
             return await self.finish(
                 lease, result, worker=worker, reusable=reusable, until=until, used=used
             )  # the end of a step does not depend on what comes next
+
+    def _end(
+        self,
+        lease: Lease,
+        result: StepResult,
+        *,
+        worker: str,
+        reusable: bool,
+        used: Mapping[str, int] | None,
+        until: str = "",
+    ) -> Work[None]:
+        """Writes down how a leased step ended."""
+        claim = lease.claim
+        act = _ACTS[result.state]
+        body = result.canonical()
+        detail = {**ended_detail(result), "round": claim.round, "token": lease.token}
+        if until:
+            detail |= {"until": until, "delays": lease.delays + 1}
+        if result.outputs:
+            detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
+
+        def work(transaction: Transaction) -> None:
+            self._fence(transaction, lease, worker)
+            if result.outputs:
+                self._contents.keep(transaction, body, holder=claim.holder)
+            self._journal.append(
+                transaction, act, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
+                detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
+            )  # fmt: skip
+            self._settle(transaction, lease, used, worker)
+
+        return work
 
     async def died(
         self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
@@ -212,9 +229,11 @@ class Leases:
 
         await self._to_its_end(lease, work, worker, durable=lease.charged)
 
-    async def _to_its_end(self, lease: Lease, work: Work[T], worker: str, *, durable: bool) -> T:
+    async def _to_its_end(
+        self, lease: Lease, work: Work[T], worker: str, *, durable: bool, here: bool = False
+    ) -> T:
         """Write how a lease ended. If that fails it is given up: it ended all the same, also when this task is cancelled."""
-        change = self._database.offer(work, durable=durable)
+        change = self._database.offer(work, durable=durable, here=here)
         try:
             return await self._kept(change, worker)
         finally:
@@ -298,10 +317,17 @@ class Leases:
     def _finished(self, transaction: Transaction, claim: Claim) -> tuple[int, str, StepResult] | None:
         """A finished result with this key, judged by these checks: its entry, its digest, itself."""
         anywhere = "OR reusable = 1" if claim.reuse else ""
+        same = "FROM results WHERE key = ? AND checks = ? AND holder = ?"
+        (found,) = (
+            transaction.execute(  # its own first; smallest and not sorted, which costs a sorter even for no row
+                f"SELECT MIN(CASE WHEN run_id = ? THEN n ELSE n + {NEVER} END) {same} AND (run_id = ? {anywhere})",
+                (claim.run, claim.key, claim.checks, claim.holder, claim.run),
+            ).fetchone()
+        )
+        if found is None:
+            return None
         row = transaction.execute(
-            f"SELECT n, result FROM results WHERE key = ? AND checks = ? AND holder = ? AND (run_id = ? {anywhere}) "
-            "ORDER BY run_id = ? DESC, n LIMIT 1",
-            (claim.key, claim.checks, claim.holder, claim.run, claim.run),
+            f"SELECT n, result {same} AND n = ?", (claim.key, claim.checks, claim.holder, found % NEVER)
         ).fetchone()
         body = self._contents.find(transaction, row[1], holder=claim.holder) if row else None
         return (row[0], row[1], step_result(claim.step, "reused", claim.key, "", body)) if body else None
@@ -389,14 +415,11 @@ class Leases:
     def _park(self, transaction: Transaction, claim: Claim, deaths: int, worker: str) -> StepResult:
         subject = f"run/{claim.run}/step/{claim.step}"
         error = f"it ended its worker {deaths} times; see `bottega audit log {subject}`"
-        rows = transaction.execute(
-            "SELECT n FROM journal WHERE subject = ? ORDER BY n DESC LIMIT ?", (subject, 2 * deaths)
-        ).fetchall()
         self._journal.append(
             transaction, Act.STEP_PARKED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
             detail={
                 "round": claim.round, "key": claim.key, "deaths": deaths, "error": error,
-                "evidence": sorted(n for (n,) in rows),
+                "evidence": self._journal.numbers(transaction, subject, 2 * deaths),
             },
         )  # fmt: skip
         return StepResult(step=claim.step, key=claim.key, state="parked", error=error)

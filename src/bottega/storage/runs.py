@@ -1,7 +1,7 @@
 """Runs: made known, begun, ended, and what came of their steps."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,9 @@ from bottega.core.plan import Plan
 from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
 from bottega.storage.clearing import Clearing
-from bottega.storage.database import Transaction
+from bottega.storage.database import Transaction, Work
 from bottega.storage.fold import ENDED
-from bottega.storage.leases import Leases, step_result
+from bottega.storage.leases import Lease, Leases, step_result
 
 ENDED_BY = {state: act for act, state in ENDED.items()}
 _COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
@@ -111,6 +111,39 @@ class RunStore(Leases):
 
         Returns whether this ended it.
         """
+        return self._database.write(self._closed(run, actor), durable=run.state == "released")
+
+    async def finish_last(
+        self,
+        lease: Lease,
+        result: StepResult,
+        run: Run,
+        *,
+        worker: str,
+        reusable: bool,
+        used: Mapping[str, int] | None,
+        here: bool = False,
+    ) -> bool:
+        """Write down how the last step of a round ended, and in the same change, as `close` does, that the round is over.
+
+        With ``here`` the disk is waited for in this thread.
+
+        Returns whether this ended the round.
+
+        Raises:
+            LeaseLost: another worker has taken the step over; nothing is written.
+        """
+        end = self._end(lease, result, worker=worker, reusable=reusable, used=used)
+        close = self._closed(run, worker)
+
+        def work(transaction: Transaction) -> bool:
+            end(transaction)
+            return close(transaction)
+
+        durable = lease.charged or bool(result.approved_by) or run.state == "released"
+        return await self._to_its_end(lease, work, worker, durable=durable, here=here)
+
+    def _closed(self, run: Run, actor: str) -> Work[bool]:
         facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
         detail = {"round": run.round, **{name: value for name, value in facts if value}}
 
@@ -124,7 +157,7 @@ class RunStore(Leases):
             )  # fmt: skip
             return True
 
-        return self._database.write(work, durable=run.state == "released")
+        return work
 
     def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
         """Tell whoever works on a run to stop it; a run that nobody has begun is cancelled at once.

@@ -1,17 +1,33 @@
 """The tables. The journal is the truth; what stands under "folded" can be made from it again at any time."""
 
-VERSION = 4  # of the tables; the first release had 1
+from bottega.storage.merkle import TILE
+
+VERSION = 5  # of the tables; the first release had 1
 
 # {integer}, {bytes}, {strict} and {keyed} (kept in the order of the key) are the database's own words for them.
 TRUTH = """
 CREATE TABLE journal (
     n {integer} PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, entry TEXT NOT NULL, leaf {bytes} NOT NULL
 ) {strict};
-CREATE INDEX journal_subject ON journal (subject, n);
 CREATE TABLE tiles (i {integer} PRIMARY KEY, root {bytes} NOT NULL) {strict};
 CREATE TABLE checkpoints (size {integer} PRIMARY KEY, note TEXT NOT NULL, witnessed {integer} NOT NULL) {strict};
-CREATE TABLE contents (digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} NOT NULL, PRIMARY KEY (digest, holder)) {strict};
 CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes} NOT NULL) {strict};
+"""
+
+# What the journal's entries are about, looked up by name; a whole tile of entries is put in at a time. Those after the last
+# tile are few, and looked through.
+SUBJECTS = """
+CREATE TABLE subjects (subject TEXT NOT NULL, n {integer} NOT NULL, PRIMARY KEY (subject, n)) {keyed};
+"""  # since version 5
+
+CONTENTS = """
+CREATE TABLE contents (
+    digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} NOT NULL, PRIMARY KEY (digest, holder)
+) {keyed};
+"""
+
+SMALL = """
+CREATE TABLE small (name TEXT PRIMARY KEY, kept_at {integer} NOT NULL, body {bytes} NOT NULL) {keyed};
 """
 
 KEYS = """
@@ -88,13 +104,33 @@ CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT
 
 # Neither truth nor folded: what is only true now, and what is only remembered to save work.
 PASSING = """
-CREATE TABLE small (name TEXT PRIMARY KEY, kept_at {integer} NOT NULL, body {bytes} NOT NULL) {strict};
 CREATE TABLE workers (id TEXT PRIMARY KEY, host TEXT NOT NULL, beat {integer} NOT NULL) {strict};
 CREATE TABLE documents (
     source TEXT NOT NULL, name TEXT NOT NULL, converter TEXT NOT NULL, holder TEXT NOT NULL, document TEXT NOT NULL,
     at TEXT NOT NULL, PRIMARY KEY (source, name, converter, holder)
 ) {strict};
 """
+
+INDEXED = (
+    "DROP INDEX journal_subject;"
+    + SUBJECTS
+    + """
+INSERT INTO subjects (subject, n) SELECT subject, n FROM journal WHERE n < {tile} * (SELECT COUNT(*) FROM tiles);
+"""
+)  # what version 4 lacked
+
+REKEYED = (
+    "ALTER TABLE contents RENAME TO old_contents; ALTER TABLE small RENAME TO old_small;"
+    + CONTENTS
+    + SMALL
+    + """
+INSERT INTO contents (digest, holder, body) SELECT digest, holder, body FROM old_contents;
+INSERT INTO small (name, kept_at, body) SELECT name, kept_at, body FROM old_small;
+DROP TABLE old_contents; DROP TABLE old_small;
+"""
+)  # what was kept beside its key before version 5
+
+EVERYTHING = TRUTH + SUBJECTS + CONTENTS + FOLDED + PASSING + SMALL
 
 FOLDED_TABLES = (
     "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "waits",
@@ -104,5 +140,5 @@ FOLDED_TABLES = (
 
 def statements(text: str, *, integer: str, bytes_: str, strict: str, keyed: str) -> list[str]:
     """The statements of a text in a database's own words."""
-    filled = text.format(integer=integer, bytes=bytes_, strict=strict, keyed=keyed)
+    filled = text.format(integer=integer, bytes=bytes_, strict=strict, keyed=keyed, tile=TILE)
     return [statement.strip() for statement in filled.split(";") if statement.strip()]

@@ -29,6 +29,8 @@ class SQLite(Database):
     Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
     """
 
+    keyed = True
+
     def __init__(self, path: Path) -> None:
         """Open or create the file.
 
@@ -79,9 +81,9 @@ class SQLite(Database):
             text, integer="INTEGER", bytes_="BLOB", strict="STRICT", keyed="STRICT, WITHOUT ROWID"
         )
 
-    def _begun_at_once(self) -> bool:
+    def _begun_at_once(self, durable: bool) -> bool:
         try:
-            self._level(durable=False)
+            self._level(durable=durable)
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:  # another process is writing; what else is wrong shows in the thread
             return False

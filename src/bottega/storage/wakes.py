@@ -57,6 +57,7 @@ class Wakes:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        self._name = str(folder) if folder else ""
         self._bells: set[Bell] = set()
         self._pipe: tuple[Path, int] | None = None
         self._starting = threading.Lock()
@@ -108,7 +109,7 @@ class Wakes:
         """Pipes of other processes; looked up again when the folder has changed, or may have within its clock's tick."""
         folder = self._folder
         try:
-            changed = os.stat(folder).st_mtime_ns if folder else 0  # noqa: PTH116 - after every commit: half the time
+            changed = os.stat(self._name).st_mtime_ns if folder else 0  # noqa: PTH116 - after every commit: half the time
         except FileNotFoundError:
             changed = 0  # nobody has ever listened
         if folder is None or not changed:

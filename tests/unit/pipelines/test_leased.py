@@ -80,7 +80,8 @@ async def test_steps_in_a_row_need_one_commit_each(
 
     monkeypatch.setattr(SQLite, "_end", counted)
     assert (await work.work()).state == "released"
-    assert len(commits) == 5  # the first lease, three ends of which two lease the next step, the run's end
+    # The first lease; three ends, of which two lease the next step and the last ends the run.
+    assert len(commits) == 4
 
 
 async def test_a_state_that_cannot_be_used_is_one_error_and_no_failure_of_the_step(
