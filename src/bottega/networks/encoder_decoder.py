@@ -1,7 +1,9 @@
 """An encoder-decoder that reads a text and writes another: the shape and pretraining of T5 (Raffel 2020).
 
 Its layers are those of ``transformer`` and ``encoder``. A word is written from the vocabulary, or copied from what is
-read, with a share that the network tells itself (pointer, See 2017): names that it never met are copied.
+read, with a share that the network tells itself (pointer, See 2017): names that it never met are copied. A place behind the
+word that was just written is pointed at from the first step on, so that what is copied goes on as it went there
+(induction, Olsson 2022); the network learns how far to follow.
 """
 
 from typing import cast
@@ -62,6 +64,9 @@ class EncoderDecoder(nn.Module):
         self.point = nn.Linear(width, width, bias=False)
         self.share = nn.Linear(width, 1)
         nn.init.constant_(self.share.bias, -1.0)  # copies a quarter of what it says before it knows better
+        self.follow = nn.Parameter(
+            torch.tensor(4.0)
+        )  # how much a place counts whose word before is the last one written
 
     def encode(self, source: Tensor) -> Tensor:
         """[B, S] -> memory [B, S, width]."""
@@ -87,7 +92,9 @@ class EncoderDecoder(nn.Module):
                 past[i : i + 1] = [now]
         x = F.rms_norm(x, (self.width,))
         said = F.linear(x, self.word.weight) * (self.width**-0.5 * 4)
-        places = (self.point(x) @ memory.transpose(1, 2)) * self.width**-0.5
+        before = F.pad(source[:, :-1], (1, 0), value=self.end)  # [B, S]
+        behind = (target[:, :, None] == before[:, None, :]).to(x.dtype)  # [B, T, S]
+        places = (self.point(x) @ memory.transpose(1, 2)) * self.width**-0.5 + self.follow * behind
         places = places.masked_fill(~seen[:, None, :], -1e4).softmax(-1)
         return said, places, torch.sigmoid(self.share(x))
 

@@ -54,6 +54,8 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
     wish = WISHES.get(family, ANY)
     if family == "captioner":
         wish = Wish(prompt="values\ncount", picture=(run / "samples" / "0.png").read_bytes())
+    if family == "sketch":
+        wish = Wish(count=3, picture=(run / "samples" / "sketches.png").read_bytes())
     first, again = (sample(open_run(run), wish) for _ in range(2))
     assert first == again and len({made.data for made in first}) == (1 if family in ONE else 3)
     said: list[str] = []
