@@ -30,9 +30,8 @@ class Controlled(nn.Module):
         w, c = base.width, base.into.in_channels
         self.see = nn.Conv2d(c + base.patch**2, c, 3, padding=1)
         self.joins = nn.ModuleList([nn.Conv2d(size, size, 1) for size in (w, 2 * w, 4 * w)])
-        for layer in (self.see, *self.joins):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for weight in (*self.see.parameters(), *self.joins.parameters()):
+            nn.init.zeros_(weight)
 
     def freeze(self) -> None:
         """Keep the base as it is, and begin the branch as its way down."""

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from bottega.networks.encoder import Encoder
 
+LEXICAL = 1.35  # of the counted words beside what words mean; learnt, it falls, because pairs seen before need no names
 PIVOT = 0.75  # as BM25's b: 1 makes every vector as long as every other
 PLACES = (0.0, 0.0, 0.0, 0.0, -0.2, -0.4, -0.6)  # of the first word, the next 2, 4, 8, 16, 32 and all others
 LENGTH = 10.0  # of the counted words of a text, about; only so that lengths are near one
@@ -32,7 +33,6 @@ class SentenceEncoder(nn.Module):
         self.place = nn.Parameter(
             torch.tensor(PLACES)
         )  # logarithm of what a word weighs by how far behind it stands
-        self.lexical = nn.Parameter(torch.tensor(0.5))  # logarithm of how much the hashed counts weigh
         self.sharpness = nn.Parameter(torch.tensor(20.0).log())  # of the products in the loss
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class SentenceEncoder(nn.Module):
         empty = torch.zeros_like(weight[:, :1]).expand(-1, self.buckets)
         counted = empty.scatter_add(1, tokens * 7919 % self.buckets, weight * sign)
         size = (counted.square().sum(1, keepdim=True) + 1e-6).sqrt() / LENGTH
-        whole = F.normalize(torch.cat((meant, counted / size / LENGTH * self.lexical.exp()), dim=1), dim=-1)
+        whole = F.normalize(torch.cat((meant, counted / size / LENGTH * LEXICAL), dim=1), dim=-1)
         return whole * size ** (1 - PIVOT)
 
     def _meant(self, tokens: Tensor, weight: Tensor) -> Tensor:

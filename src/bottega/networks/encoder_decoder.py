@@ -130,9 +130,17 @@ class EncoderDecoder(nn.Module):
 
 @torch.no_grad()
 def write(
-    model: EncoderDecoder, source: Tensor, length: int, key: torch.Generator, temperature: float = 0.0
+    model: EncoderDecoder,
+    source: Tensor,
+    length: int,
+    key: torch.Generator,
+    temperature: float = 0.0,
+    apart: int = 0,
 ) -> Tensor:
-    """At most ``length`` tokens for each of ``source`` [B, S], padded after the end: [B, length]. 0 takes the likeliest."""
+    """At most ``length`` tokens for each of ``source`` [B, S], padded after the end: [B, length]. 0 takes the likeliest.
+
+    No run of ``apart`` tokens is written twice (Paulus 2018); 0 lets them be.
+    """
     memory = model.encode(source)
     read, past = model.read(memory), list[Pair]()
     tokens = torch.full((len(source), 1), model.end, device=source.device)
@@ -141,6 +149,8 @@ def write(
     for _ in range(length):
         logs = model.write(source, memory, read, tokens, past)[:, -1, : model.first_span].float()
         logs[:, model.pad] = -torch.inf
+        if apart and len(made) >= apart:
+            logs = _barred(logs, torch.cat(made, dim=1), apart)
         if temperature > 0:
             chances = F.softmax(logs / temperature, dim=-1).cpu()
             tokens = torch.multinomial(chances, 1, generator=key).to(source.device)
@@ -152,6 +162,16 @@ def write(
             break
     found = torch.cat(made, dim=1)
     return F.pad(found, (0, length - found.shape[1]), value=model.pad)
+
+
+def _barred(logs: Tensor, made: Tensor, size: int) -> Tensor:
+    """Log-probabilities [B, vocabulary] without the tokens that would end a run of ``made`` [B, T] once more."""
+    runs = made.unfold(1, size, 1)  # [B, T - size + 1, size]
+    last = made[:, made.shape[1] - size + 1 :]  # [B, size - 1]
+    again = (runs[..., :-1] == last[:, None]).all(-1)
+    rows, places = again.nonzero(as_tuple=True)
+    logs[rows, runs[rows, places, -1]] = -torch.inf
+    return logs
 
 
 def corrupted(

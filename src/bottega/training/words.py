@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -33,14 +34,9 @@ class Words:
         others = seen.total() - sum(seen[word] for word in known)
         often = others / max(1, len(seen) - len(known))
         counts = torch.tensor([*(seen[word] for word in known), often], dtype=torch.float64)
-        rarity = (1 + (len(texts) - counts + 0.5) / (counts + 0.5)).log()
-        return cls(
-            {
-                "words": [word.decode() for word in known],
-                "rarity": [round(r, 3) for r in rarity.tolist()],
-                "size": size,
-            }
-        )
+        rare = (1 + (len(texts) - counts + 0.5) / (counts + 0.5)).log()
+        rarity = [round(each, 3) for each in cast(list[float], rare.tolist())]
+        return cls({"words": [word.decode() for word in known], "rarity": rarity, "size": size})
 
     @property
     def size(self) -> int:

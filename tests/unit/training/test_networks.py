@@ -1,6 +1,7 @@
 """Networks say with their caches what they say without, and low-rank sums change nothing until they have learnt."""
 
 import copy
+import itertools
 import math
 from typing import cast
 
@@ -62,6 +63,17 @@ def test_what_is_copied_goes_on_as_it_went_there() -> None:
         net.point.weight.zero_()
         said = write(net, source, 5, key(0))
     assert said.tolist() == source.tolist()
+
+
+def test_no_run_is_written_twice() -> None:
+    net = EncoderDecoder(6, 16, 1, 2, 2)
+    stirred(net)
+    source = torch.randint(6, (8, 5), generator=key(0))
+    for line in cast(list[list[int]], write(net, source, 30, key(0), apart=2).tolist()):
+        pairs = [pair for pair in itertools.pairwise(line) if net.pad not in pair]
+        assert len(pairs) == len(set(pairs))
+    plain = cast(list[list[int]], write(net, source, 30, key(0)).tolist())
+    assert any(len(set(itertools.pairwise(line))) < 20 for line in plain if net.pad not in line)
 
 
 def test_a_branch_changes_nothing_until_it_has_learnt_and_leaves_its_base() -> None:

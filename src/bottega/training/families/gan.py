@@ -106,11 +106,10 @@ class Gan(Family[GanConfig]):
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """Frechet distance, judged accuracy, precision, recall and copies; of several digits in a picture the kinds found."""
         if data.train["bags"].shape[1] > 1 and not self.config.told:
-            drawn = {
-                "one pass of the generator": lambda count: self.draw(
-                    nets, seed, torch.zeros(count, 1, dtype=torch.int64)
-                )
-            }
-            return modes_table(data, home, seed, drawn, self.config.judged)
+
+            def drawn(count: int) -> Tensor:
+                return self.draw(nets, seed, torch.zeros(count, 1, dtype=torch.int64))
+
+            return modes_table(data, home, seed, {"one pass of the generator": drawn}, self.config.judged)
         models = {"one pass of the generator": partial(self.draw, nets, seed)}
         return picture_table(data, home, seed, models, self.config.judged)
