@@ -98,6 +98,18 @@ def test_wrong_recipes_are_refused(recipe: Callable[..., Recipe], tmp_path: Path
     assert not (tmp_path / "a").exists()
 
 
+def test_a_sketch_needs_a_flow_and_lines(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    alone = recipe("sketch")
+    model = {name: value for name, value in alone.model.items() if name != "base"}
+    bare = alone.model_copy(update={"model": model})
+    refused(InvalidValue, "steers a trained flow", lambda: train(bare, tmp_path / "a", tmp_path))
+    assert not (tmp_path / "a").exists()
+    train(alone, tmp_path / "run", tmp_path, evaluates=False)
+    run = open_run(tmp_path / "run")
+    refused(InvalidValue, "no sketch", lambda: sample(run, ANY))
+    refused(InvalidValue, "does not decode", lambda: sample(run, Wish(picture=b"no picture")))
+
+
 def test_wrong_data_is_refused(pictures: Path, text: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     shutil.copytree(pictures / "dark", one / "dark")

@@ -52,6 +52,19 @@ class Sketch(Velocity[SketchConfig]):
         """As the flow; a base brings its own size."""
         return Flow.dial(depth)
 
+    @classmethod
+    def learn_codec(cls, config: SketchConfig, data: Data) -> JsonObject:
+        """Nothing.
+
+        Raises:
+            InvalidValue: there is no base.
+        """
+        if config.base is None:
+            raise InvalidValue(
+                "a sketch steers a trained flow", where="from", remedy="give the run of a flow by --from"
+            )
+        return {}
+
     def nets(self) -> Nets:
         """The base and the branch in one."""
         shape, config = self.shape, self.config
@@ -62,12 +75,10 @@ class Sketch(Velocity[SketchConfig]):
         """The base's weights in both halves, one of them frozen.
 
         Raises:
-            InvalidValue: there is no base, it is gone, or no longer the one that the run was begun with.
+            InvalidValue: it is gone, or no longer the one that the run was begun with.
         """
-        if (told := self.config.base) is None:
-            raise InvalidValue(
-                "a sketch steers a trained flow", where="from", remedy="give the run of a flow by --from"
-            )
+        told = self.config.base
+        assert told is not None  # no family is made without, see learn_codec
         path = Path(told.weights)
         if not path.is_file() or digest_of(path) != told.sha256:
             remedy = "bring it back, or begin again"
