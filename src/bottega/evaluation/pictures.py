@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def principal(covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,3 +76,11 @@ def pca_gaussian(
         drawn = mine.mean(0) + (noise * spread) @ vectors[:, -max(1, kept) :].float().T
         made[places] = drawn.clamp(-1, 1).view(-1, *images.shape[1:])
     return made
+
+
+def lines_met(made: Tensor, asked: Tensor) -> float:
+    """F1 of lines [N, 1, H, W], 0 or 1: what was made counts where a line was asked for within a pixel, and the other way."""
+    thick_made, thick_asked = (F.max_pool2d(lines, 3, 1, 1) for lines in (made, asked))
+    precision = float((made * thick_asked).sum() / made.sum().clamp(min=1))
+    recall = float((asked * thick_made).sum() / asked.sum().clamp(min=1))
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -1,7 +1,9 @@
 """An encoder-decoder that reads a text and writes another: the shape and pretraining of T5 (Raffel 2020).
 
 Its layers are those of ``transformer`` and ``encoder``. A word is written from the vocabulary, or copied from what is
-read, with a share that the network tells itself (pointer, See 2017): names that it never met are copied.
+read, with a share that the network tells itself (pointer, See 2017): names that it never met are copied. A place behind the
+word that was just written is pointed at from the first step on, so that what is copied goes on as it went there
+(induction, Olsson 2022); the network learns how far to follow.
 """
 
 from typing import cast
@@ -62,6 +64,9 @@ class EncoderDecoder(nn.Module):
         self.point = nn.Linear(width, width, bias=False)
         self.share = nn.Linear(width, 1)
         nn.init.constant_(self.share.bias, -1.0)  # copies a quarter of what it says before it knows better
+        self.follow = nn.Parameter(
+            torch.tensor(4.0)
+        )  # how much a place counts whose word before is the last one written
 
     def encode(self, source: Tensor) -> Tensor:
         """[B, S] -> memory [B, S, width]."""
@@ -87,7 +92,9 @@ class EncoderDecoder(nn.Module):
                 past[i : i + 1] = [now]
         x = F.rms_norm(x, (self.width,))
         said = F.linear(x, self.word.weight) * (self.width**-0.5 * 4)
-        places = (self.point(x) @ memory.transpose(1, 2)) * self.width**-0.5
+        before = F.pad(source[:, :-1], (1, 0), value=self.end)  # [B, S]
+        behind = (target[:, :, None] == before[:, None, :]).to(x.dtype)  # [B, T, S]
+        places = (self.point(x) @ memory.transpose(1, 2)) * self.width**-0.5 + self.follow * behind
         places = places.masked_fill(~seen[:, None, :], -1e4).softmax(-1)
         return said, places, torch.sigmoid(self.share(x))
 
@@ -123,9 +130,17 @@ class EncoderDecoder(nn.Module):
 
 @torch.no_grad()
 def write(
-    model: EncoderDecoder, source: Tensor, length: int, key: torch.Generator, temperature: float = 0.0
+    model: EncoderDecoder,
+    source: Tensor,
+    length: int,
+    key: torch.Generator,
+    temperature: float = 0.0,
+    apart: int = 0,
 ) -> Tensor:
-    """At most ``length`` tokens for each of ``source`` [B, S], padded after the end: [B, length]. 0 takes the likeliest."""
+    """At most ``length`` tokens for each of ``source`` [B, S], padded after the end: [B, length]. 0 takes the likeliest.
+
+    No run of ``apart`` tokens is written twice (Paulus 2018); 0 lets them be.
+    """
     memory = model.encode(source)
     read, past = model.read(memory), list[Pair]()
     tokens = torch.full((len(source), 1), model.end, device=source.device)
@@ -134,6 +149,8 @@ def write(
     for _ in range(length):
         logs = model.write(source, memory, read, tokens, past)[:, -1, : model.first_span].float()
         logs[:, model.pad] = -torch.inf
+        if apart and len(made) >= apart:
+            logs = _barred(logs, torch.cat(made, dim=1), apart)
         if temperature > 0:
             chances = F.softmax(logs / temperature, dim=-1).cpu()
             tokens = torch.multinomial(chances, 1, generator=key).to(source.device)
@@ -145,6 +162,16 @@ def write(
             break
     found = torch.cat(made, dim=1)
     return F.pad(found, (0, length - found.shape[1]), value=model.pad)
+
+
+def _barred(logs: Tensor, made: Tensor, size: int) -> Tensor:
+    """Log-probabilities [B, vocabulary] without the tokens that would end a run of ``made`` [B, T] once more."""
+    runs = made.unfold(1, size, 1)  # [B, T - size + 1, size]
+    last = made[:, made.shape[1] - size + 1 :]  # [B, size - 1]
+    again = (runs[..., :-1] == last[:, None]).all(-1)
+    rows, places = again.nonzero(as_tuple=True)
+    logs[rows, runs[rows, places, -1]] = -torch.inf
+    return logs
 
 
 def corrupted(

@@ -72,21 +72,37 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, bag: Tensor) -> Tensor:
         """[B, C, H, W], [B], [B, words in the bag] of indices -> [B, C, H, W]."""
+        c = self.condition(t, bag)
+        *kept, h = self.descend(self.patched(x, bag), c)
+        return self.ascend(h, kept, c)
+
+    def condition(self, t: Tensor, bag: Tensor) -> Tensor:
+        """Times [B] and words [B, words in the bag] -> [B, 4w]."""
         there = (bag > 0).sum(1, keepdim=True).clamp(min=1).sqrt()
-        c = F.silu(self.time(waves(t, 4 * self.width)) + self.word(bag).sum(1) / there)  # [B, 4w]
+        return F.silu(self.time(waves(t, 4 * self.width)) + self.word(bag).sum(1) / there)
+
+    def patched(self, x: Tensor, bag: Tensor) -> Tensor:
+        """[B, C, H, W] -> squares of pixels as places, with the words' hints where there are some."""
         if self.hints is not None:
             x = torch.cat((x, self.hinted(bag, x.shape[-1])), dim=1)
-        h = self.into(F.pixel_unshuffle(x, self.patch))
-        kept: list[Tensor] = []
+        return F.pixel_unshuffle(x, self.patch)
+
+    def descend(self, x: Tensor, c: Tensor) -> list[Tensor]:
+        """What each level keeps, [B, w, H, W] and [B, 2w, H/2, W/2], and the middle [B, 4w, H/4, W/4]."""
+        h, kept = self.into(x), list[Tensor]()
         for block, shrink in zip(self.down, self.shrink, strict=True):
             h = block(h, c)
             kept.append(h)
             h = shrink(h)
         for block in self.middle:
             h = block(h, c)
-        for grow, block in zip(self.grow, self.up, strict=True):
+        return [*kept, h]
+
+    def ascend(self, h: Tensor, kept: list[Tensor], c: Tensor) -> Tensor:
+        """The middle and what was kept -> [B, C, H, W]."""
+        for grow, block, beside in zip(self.grow, self.up, reversed(kept), strict=True):
             h = F.interpolate(grow(h), scale_factor=2.0, mode="nearest")
-            h = block(torch.cat((h, kept.pop()), dim=1), c)
+            h = block(torch.cat((h, beside), dim=1), c)
         return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)
 
     def hinted(self, bag: Tensor, side: int) -> Tensor:

@@ -23,6 +23,7 @@ class Report(Value, frozen=True):
 LIMITS = {
     "flow": "It knows nothing but the classes and the size of its training pictures.",
     "flow-student": "What its teacher cannot make it cannot either; it goes in the steps that it was distilled to, and no others.",
+    "sketch": "It follows lines as its training pictures have them; a drawing by hand is another kind of line.",
     "text-flow": "It knows the words of its training pictures, in any order, and no sentences; what it draws may be no picture of them.",
     "pair": "It knows the words of its training pictures and no sentences; likeness is not truth.",
     "gan": "It may leave out what is rare (see recall); there is no measure of how likely a picture is.",

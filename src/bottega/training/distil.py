@@ -42,6 +42,7 @@ def student_of(path: Path, steps: int, fit_steps: int, seed: int) -> Recipe:
         fit=Fit(steps=fit_steps, batch=16, rate=1e-3, ema=0.98, save_every=50),
         model={
             "width": teacher["width"],
+            "patch": teacher["patch"],
             "judged": teacher["judged"],
             "steps": steps,
             "teacher": {"weights": str(weights), "sha256": digest_of(weights), "config": teacher},

@@ -133,6 +133,7 @@ class Family(ABC, Generic[C]):
 FAMILIES = {
     "flow": "bottega.training.families.flow:Flow",
     "flow-student": "bottega.training.families.flow_student:FlowStudent",
+    "sketch": "bottega.training.families.sketch:Sketch",
     "text-flow": "bottega.training.families.text_flow:TextFlow",
     "pair": "bottega.training.families.pair:TextPicturePair",
     "gan": "bottega.training.families.gan:Gan",

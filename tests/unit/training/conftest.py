@@ -22,6 +22,7 @@ MODELS = {
     "flow": "width = 8\nsteps = 2\njudged = 8\n",
     "text-flow": "width = 8\nsteps = 2\njudged = 8\n",
     "pair": "width = 8\nsize = 8\njudged = 8\n",
+    "sketch": "steps = 2\njudged = 8\n",
     "gan": "width = 8\nlatent = 4\njudged = 8\n",
     "vae": "width = 8\nlatent = 4\njudged = 8\n",
     "vq": "width = 8\ncodes = 8\nsize = 4\nprior_width = 8\nprior_layers = 1\njudged = 8\n",
@@ -191,6 +192,7 @@ def recipe(
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{sources.get(family, pictures)}"\n'
         file.write_text(head + fit.format(steps=steps) + "[model]\n" + MODELS[family])
         found = read_recipe(str(file), **given)
-        return begun_from(found, request.getfixturevalue("base")) if family in ("dpo", "grpo") else found
+        begun = {"dpo": "base", "grpo": "base", "sketch": "teacher"}.get(family)
+        return begun_from(found, request.getfixturevalue(begun)) if begun else found
 
     return write

@@ -1,18 +1,25 @@
 """Networks say with their caches what they say without, and low-rank sums change nothing until they have learnt."""
 
 import copy
+import itertools
+import math
 from typing import cast
 
+import pytest
 import torch
 from torch.nn import functional as F
 
 from bottega.evaluation.density import PrincipalGaussian, area_under_curve, stitched
+from bottega.evaluation.pictures import lines_met
 from bottega.networks import lora
 from bottega.networks.autoencoder import VAE
 from bottega.networks.codebook import VQ, usage
+from bottega.networks.control import Controlled, outline
+from bottega.networks.embedder import SentenceEncoder
 from bottega.networks.encoder_decoder import EncoderDecoder, corrupted, write
 from bottega.networks.noise import key
 from bottega.networks.unet import UNet
+from bottega.training.families.modes import kinds_found
 
 
 def stirred(net: torch.nn.Module) -> torch.nn.Module:
@@ -45,6 +52,68 @@ def test_writing_from_the_cache_is_writing_without() -> None:
         assert torch.allclose(net.loss(source, target), direct, atol=1e-5)
         alone = write(net, source[1:2, :5], 7, key(0))
     assert torch.equal(alone, said[1:2])  # padding is not read
+
+
+def test_what_is_copied_goes_on_as_it_went_there() -> None:
+    """A network that has learnt nothing yet points behind the word that was written last."""
+    net = EncoderDecoder(50, 32, 1, 4, 8)
+    source = torch.tensor([[7, 3, 9, 4, 11]])
+    with torch.no_grad():
+        net.share.bias.fill_(20.0)  # all is copied
+        net.point.weight.zero_()
+        said = write(net, source, 5, key(0))
+    assert said.tolist() == source.tolist()
+
+
+def test_no_run_is_written_twice() -> None:
+    net = EncoderDecoder(6, 16, 1, 2, 2)
+    stirred(net)
+    source = torch.randint(6, (8, 5), generator=key(0))
+    for line in cast(list[list[int]], write(net, source, 30, key(0), apart=2).tolist()):
+        pairs = [pair for pair in itertools.pairwise(line) if net.pad not in pair]
+        assert len(pairs) == len(set(pairs))
+    plain = cast(list[list[int]], write(net, source, 30, key(0)).tolist())
+    assert any(len(set(itertools.pairwise(line))) < 20 for line in plain if net.pad not in line)
+
+
+def test_a_branch_changes_nothing_until_it_has_learnt_and_leaves_its_base() -> None:
+    base = cast(UNet, stirred(UNet(1, 8, 3)))
+    inputs = (torch.randn(2, 1, 8, 8, generator=key(0)), torch.tensor([0.2, 0.8]), torch.tensor([[1], [3]]))
+    net, lines = Controlled(copy.deepcopy(base)), torch.zeros(2, 1, 8, 8)
+    net.freeze()
+    lines[0, 0, 3] = 1
+    assert torch.equal(net(*inputs, lines), base(*inputs))
+    stirred(net.joins)
+    stirred(net.see)
+    assert not torch.equal(net(*inputs, lines)[0], net(*inputs, lines * 0)[0])
+    assert torch.equal(net(*inputs, lines)[1], net(*inputs, lines * 0)[1])  # the second has no line
+    trained = {name.split(".")[0] for name, parameter in net.named_parameters() if parameter.requires_grad}
+    assert trained == {"branch", "see", "joins"}
+
+
+def test_lines_are_where_brightness_changes_and_are_met_within_a_pixel() -> None:
+    square = torch.full((1, 1, 8, 8), -1.0)
+    square[..., 2:5, 2:5] = 1.0
+    lines = outline(square)
+    assert lines[0, 0, 3].tolist() == [0, 1, 0, 0, 1, 0, 0, 0] and lines[0, 0, 6:].sum() == 0
+    assert lines_met(lines, lines) == 1.0 and lines_met(lines, lines.roll(1, 3)) == 1.0
+    assert lines_met(lines, lines * 0) == 0.0 and lines_met(lines, lines.roll(3, 3)) < 0.7
+
+
+def test_kinds_that_are_found_are_counted() -> None:
+    assert kinds_found(torch.arange(8).repeat(5), 8) == (8, pytest.approx(0.0, abs=1e-6))
+    found, divergence = kinds_found(torch.tensor([0, 0, 0, 5]), 8)
+    assert found == 2 and divergence == pytest.approx(0.75 * math.log(6) + 0.25 * math.log(2), rel=1e-5)
+
+
+def test_a_bag_of_words_learns_what_it_says_later() -> None:
+    """The way that is only taken in training gives the same vectors."""
+    net = SentenceEncoder(50, 16, 0, 2, 32, torch.linspace(0, 6, 50))
+    stirred(net)
+    tokens = torch.randint(50, (4, 9), generator=key(0))
+    tokens[1, 4:] = 50  # padding
+    assert torch.allclose(net.train()(tokens), net.eval()(tokens), atol=1e-5)
+    assert torch.allclose(net(tokens[1:2, :4]), net(tokens)[1:2], atol=1e-5)
 
 
 def test_hidden_spans_put_back_are_the_text() -> None:

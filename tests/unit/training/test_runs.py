@@ -54,6 +54,8 @@ def test_a_run_is_trained_sampled_evaluated_and_exported(
     wish = WISHES.get(family, ANY)
     if family == "captioner":
         wish = Wish(prompt="values\ncount", picture=(run / "samples" / "0.png").read_bytes())
+    if family == "sketch":
+        wish = Wish(count=3, picture=(run / "samples" / "sketches.png").read_bytes())
     first, again = (sample(open_run(run), wish) for _ in range(2))
     assert first == again and len({made.data for made in first}) == (1 if family in ONE else 3)
     said: list[str] = []
@@ -94,6 +96,18 @@ def test_wrong_recipes_are_refused(recipe: Callable[..., Recipe], tmp_path: Path
     refused(NotFound, "unknown family", lambda: train(stranger, tmp_path / "a", tmp_path))
     refused(NotFound, "unknown recipe", lambda: read_recipe("fashion-flwo"))
     assert not (tmp_path / "a").exists()
+
+
+def test_a_sketch_needs_a_flow_and_lines(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    alone = recipe("sketch")
+    model = {name: value for name, value in alone.model.items() if name != "base"}
+    bare = alone.model_copy(update={"model": model})
+    refused(InvalidValue, "steers a trained flow", lambda: train(bare, tmp_path / "a", tmp_path))
+    assert not (tmp_path / "a").exists()
+    train(alone, tmp_path / "run", tmp_path, evaluates=False)
+    run = open_run(tmp_path / "run")
+    refused(InvalidValue, "no sketch", lambda: sample(run, ANY))
+    refused(InvalidValue, "does not decode", lambda: sample(run, Wish(picture=b"no picture")))
 
 
 def test_wrong_data_is_refused(pictures: Path, text: Path, tmp_path: Path) -> None:

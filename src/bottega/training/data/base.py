@@ -53,6 +53,7 @@ SETS = {
     "charts": "bottega.training.data.charts",
     "package-synopses": "bottega.training.data.package_synopses",
     "package-italian": "bottega.training.data.package_italian",
+    "stacked-digits": "bottega.training.data.stacked_digits",
     "icon-drawings": "bottega.training.data.icon_drawings",
 }
 
@@ -61,7 +62,8 @@ def load(name: str, home: Path, watch: Watch = lambda text: None) -> Data:
     """A data set by name, fetched and prepared once; or a folder or text file of one's own.
 
     ``NAME:boot,bag`` are the examples of these labels, ``NAME:-boot`` all others, and ``NAME:boot@200`` the first 200 to
-    learn from; held-out examples are not counted.
+    learn from; held-out examples are not counted. ``NAME:choosing`` is the training split alone, a block in ten held out in
+    the place of the held-out split: sizes and rates are chosen by it.
 
     Raises:
         NotFound: neither a known name nor a path.
@@ -69,6 +71,8 @@ def load(name: str, home: Path, watch: Watch = lambda text: None) -> Data:
     """
     if ":" in name and not Path(name).exists():
         whole, _, wanted = name.partition(":")
+        if wanted == "choosing":
+            return checked(choosing(load(whole, home, watch), name))
         return checked(part_of(load(whole, home, watch), name, *wanted.partition("@")[::2]))
     if name not in SETS:
         if not Path(name).exists():
@@ -111,6 +115,41 @@ def part_of(data: Data, name: str, labels: str, count: str) -> Data:
         labels=kept,
         sha256=hashlib.sha256(f"{data.sha256} {name}".encode()).hexdigest(),
         whole=name.partition(":")[0],
+    )
+
+
+BLOCKS, BYTES = 10, 16384  # one block in ten is held out; of a text blocks of 16 KiB
+
+
+def choosing(data: Data, name: str) -> Data:
+    """The training split in two: blocks, not single examples, because neighbours in a list share sentences.
+
+    Records of texts and rows are cut in 100 blocks, a text in blocks of 16 KiB; every tenth block is held out.
+    """
+    ends = {key.removesuffix("_ends"): key for key in data.train if key.endswith("_ends")}
+
+    def split(held_out: bool) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for key, tensor in data.train.items():
+            if key in ends or key in ends.values():
+                continue
+            block = BYTES if key == "tokens" else -(-len(tensor) // 100)
+            found[key] = tensor[(torch.arange(len(tensor)) // block % BLOCKS == BLOCKS - 1) == held_out]
+        for key, ending in ends.items():
+            stop = data.train[ending]
+            lengths = stop.diff(prepend=stop.new_zeros(1))
+            mine = (torch.arange(len(stop)) // -(-len(stop) // 100) % BLOCKS == BLOCKS - 1) == held_out
+            found[key] = data.train[key][mine.repeat_interleave(lengths)]
+            found[ending] = lengths[mine].cumsum(0)
+        return found
+
+    return replace(
+        data,
+        name=name,
+        train=split(False),
+        test=split(True),
+        sha256=hashlib.sha256(f"{data.sha256} {name}".encode()).hexdigest(),
+        whole=name.partition(":")[0] if "bags" in data.train else "",
     )
 
 

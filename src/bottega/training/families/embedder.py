@@ -8,6 +8,7 @@ from typing import Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
@@ -18,7 +19,7 @@ from bottega.networks.noise import key
 from bottega.training.data.base import Data
 from bottega.training.data.records import unpacked
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
-from bottega.training.tokenizer import Tokenizer
+from bottega.training.words import Words
 
 DEPTHS = {"recall@1": 1, "recall@10": 10}
 MEASURES = {
@@ -28,23 +29,31 @@ MEASURES = {
 
 
 class EmbedderConfig(Value, frozen=True):
-    """The tokenizer, the size, how much of a text is read, and how long it only fills masks."""
+    """The words, the size, how much of a text is read, and how long it only fills masks."""
 
-    vocabulary: int = Field(default=4096, ge=256, le=65536, description="tokens; 256 takes bytes as they are")
+    vocabulary: int = Field(
+        default=16384, ge=256, le=2**20, description="words; a quarter is for unknown ones"
+    )
     width: int = Field(default=128, ge=8, le=8192, multiple_of=8)
     layers: int = Field(
-        default=0, ge=0, le=128, description="of attention; without, a text is a bag of tokens"
+        default=0, ge=0, le=128, description="of attention; without, a text is a bag of words"
     )
     heads: int = Field(default=4, ge=1, le=128)
     buckets: int = Field(
-        default=2048, ge=1, le=2**20, description="numbers of a vector that are hashed counts of tokens"
+        default=4096, ge=1, le=2**20, description="numbers of a vector that are hashed counts of words"
+    )
+    near: int = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="neighbours in the data that stand in a batch together, because they are hard to tell apart",
     )
     drop: float = Field(
-        default=0.2, ge=0, lt=1, description="share of a prompt's tokens that are left out while it learns"
+        default=0.2, ge=0, lt=1, description="share of a prompt's words that are left out while it learns"
     )
-    context: int = Field(default=128, ge=8, le=8192, description="tokens; what a text has more is not read")
+    context: int = Field(default=160, ge=8, le=8192, description="words; what a text has more is not read")
     pretraining: float = Field(default=0.0, ge=0, lt=1, description="share of the steps that only fill masks")
-    masks: float = Field(default=0.15, gt=0, lt=1, description="share of tokens that are hidden")
+    masks: float = Field(default=0.15, gt=0, lt=1, description="share of words that are hidden")
     judged: int = Field(default=100_000, ge=8, description="held-out pairs that the table is measured on")
 
 
@@ -61,24 +70,23 @@ class Embedder(Family[EmbedderConfig]):
 
     @classmethod
     def learn_codec(cls, config: EmbedderConfig, data: Data) -> JsonObject:
-        """The merges of prompts and answers together."""
-        return Tokenizer.learn_pairs(data.train["prompts"], data.train["answers"], config.vocabulary).codec
+        """The words of prompts, and how rare each is."""
+        return Words.learn(unpacked(data.train, "prompts"), config.vocabulary).codec
 
     @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """That of the run."""
-        return Tokenizer(self.codec)
+    def words(self) -> Words:
+        """Those of the run."""
+        return Words(self.codec)
 
     def nets(self) -> Nets:
         """One encoder."""
         config = self.config
-        size = (self.tokenizer.size, config.width, config.layers, config.heads, config.buckets)
-        return {"encoder": SentenceEncoder(*size)}
+        size = (self.words.size, config.width, config.layers, config.heads, config.buckets)
+        return {"encoder": SentenceEncoder(*size, self.words.rarity)}
 
     def tokens(self, texts: list[bytes]) -> Tensor:
         """int64 [N, context], padded."""
-        near = 8 * self.config.context  # bytes: more are never read
-        return self.tokenizer.rows((text[:near].lower() for text in texts), self.config.context)
+        return self.words.rows(texts, self.config.context)
 
     @lru_cache(maxsize=4)  # noqa: B019 - of this family's data, for as long as it trains
     def _pairs(self, data: Data, part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
@@ -98,7 +106,7 @@ class Embedder(Family[EmbedderConfig]):
         prompts, answers = batch
         kept = torch.rand(prompts.shape, generator=generator) >= self.config.drop
         kept[:, 0] = True  # of every prompt something
-        return _net(nets).loss(prompts.masked_fill(~kept.to(prompts.device), self.tokenizer.size), answers)
+        return _net(nets).loss(prompts.masked_fill(~kept.to(prompts.device), self.words.size), answers)
 
     def _masked(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
         return _net(nets).encoder.masked_loss(batch[0], self.config.masks, generator)
@@ -106,11 +114,15 @@ class Embedder(Family[EmbedderConfig]):
     def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
         """Tokens of prompts [B, T] and of answers [B, S], cut to the longest."""
         sides = self._pairs(data, "train")
-        pick = torch.randperm(len(sides[0]), generator=key)[:size]  # none twice: it would be its own negative
+        near = min(self.config.near, size)
+        starts = torch.randperm(len(sides[0]) // near, generator=key)[: -(-size // near)] * near
+        pick = (starts[:, None] + torch.arange(near)).flatten()[
+            :size
+        ]  # none twice: it would be its own negative
         return tuple(self._cut(side[pick]) for side in sides)
 
     def _cut(self, tokens: Tensor) -> Tensor:
-        return tokens[:, : int((tokens != self.tokenizer.size).sum(1).max())]
+        return tokens[:, : int((tokens != self.words.size).sum(1).max())]
 
     def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
         """The loss on the first held-out pairs."""
@@ -130,7 +142,7 @@ class Embedder(Family[EmbedderConfig]):
         texts = [line.encode() for line in wish.prompt.splitlines() if line.strip()]
         if not texts:
             raise InvalidValue("no text to embed", where="prompt", remedy="give a text, or one a line")
-        found = self.vectors(nets, self.tokens(texts))
+        found = F.normalize(self.vectors(nets, self.tokens(texts)), dim=-1)
         told: JsonObject = {
             "texts": [text.decode(errors="replace") for text in texts],
             "cosines": _rounded(found @ found.T, 4),
@@ -144,7 +156,7 @@ class Embedder(Family[EmbedderConfig]):
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """Texts of full length to vectors."""
-        tokens = torch.randint(self.tokenizer.size, (2, self.config.context), generator=key(0, "export"))
+        tokens = torch.randint(self.words.size, (2, self.config.context), generator=key(0, "export"))
         return {"encoder": (nets["encoder"], (tokens,))}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
@@ -175,7 +187,7 @@ class Embedder(Family[EmbedderConfig]):
                 row(CLASSICAL, "BM25", recalls(bm25_scores(prompts), answers, depths)),
                 row(
                     MODEL,
-                    f"{config.width} + {config.buckets} numbers a text, {config.layers} layers, {self.tokenizer.size} tokens",
+                    f"{config.width} + {config.buckets} numbers a text, {config.layers} layers, {self.words.size} words",
                     [float((ranks <= depth).float().mean()) for depth in depths],
                 ),
             ),

@@ -22,6 +22,7 @@ from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wi
 from bottega.training.tokenizer import Tokenizer
 
 SPANS, HIDDEN, SPAN = 16, 0.15, 3  # marks, share of tokens, tokens a span: those of T5
+APART = 2  # no run of so many tokens is written twice
 MEASURES = {
     "ROUGE-L": "F1 of the longest common subsequence of words with the answer that was held out; higher is better",
     "chrF": "F2 of runs of 1 to 6 letters, 0 to 100; higher is better",
@@ -126,7 +127,7 @@ class Seq2Seq(Family[Seq2SeqConfig]):
         order = sorted(range(len(texts)), key=lambda i: len(read[i]))
         for part in (order[i : i + 100] for i in range(0, len(order), 100)):
             source = self.padded([read[i] for i in part])
-            said = write(net, source, self.config.length, key(wish.seed, part[0]), wish.temperature)
+            said = write(net, source, self.config.length, key(wish.seed, part[0]), wish.temperature, APART)
             for i, line in zip(part, said, strict=True):
                 found[i] = self.tokenizer.decode(cast(list[int], line[line < net.words].tolist()))
         return found
