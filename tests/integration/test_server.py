@@ -375,17 +375,16 @@ def pixels(sent: str | None) -> Any:
 
 def test_a_stream_of_pictures_has_an_event_for_each(client: openai.OpenAI) -> None:
     asked: Any = {"prompt": "A quiet kettle", "size": "256x256", "n": 2, "extra_body": {"seed": 1}}
-    whole: Any = client.images.generate(**asked)
-    streamed: list[Any] = [*client.images.generate(**asked, stream=True, partial_images=1)]
+    make: Any = client.images.generate
+    whole, streamed = make(**asked), [*make(**asked, stream=True, partial_images=1)]
     assert [each.type for each in streamed] == ["image_generation.completed"] * 2
     assert all(each.size == "256x256" and each.output_format == "png" for each in streamed)
     one, two = (pixels(each.b64_json) for each in streamed)
     assert np.any(one != two)
     np.testing.assert_array_equal(one, pixels(whole.data[0].b64_json))
     np.testing.assert_array_equal(two, pixels(whole.data[1].b64_json))
-    wrong: Any = {"prompt": "x", "size": "9x9"}
     with pytest.raises(openai.BadRequestError):  # before the first event an error is a status
-        client.images.generate(**wrong, stream=True)
+        make(prompt="x", size="9x9", stream=True)
 
 
 @pytest.mark.weights("text-icon")

@@ -106,7 +106,7 @@ async def made(
         answer = await desk.ask(call, key, named, one, part=number)
         return answer, await _sent(desk, answer, one, coding)
 
-    about = {"output_format": coding, "size": f"{width}x{height}", "quality": "auto", "background": "opaque"}
+    about = {"output_format": coding, "size": f"{width}x{height}"}
     usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
              "input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}  # fmt: skip
     answer, sent = await picture(0)
@@ -114,7 +114,14 @@ async def made(
         numbers, name = range(1, count), f"{kind}.completed"
 
         async def flow() -> AsyncIterator[bytes]:
-            told = {"type": name, "created_at": answer.created, **about, "usage": usage}
+            told = {
+                "type": name,
+                "created_at": answer.created,
+                "quality": "auto",
+                "background": "auto",
+                **about,
+                "usage": usage,
+            }
             yield event({**told, "b64_json": sent}, name)
             try:
                 for number in numbers:
