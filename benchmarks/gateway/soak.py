@@ -1,11 +1,12 @@
 """``python -m benchmarks.gateway.soak [--minutes 10]``: half of what the server can do, for a while: memory, errors, the record.
 
-First what it can do is measured for a few seconds; then calls and streams come at half that rate, open loop: a call that is
-late delays no other. Memory is looked at every second; its slope is a least-squares line over the second half.
+First what it can do with this mixture, a quarter of it streams, is measured by 16 callers for a while; then calls come at half that
+rate, open loop: a call that is late delays no other. Memory is looked at every second; its slope is a least-squares line over the second half.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import statistics
 import tempfile
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import aiohttp
 from benchmarks.gateway.gateways import Gateway, ours, upstream
-from benchmarks.gateway.load import ask, many, ready
+from benchmarks.gateway.load import ask, ready
 from benchmarks.gateway.record import verified
 from benchmarks.machine import machine
 
-PROBE = 300  # calls
+PROBE = 20.0  # seconds
+CALLERS = 16
 
 
 def main() -> None:
@@ -40,15 +42,25 @@ def main() -> None:
         print(json.dumps({**found, "record": verified(place / "state"), **machine(place)}))
 
 
+async def _most(session: aiohttp.ClientSession, gateway: Gateway) -> float:
+    """Calls a second that it answers when as many as it works on at a time always wait."""
+    numbers, until = itertools.count(), time.perf_counter() + PROBE
+
+    async def caller() -> None:
+        while time.perf_counter() < until:
+            await ask(session, gateway, stream=next(numbers) % 4 == 0)
+
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    return next(numbers) / PROBE
+
+
 async def _soak(gateway: Gateway, seconds: float, share: float) -> dict[str, object]:
     ended: Counter[str] = Counter()
     waits: list[float] = []
     memory: list[tuple[float, float]] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await ready(session, gateway)
-        began = time.perf_counter()
-        await many(session, gateway, PROBE, 16, stream=False)
-        rate = share * PROBE / (time.perf_counter() - began)
+        rate = share * await _most(session, gateway)
 
         async def one(number: int) -> None:
             asked = time.perf_counter()

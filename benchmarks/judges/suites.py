@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ FILES = (
 # What this server does not claim: kept chat completions, variations, compaction, deleting models. The content of a file is
 # asked of a mock inside the suite, of no server.
 UNCLAIMED = "variation or compact or (TestFiles and content) or (TestModels and delete) or (TestCompletions and (retrieve or update or list or delete))"
+
+
+MANY = 16  # failed tests, above which they are counted by the part of the suite that they stand in
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,11 @@ def _pytest(
     counts = {
         word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|skipped|xfailed|error)", said)
     }
-    failed = ", ".join(dict.fromkeys(re.findall(r"FAILED \S+::(\w+)", said)))
+    named = re.findall(r"FAILED \S+::(?:Test(\w+)::)?test_(\w+)", said)
+    kinds = Counter(kind for kind, _ in named)
+    failed = ", ".join(dict.fromkeys(name for _, name in named))
+    if len(named) > MANY and len(kinds) > 1:
+        failed = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
     passed = counts.get("passed", 0)
     asked = passed + counts.get("failed", 0) + counts.get("error", 0)
     skipped = counts.get("skipped", 0) + counts.get("xfailed", 0)
