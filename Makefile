@@ -47,7 +47,7 @@ static: $(VENV)/.dev
 	$(BIN)/pyright
 
 suite: $(VENV)/.dev
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --durations=30
 
 format:  ## rewrite the code as the formatter wants it
 	$(BIN)/ruff format .

@@ -11,6 +11,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Output, Progress, Request, Usage
@@ -227,7 +228,7 @@ def _event(data: bytes, bench: Bench, host: str) -> JsonObject | None:
     if not data or data == b"[DONE]":
         return None
     try:
-        event: JsonObject = json.loads(data)
+        event: JsonObject = from_json(data)
     except ValueError:
         raise EngineFailed("the server sent an event that is not JSON", where=host) from None
     if "error" in event:
