@@ -47,7 +47,7 @@ static: $(VENV)/.dev
 	$(BIN)/pyright
 
 suite: $(VENV)/.dev
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --durations=30
+	timeout --foreground -s INT -k 60 75m $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --durations=30  # a hang ends with its names
 
 format:  ## rewrite the code as the formatter wants it
 	$(BIN)/ruff format .
