@@ -198,7 +198,7 @@ def _failed(path: Path, what: str, error: Exception) -> StorageFailed:
     words = str(error)
     remedy = "check the disk, or set BOTTEGA_STATE to another folder"
     if "malformed" in words or "not a database" in words:
-        remedy = "restore a backup (docs/guides/operations.md), or set BOTTEGA_STATE to another folder"
+        remedy = "restore a backup (docs/guides/record.md), or set BOTTEGA_STATE to another folder"
     elif "full" in words:
         remedy = "free some space; finished work is safe, and the run goes on where it stopped"
     elif "readonly" in words:
