@@ -27,6 +27,8 @@ from bottega.pipelines.runner import Event
 from bottega.service import Bottega
 from bottega.settings import Settings
 from bottega.storage import schema
+from bottega.storage.compare import compare
+from bottega.storage.merkle import TILE
 from bottega.storage.state import State, open_state
 
 DUMP = Path(__file__).parents[1] / "data" / "first_release.sql"
@@ -208,3 +210,28 @@ def test_a_newer_state_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="newer release"):
         open_state(tmp_path / "state", now)
     assert dump(path) == whole
+
+
+VERSION_4 = """
+DROP TABLE subjects; CREATE INDEX journal_subject ON journal (subject, n);
+ALTER TABLE small RENAME TO new_small;
+CREATE TABLE small (name TEXT PRIMARY KEY, kept_at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+INSERT INTO small SELECT * FROM new_small; DROP TABLE new_small; PRAGMA user_version = 4;
+"""  # what version 5 changed, as version 4 had it
+
+
+def test_version_4_gets_its_index_of_subjects_and_keeps_its_small_artifacts(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    settings = Settings(home=tmp_path / "home", state=tmp_path / "state")
+    with closing(build(settings, policy=tmp_path / "policy.toml")) as service:
+        kept = service.shop.artifacts.put(b"a few bytes", "text/plain")
+        for n in range(TILE + 4):
+            service.state.journal.write(Act.FILE_DELIVERED, f"run/{n % 3}", actor="user:ada")
+        entries = [service.state.journal.about(f"run/{n}") for n in range(3)]
+    with closing(sqlite3.connect(tmp_path / "state" / "bottega.sqlite")) as connection:
+        connection.executescript(VERSION_4)
+    with closing(build(settings, policy=tmp_path / "policy.toml")) as service:
+        assert service.state.database.version() == schema.VERSION
+        assert service.shop.artifacts.read(kept) == b"a few bytes"
+        assert [service.state.journal.about(f"run/{n}") for n in range(3)] == entries
+        assert compare(service.state.journal, service.state.contents).differences == ()

@@ -11,6 +11,7 @@ CREATE TABLE journal (
 ) {strict};
 CREATE TABLE tiles (i {integer} PRIMARY KEY, root {bytes} NOT NULL) {strict};
 CREATE TABLE checkpoints (size {integer} PRIMARY KEY, note TEXT NOT NULL, witnessed {integer} NOT NULL) {strict};
+CREATE TABLE contents (digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} NOT NULL, PRIMARY KEY (digest, holder)) {strict};
 CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes} NOT NULL) {strict};
 """
 
@@ -19,12 +20,6 @@ CREATE TABLE sealed (n {integer} PRIMARY KEY, holder TEXT NOT NULL, body {bytes}
 SUBJECTS = """
 CREATE TABLE subjects (subject TEXT NOT NULL, n {integer} NOT NULL, PRIMARY KEY (subject, n)) {keyed};
 """  # since version 5
-
-CONTENTS = """
-CREATE TABLE contents (
-    digest TEXT NOT NULL, holder TEXT NOT NULL, body {bytes} NOT NULL, PRIMARY KEY (digest, holder)
-) {keyed};
-"""
 
 SMALL = """
 CREATE TABLE small (name TEXT PRIMARY KEY, kept_at {integer} NOT NULL, body {bytes} NOT NULL) {keyed};
@@ -120,17 +115,15 @@ INSERT INTO subjects (subject, n) SELECT subject, n FROM journal WHERE n < {tile
 )  # what version 4 lacked
 
 REKEYED = (
-    "ALTER TABLE contents RENAME TO old_contents; ALTER TABLE small RENAME TO old_small;"
-    + CONTENTS
+    "ALTER TABLE small RENAME TO old_small;"
     + SMALL
     + """
-INSERT INTO contents (digest, holder, body) SELECT digest, holder, body FROM old_contents;
 INSERT INTO small (name, kept_at, body) SELECT name, kept_at, body FROM old_small;
-DROP TABLE old_contents; DROP TABLE old_small;
+DROP TABLE old_small;
 """
 )  # what was kept beside its key before version 5
 
-EVERYTHING = TRUTH + SUBJECTS + CONTENTS + FOLDED + PASSING + SMALL
+EVERYTHING = TRUTH + SUBJECTS + FOLDED + PASSING + SMALL
 
 FOLDED_TABLES = (
     "runs", "steps", "leases", "results", "refs", "tickets", "decisions", "accounts", "reservations", "waits",

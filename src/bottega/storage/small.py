@@ -47,7 +47,7 @@ class SmallObjects(Objects):
         """The bytes, if they are a row, or will be."""
         if (coming := self._coming.get(name)) is not None:
             return coming
-        rows = self._database.rows("SELECT body FROM small WHERE name = ?", checked(name))
+        rows = self._database.rows_at_hand("SELECT body FROM small WHERE name = ?", checked(name))
         return bytes(rows[0][0]) if rows else None
 
     def fetch(self, name: str, target: Path) -> None:

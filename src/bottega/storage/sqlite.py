@@ -65,6 +65,16 @@ class SQLite(Database):
             except sqlite3.Error as error:
                 raise _failed(self._path, "cannot be read", error) from error
 
+    def rows_at_hand(self, query: str, *values: object) -> list[Any]:
+        """By the writer while it is idle: it has the pages that it wrote, and a reader has to fetch them."""
+        with self._in_turn(wait=False) as mine:
+            if mine:
+                try:
+                    return self._writer.execute(query, values).fetchall()
+                except sqlite3.Error as error:
+                    raise _failed(self._path, "cannot be read", error) from error
+        return self.rows(query, *values)
+
     def version(self, transaction: Transaction | None = None) -> int:
         """The file's ``user_version``."""
         if transaction is not None:
@@ -111,12 +121,12 @@ class SQLite(Database):
             raise _failed(path, "cannot be copied", error) from error
 
     def _begin(self, durable: bool) -> Transaction:
-        if not self._writer.in_transaction:
-            try:
+        try:
+            if not self._writer.in_transaction:
                 self._level(durable=durable)
                 self._wait_for_others()
-            except sqlite3.Error as error:
-                raise _failed(self._path, "refused a change", error) from error
+        except sqlite3.Error as error:  # it may be closed: a heartbeat that came too late
+            raise _failed(self._path, "refused a change", error) from error
         return self._guarded
 
     def _level(self, *, durable: bool) -> None:
@@ -153,8 +163,8 @@ class SQLite(Database):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _undo(self) -> None:
-        if self._writer.in_transaction:
-            with suppress(sqlite3.Error):  # a full disk has rolled it back already
+        with suppress(sqlite3.Error):  # a full disk has rolled it back already, or it is closed
+            if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
 
     def _close(self) -> None:
@@ -188,7 +198,7 @@ def _failed(path: Path, what: str, error: Exception) -> StorageFailed:
     words = str(error)
     remedy = "check the disk, or set BOTTEGA_STATE to another folder"
     if "malformed" in words or "not a database" in words:
-        remedy = "restore a backup (docs/guides/operations.md), or set BOTTEGA_STATE to another folder"
+        remedy = "restore a backup (docs/guides/record.md), or set BOTTEGA_STATE to another folder"
     elif "full" in words:
         remedy = "free some space; finished work is safe, and the run goes on where it stopped"
     elif "readonly" in words:

@@ -13,6 +13,7 @@ from bottega.storage.database import Database
 
 BEAT = 5.0  # seconds between two heartbeats
 SILENCE = 4  # beats of this process without one of another, after which the other is taken for gone
+LAST = 2.0  # seconds that the last heartbeat is waited for
 SIGNED_OFF = "it has signed off"
 NEW = ".new"  # ends the name of a lock file that is not locked yet
 
@@ -35,6 +36,7 @@ class Workers:
         self._here = f"worker:{self.host}:{_place_of(folder)}:"
         self.id = f"{self._here}{os.getpid()}:{secrets.token_hex(4)}"
         self._lock: IO[bytes] | None = None
+        self._beating: threading.Thread | None = None
         self._beats = 0  # those that were written
         self._seen: dict[str, tuple[int, int]] = {}  # another's beat, and ours when it last moved
         self._watched: set[str] = set()
@@ -78,7 +80,8 @@ class Workers:
                 lock.close()
                 raise
             self._lock = lock  # only now may steps be leased to it
-            threading.Thread(target=self._keep_beating, name="bottega-beat", daemon=True).start()
+            self._beating = threading.Thread(target=self._keep_beating, name="bottega-beat", daemon=True)
+            self._beating.start()
             return self.id
 
     def gone(self, worker: str) -> str:
@@ -112,6 +115,8 @@ class Workers:
             self._ending.set()
             if self._lock is None:
                 return
+            if self._beating is not None:
+                self._beating.join(LAST)  # a beat that is being written is not written to a closed database
             try:
                 self._database.write(
                     lambda transaction: (

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.pipelines.conftest import Work, echo, plan_of
@@ -13,6 +14,7 @@ from bottega.core.errors import InvalidPlan, StorageFailed
 from bottega.core.run import Run
 from bottega.pipelines.runner import Event
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.leases import Lease
 from bottega.storage.sqlite import SQLite
 
 
@@ -82,6 +84,40 @@ async def test_steps_in_a_row_need_one_commit_each(
     assert (await work.work()).state == "released"
     # The first lease; three ends, of which two lease the next step and the last ends the run.
     assert len(commits) == 4
+
+
+async def test_the_last_step_and_the_end_of_its_run_are_one_change(
+    runner: Work, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that lost its lease ends neither."""
+    work = runner(plan_of(echo("a"), echo("b", after=("a",))))
+    finish = shop.runs.finish_last
+
+    async def taken_over(lease: Lease, *words: Any, **more: Any) -> bool:
+        monkeypatch.undo()
+        await shop.runs.let_go(lease, worker=shop.workers.id)
+        return await finish(lease, *words, **more)
+
+    monkeypatch.setattr(shop.runs, "finish_last", taken_over)
+    assert (await work.work()).state == "released"
+    assert acts(shop)[-4:] == [Act.STEP_LOST, Act.STEP_LEASED, Act.STEP_FINISHED, Act.RUN_RELEASED]
+
+
+async def test_a_round_that_another_ended_is_not_ended_again(
+    runner: Work, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = runner(plan_of(echo("a"), echo("b", after=("a",))))
+    finish = shop.runs.finish_last
+
+    async def late(*words: Any, **more: Any) -> bool:
+        failed = work.run.model_copy(update={"state": "failed", "reason": "first"})
+        assert shop.runs.close(failed, actor="worker:other")
+        return await finish(*words, **more)
+
+    monkeypatch.setattr(shop.runs, "finish_last", late)
+    ended = await work.work()
+    assert (ended.state, ended.reason) == ("failed", "first")
+    assert acts(shop)[-2:] == [Act.RUN_FAILED, Act.STEP_FINISHED]
 
 
 async def test_a_state_that_cannot_be_used_is_one_error_and_no_failure_of_the_step(

@@ -163,3 +163,34 @@ async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     await asyncio.to_thread(database.close)
     assert await asyncio.gather(*tasks) == [str(each) for each in range(8)]
+
+
+def test_what_comes_after_the_end_is_told(database: SQLite, tmp_path: Path) -> None:
+    """As a failure of the storage, which a thread that still beats is prepared for."""
+    closed = SQLite(tmp_path / "other.sqlite")
+    closed.close()
+    for durable in (False, True):
+        with pytest.raises(StorageFailed, match="closed"):
+            closed.write(note("late"), durable=durable)
+    with pytest.raises(StorageFailed, match="closed"):
+        closed.offer(note("late")).result()
+    with pytest.raises(StorageFailed, match="closed"):
+        closed.rows_at_hand("SELECT 1")
+
+
+def test_rows_at_hand_are_those_that_are_committed(database: SQLite) -> None:
+    database.write(note("one"))
+    gate = Gate(database)
+    try:
+        assert database.rows_at_hand("SELECT word FROM notes") == [
+            ("one",)
+        ]  # by the reader: another has the turn
+    finally:
+        gate.open()
+
+    def within(transaction: Transaction) -> list[Any]:
+        note("two")(transaction)
+        return database.rows_at_hand("SELECT word FROM notes")
+
+    assert database.write(within) == [("one",)]
+    assert database.rows_at_hand("SELECT word FROM notes") == [("one",), ("two",)]

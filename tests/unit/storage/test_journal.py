@@ -13,6 +13,7 @@ from bottega.core.entry import Act, Entry
 from bottega.core.errors import InvalidValue, NotFound
 from bottega.governance.audit import verify_journal
 from bottega.governance.checkpoint import RecordKey
+from bottega.storage.compare import compare
 from bottega.storage.database import Transaction
 from bottega.storage.fold import RULES, run_of, step_of
 from bottega.storage.journal import commitment
@@ -98,6 +99,43 @@ def test_about_finds_a_subject_and_what_is_under_it(workers: Hire) -> None:
     for subject in ("run/a", "run/a/step/x", "run/ab", "run/a.b", "ticket/a"):
         state.journal.write(Act.FILE_DELIVERED, subject, actor="user:ada")
     assert [entry.subject for entry in state.journal.about("run/a")] == ["run/a", "run/a/step/x"]
+
+
+def test_about_finds_what_is_indexed_and_what_is_not_yet(workers: Hire) -> None:
+    """Subjects are indexed a tile at a time; the entries after the last tile are looked through."""
+    state = workers()
+    for n in range(2 * TILE + 9):
+        state.journal.write(Act.FILE_DELIVERED, f"run/{n % 7}", actor="user:ada")
+    assert state.database.rows("SELECT COUNT(*) FROM subjects") == [(2 * TILE,)]
+    expected = [*range(3, 2 * TILE + 9, 7)]
+    assert [entry.n for entry in state.journal.about("run/3")] == expected
+    assert [entry.n for entry in state.journal.about("run/3", last=2)] == expected[-2:]
+    assert [entry.n for entry in state.journal.about(last=3)] == [*range(2 * TILE + 6, 2 * TILE + 9)]
+    found = state.database.write(lambda transaction: state.journal.numbers(transaction, "run/3", 80))
+    assert found == expected[-80:]
+
+
+@pytest.mark.parametrize(
+    ("change", "table"),
+    [
+        ("UPDATE subjects SET subject = 'run/other' WHERE n = 5", "subjects"),
+        ("DELETE FROM subjects WHERE n = 5", "subjects"),
+        ("INSERT INTO subjects (subject, n) VALUES ('run/run', 300)", "subjects"),
+        ("UPDATE journal SET subject = 'run/other' WHERE n = 260", "journal"),
+        ("UPDATE journal SET at = '2001-01-01T00:00:00.000Z' WHERE n = 260", "journal"),
+    ],
+)
+def test_what_hides_an_entry_from_who_looks_for_it_is_found(workers: Hire, change: str, table: str) -> None:
+    state = workers()
+
+    def many(transaction: Transaction) -> None:
+        for _ in range(TILE + 9):
+            state.journal.append(transaction, STOP, "run/run", actor="user:ada")
+
+    state.database.write(many)
+    assert compare(state.journal, state.contents).differences == ()
+    state.database.write(lambda transaction: transaction.execute(change).rowcount)
+    assert [each.table for each in compare(state.journal, state.contents).differences] == [table]
 
 
 async def test_folding_again_gives_the_same_tables(workers: Hire, tmp_path: Path) -> None:
