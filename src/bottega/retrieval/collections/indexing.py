@@ -327,8 +327,11 @@ class Indexer:
             ]
 
     def _inside(self, place: str) -> list[DocumentRow]:
-        prefix = place + MEMBER
-        return self._store.documents("substr(place, 1, ?) = ?", len(prefix), prefix)
+        first = place + MEMBER
+        after = first[:-1] + chr(
+            ord(first[-1]) + 1
+        )  # a range, because only that is looked up in the index of places
+        return self._store.documents("place >= ? AND place < ?", first, after)
 
     # derived files
 

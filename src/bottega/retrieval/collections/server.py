@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -83,10 +83,15 @@ class Server:
             hashlib.sha256(f"bottega:{self._address.schema}:{name}".encode()).digest()[:8], signed=True
         )
         link = Link(self._address, "refused a change")
+        held = False
         try:
             patiently(link.open, OPENING)
-            yield bool(link.execute("SELECT pg_try_advisory_lock(?)", (turn,)).fetchone()[0])
+            held = bool(link.execute("SELECT pg_try_advisory_lock(?)", (turn,)).fetchone()[0])
+            yield held
         finally:
+            if held:  # a server may see late that a session has ended, and would send the next writer away until then
+                with suppress(StorageFailed):
+                    link.execute("SELECT pg_advisory_unlock(?)", (turn,))
             link.drop()
 
     def close(self) -> None:

@@ -224,3 +224,15 @@ def test_half_of_the_rows_gone_makes_a_new_file(shelved: Shelved, monkeypatch: p
         "files/a.md",
         "files/b.md",
     }
+
+
+def test_an_unchanged_file_is_looked_up_and_not_searched_for(shelved: Shelved) -> None:
+    """What stands in an archive is found by a range of places: a scan would make the time grow with the square of the files."""
+    shelved.index(shelved.write("a.md", "The kettle is green."))
+    indexer = shelved.indexer(Tools())
+    store = indexer._store  # pyright: ignore[reportPrivateUsage]
+    plan = store.rows(
+        "EXPLAIN QUERY PLAN SELECT * FROM documents WHERE place >= 'a' AND place < 'b' ORDER BY name"
+    )
+    assert any("SEARCH documents" in row[3] and "place>? AND place<?" in row[3] for row in plan)
+    indexer.close()
