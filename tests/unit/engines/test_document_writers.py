@@ -113,6 +113,13 @@ def test_html_never_holds_what_the_text_brought(text: str) -> None:
     assert all(link.startswith(("#", "http", "mailto:")) for link in re.findall(r'href="([^"]*)"', page))
 
 
+def test_a_number_and_its_unit_stay_on_one_line_in_both() -> None:
+    markup = parse("from 40 °C to 100 °C, 3 kettles, `4 kg`")
+    page = HtmlWriter(sheet("from 40 °C to 100 °C, 3 kettles, `4 kg`")).page(b"")
+    assert "from 40\u00a0°C to 100\u00a0°C, 3 kettles, <code>4 kg</code>" in page
+    assert '"from 40\u00a0°C to 100\u00a0°C, 3 kettles, "' in "".join(TypstWriter(markup, {}).parts())
+
+
 def test_sections_title_and_notes_are_found() -> None:
     markup = parse(
         "# T\n\n**Sub**\n\nLead[^a].\n\n### A\n\nx\n\n### B\n\ny\n\n## C\n\n```\n[^a]: code\n```\n\n[^a]: Note\n"

@@ -63,7 +63,7 @@ class Document(Engine):
 
     card: ClassVar[Card] = Card(
         id="document",
-        version="3",
+        version="4",
         summary="PDF and HTML from Markdown, pictures and data, with real typesetting",
         modality="document",
         inputs=(

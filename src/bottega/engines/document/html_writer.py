@@ -8,7 +8,7 @@ from string import Template
 
 from markdown_it.tree import SyntaxTreeNode
 
-from bottega.engines.document.markup import Block, Cards, level, parser, plain
+from bottega.engines.document.markup import Block, Cards, level, parser, plain, unbroken
 from bottega.engines.document.sheet import Picture, Sheet, colours
 
 _NOTES = {
@@ -83,7 +83,7 @@ class HtmlWriter:
     def _node(self, node: SyntaxTreeNode) -> str:
         match node.type:
             case "text" | "text_special":
-                return html.escape(node.content)
+                return html.escape(unbroken(node.content))
             case "inline":
                 return self._all(node)
             case "softbreak":

@@ -9,12 +9,19 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from bottega.core.errors import EngineFailed
+from bottega.engines.markdown_table import UNITS
 
 MAX_CHARS = 400_000
 
 _DEFINITION = re.compile(r"^\[\^([\w.-]{1,40})\]:[ \t]+(\S.*)$")
 _REFERENCE = re.compile(r"\[\^([\w.-]{1,40})\]")
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
+_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(map(re.escape, UNITS.values()))}|€|°F|ct)(?![\w/]))")
+
+
+def unbroken(text: str) -> str:
+    """The text with a space that does not break between a number and its unit."""
+    return _UNIT.sub("\u00a0", text)
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from markdown_it.tree import SyntaxTreeNode
 
-from bottega.engines.document.markup import Block, Cards, Markup, level, plain
-from bottega.engines.markdown_table import UNITS
+from bottega.engines.document.markup import Block, Cards, Markup, level, plain, unbroken
 
-_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(map(re.escape, UNITS.values()))}|€|°F|ct)(?![\w/]))")
 _LINK = re.compile(r"(https?://|mailto:)\S+", re.IGNORECASE)
 
 
 def string(text: str) -> str:
     """A Typst string literal. Control characters become spaces; a number and its unit stay on one line."""
-    text = _UNIT.sub("\u00a0", text)
-    clean = "".join(c if c >= " " and c != "\x7f" else " " for c in text)
+    clean = "".join(c if c >= " " and c != "\x7f" else " " for c in unbroken(text))
     return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
