@@ -231,7 +231,7 @@ class Clearing:
             over.append(call)
             detail = {**end.detail, "round": call.round, "token": call.token, "result": end.result,
                       "checks": end.checks, "reusable": False}  # fmt: skip
-            self._contents.keep(transaction, end.body)
+            self._contents.keep(transaction, end.body, name=end.result)
             n, _ = self._journal.inscribe(
                 transaction, Act.STEP_FINISHED, call.subject, actor=call.worker, behalf=call.behalf,
                 detail=canonical_text(detail), cost=canonical_text(end.cost) if end.cost else "", rows=entries,

@@ -20,9 +20,9 @@ class Contents:
         self._database = database
         self._seal = seal
 
-    def keep(self, transaction: Transaction, body: bytes, *, holder: str = "") -> str:
-        """Keep a document, in the caller's transaction, and give its digest."""
-        name = digest_bytes(body)
+    def keep(self, transaction: Transaction, body: bytes, *, holder: str = "", name: str = "") -> str:
+        """Keep a document, in the caller's transaction, and give its digest, which is ``name`` if that is known."""
+        name = name or digest_bytes(body)
         stored = self._seal.close(holder, body) if holder and self._seal else body
         transaction.execute(
             "INSERT INTO contents (digest, holder, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

@@ -167,13 +167,14 @@ class Leases:
         detail = {**ended_detail(result), "round": claim.round, "token": lease.token}
         if until:
             detail |= {"until": until, "delays": lease.delays + 1}
+        name = digest_bytes(body)
         if result.outputs:
-            detail |= {"result": digest_bytes(body), "checks": claim.checks, "reusable": reusable}
+            detail |= {"result": name, "checks": claim.checks, "reusable": reusable}
 
         def work(transaction: Transaction) -> None:
             self._fence(transaction, lease, worker)
             if result.outputs:
-                self._contents.keep(transaction, body, holder=claim.holder)
+                self._contents.keep(transaction, body, holder=claim.holder, name=name)
             self._journal.append(
                 transaction, act, f"run/{claim.run}/step/{claim.step}", actor=worker, behalf=claim.behalf,
                 detail=detail, cost={"usd": round(result.cost * 1e6)} if result.cost else None, holder=claim.holder,
