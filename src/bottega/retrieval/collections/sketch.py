@@ -11,14 +11,13 @@ from bottega.retrieval.embed import Vectors
 
 EXACT = 200_000  # vectors that somebody may see, up to which all of them are multiplied
 LEAST_BITS = 512
-KEPT = 4_000  # vectors that are multiplied beyond that
-KEPT_EACH = 20  # and at least so many for each one that is asked for
+KEPT = 8_000  # vectors that are multiplied beyond that
+KEPT_EACH = 40  # and at least so many for each one that is asked for
 _GRAIN = 1 << 19  # a number of a unit vector becomes a whole multiple of 1/_GRAIN: see `Sketcher`
 _SEED = 1
 
-Codes = NDArray[
-    np.uint64
-]  # (words of 64 bits, vectors): one row of all vectors after the other, as they are compared
+# (words of 64 bits, vectors): the first word of every vector, then the second, as they are compared
+Codes = NDArray[np.uint64]
 
 
 class Sketcher:
