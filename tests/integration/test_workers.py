@@ -53,7 +53,7 @@ def test_two_workers_share_one_run(cli: Cli) -> None:
 
 
 def test_the_step_of_a_killed_worker_is_taken_over_by_the_other(cli: Cli) -> None:
-    write_plan(cli.root / "plan.json", [slip("slow", seconds=1.0)])
+    write_plan(cli.root / "plan.json", [slip("slow", seconds=4.0)])
     with worker(cli) as one, worker(cli) as other:
         submit(cli)
         until(lambda: told(cli, Act.STEP_LEASED))
