@@ -4,6 +4,7 @@
     python benchmarks/answers.py --model smollm2-135m-instruct --json
     python benchmarks/answers.py --half tuned                     # the questions that prompts and thresholds were tuned on
     python benchmarks/answers.py --judge language --judge entailment-minilm --keep DIR
+    python benchmarks/answers.py --rules                          # what is settled before a model is asked; in seconds, no model needed
 
 A question counts as right when it was answered and the answer holds the expected facts. An unclear question is right when it is asked
 back. A trap that is answered is wrong, unless it lists facts that a right correction holds. Every second question of each
@@ -32,10 +33,11 @@ from bottega.core.canonical import digest
 from bottega.core.request import Finished, Output, Request, Usage
 from bottega.engines.base import Bench
 from bottega.pipelines.workshop import Listen
-from bottega.retrieval.answers.answer import Answer
+from bottega.retrieval.answers.answer import Answer, Nearest
+from bottega.retrieval.answers.flow import Answering
 from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
 from bottega.retrieval.entail import Entailment, EntailmentMiniLM
-from bottega.service.answers import Answers
+from bottega.service.answers import LOOKED_AT, Answers
 from bottega.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "support-assistant"
@@ -144,6 +146,38 @@ async def measure(answers: Answers, model: str, each: dict[str, Any]) -> dict[st
     }  # fmt: skip
 
 
+class Reached(Exception):
+    """A question has come as far as the language model."""
+
+
+async def ruled(state: Path) -> Counter[tuple[str, str]]:
+    """How many questions of each kind end how, without a model: by rules, or at the model."""
+
+    async def nobody(request: Request) -> Any:
+        raise Reached
+
+    service = build(replace(Settings(), state=state))
+    counts: Counter[tuple[str, str]] = Counter()
+    try:
+        folders = [EXAMPLE / name for name in ("help", "prices", "tickets")]
+        await service.collections().index("support", folders)
+        await service.collections().index("support", [EXAMPLE / "staff"], labels=["staff"])
+        for each in questions():
+            hits = await service.collections().search(
+                "support", each["ask"], allowed=each.get("labels", ()), top=LOOKED_AT
+            )
+            found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
+            judge = YesNo(nobody, "", asyncio.get_running_loop())
+            try:
+                came = (await Answering(nobody, "", judge, "").answer(each["ask"], found)).outcome
+            except Reached:
+                came = "model"
+            counts[each["expect"], came] += 1
+    finally:
+        service.close()
+    return counts
+
+
 async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
     """Index the example and ask."""
     service = build(replace(Settings(), state=state))
@@ -208,8 +242,14 @@ def main() -> None:
     )
     parser.add_argument("--half", choices=("all", "tuned", "held"), default="all")
     parser.add_argument("--only", default="", help="questions that hold these words")
+    parser.add_argument("--rules", action="store_true", help="ask no model")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.rules:
+        with tempfile.TemporaryDirectory() as folder:
+            for (expected, came), count in sorted(asyncio.run(ruled(Path(folder))).items()):
+                print(f"{count:3} of kind {expected}: {came}")
+        return
     options.model = options.model or ["qwen2.5-coder-1.5b-instruct"]
     options.judge = options.judge or ["language"]
     with tempfile.TemporaryDirectory() as folder:
