@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from bottega.evaluation.density import PrincipalGaussian, area_under_curve, stitched
@@ -67,13 +68,16 @@ def test_what_is_copied_goes_on_as_it_went_there() -> None:
 
 def test_no_run_is_written_twice() -> None:
     net = EncoderDecoder(6, 16, 1, 2, 2)
-    stirred(net)
-    source = torch.randint(6, (8, 5), generator=key(0))
-    for line in cast(list[list[int]], write(net, source, 30, key(0), apart=2).tolist()):
-        pairs = [pair for pair in itertools.pairwise(line) if net.pad not in pair]
-        assert len(pairs) == len(set(pairs))
-    plain = cast(list[list[int]], write(net, source, 30, key(0)).tolist())
-    assert any(len(set(itertools.pairwise(line))) < 20 for line in plain if net.pad not in line)
+    source = torch.tensor([[1, 2, 1, 2, 1, 2, 3, 1]])
+    with torch.no_grad():
+        net.share.bias.fill_(20.0)  # all is copied, and goes on as it went there
+        net.point.weight.zero_()
+
+    def pairs(apart: int) -> list[tuple[int, int]]:
+        line = cast(list[int], write(net, source, 12, key(0), apart=apart)[0].tolist())
+        return [pair for pair in itertools.pairwise(line) if net.pad not in pair]
+
+    assert len(set(pairs(0))) < len(pairs(0)) and len(set(pairs(2))) == len(pairs(2)) > 2
 
 
 def test_a_branch_changes_nothing_until_it_has_learnt_and_leaves_its_base() -> None:
@@ -171,13 +175,32 @@ def test_a_codebook_follows_what_is_near_and_wakes_what_is_dead() -> None:
 def test_the_prior_of_an_autoencoder_draws_what_it_says_is_likely() -> None:
     net = VAE(1, 8, 8, 2, 3)
     with torch.no_grad():
-        net.centres.copy_(torch.tensor([[5.0, 0], [-5, 0], [0, 5]]))
-        net.shares.copy_(torch.tensor([0.5, 0.25, 0.25]).log())
+        centres, shares = torch.tensor([[5.0, 0], [-5, 0], [0, 5]]), torch.tensor([[0.5], [0.25], [0.25]])
+        net.counts.copy_(shares[:, 0])
+        net.sums.copy_(centres * shares)
+        net.squares.copy_((centres.square() + 1) * shares)
         drawn = net.draw(torch.rand(4000, generator=key(0)), torch.randn(4000, 2, generator=key(1)))
         assert abs(float((drawn[:, 0] > 2.5).float().mean()) - 0.5) < 0.05
         grid = torch.cartesian_prod(*[torch.linspace(-12, 12, 200)] * 2)
         assert abs(float((-net.prior(grid)).exp().mean()) * 24**2 - 1) < 0.05
         assert float(net.prior(drawn).mean()) < float(net.prior(torch.zeros(1, 2)))
+
+
+def test_the_prior_of_an_autoencoder_follows_its_latents() -> None:
+    """Three heaps of which it knows nothing at first are told apart, and as likely as they are."""
+    net = VAE(1, 8, 8, 2, 8)
+    net.sums.copy_(torch.zeros(8, 2))  # all Gaussians alike: the dead ones begin anew where latents are
+    centres = torch.tensor([[5.0, 0], [-5, 0], [0, 5]])
+
+    def latents(step: int, count: int) -> Tensor:
+        heap = torch.randint(3, (count,), generator=key(0, step))
+        return centres[heap] + torch.randn(count, 2, generator=key(1, step)) * 0.3
+
+    before = float(net.prior(latents(-1, 1000)).mean())
+    for step in range(400):
+        net.follow(latents(step, 64), key(2, step))
+    exact = math.log(3) + 2 * (math.log(0.3) + 0.5 * math.log(2 * math.pi) + 0.5)
+    assert float(net.prior(latents(-1, 1000)).mean()) < exact + 0.3 < before
 
 
 def test_a_gaussian_says_that_stitched_pictures_are_odd() -> None:

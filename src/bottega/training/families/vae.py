@@ -31,6 +31,7 @@ class Vae(Family[VaeConfig]):
 
     config_type = VaeConfig
     needs = frozenset({"images", "bags"})
+    shards = False  # the prior and the variance follow the batches that they meet
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
