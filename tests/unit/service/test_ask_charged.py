@@ -121,7 +121,7 @@ async def test_what_is_about_a_person_is_sealed_and_gone_with_the_key(
     holder = service.privacy.holder_of(NAME)
     for table in ("answers", "turns"):
         assert not any(
-            "arranty" in str(value) or "Duo" in str(value)
+            "arranty" in str(value) or "Rill Duo" in str(value)
             for row in kept(service, table)
             if holder in row
             for value in row

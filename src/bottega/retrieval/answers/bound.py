@@ -15,6 +15,8 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 
+EXCHANGED = "its quote gives"  # how the reason begins
+
 
 def exchanged(claim: str, quotes: Sequence[Passage]) -> str:
     """Why an amount of ``claim`` is not that of the thing beside it; empty when it may be.
@@ -37,7 +39,7 @@ def exchanged(claim: str, quotes: Sequence[Passage]) -> str:
             for names, amounts in held:
                 other = [each for each in amounts if each.dimension == amount.dimension]
                 if other and _within(thing, names):
-                    return f"its quote gives {other[0].written} for {thing}, not {amount.written}"
+                    return f"{EXCHANGED} {other[0].written} for {thing}, not {amount.written}"
     return ""
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from bottega.checks.quoting import things
 from bottega.core.errors import EngineFailed
 from bottega.core.passage import Passage
 from bottega.core.request import Request
 from bottega.core.value import JsonObject
 from bottega.retrieval.answers import coverage
 from bottega.retrieval.answers.answer import Answer, Nearest, Reason, Sentence, Spent
+from bottega.retrieval.answers.bound import EXCHANGED
 from bottega.retrieval.answers.gate import Quoter, premise, rival
 from bottega.retrieval.answers.writing import (
     Ask,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from bottega.retrieval.entail import Entailment
 
 Policy = Literal["remove", "flag"]
-FLOW = "4"  # raised with every change that may change an answer: cached ones are good for one
+FLOW = "5"  # raised with every change that may change an answer: cached ones are good for one
 MOST_PASSAGES = 4
 MOST_WORDS = 300  # of all passages that the model reads
 SHOWN_NEAREST = 3
@@ -88,6 +90,9 @@ class Answering:
                 value, sentences = again
         good = [each for each in sentences if not each.problem]
         bad = [each for each in sentences if each.problem]
+        if not good and not schema:
+            good = await self._verbatim(question, bad, passages, quoter)
+            sentences = [*good, *bad]
         if not good:
             return _nothing_left(question, bad)
         if not schema and not _bears(question, good, passages):
@@ -126,6 +131,21 @@ class Answering:
             value = None
             sentences = [quoter.quoted(claim, question) for claim in claims(said.text)]
         return value, await self._judged(question, sentences, passages)
+
+    async def _verbatim(
+        self, question: str, bad: Sequence[Sentence], passages: Sequence[Passage], quoter: Quoter
+    ) -> list[Sentence]:
+        """The quotes that name what is asked for, where a draft gave their amounts to something else twice."""
+        asked = [name for name, *_ in things(question)]
+        quotes = dict.fromkeys(
+            c.quote for each in bad if each.problem.startswith(EXCHANGED) for c in each.citations
+        )
+        said = [
+            quoter.quoted(quote, question)
+            for quote in quotes
+            if asked and all(name in quote for name in asked)
+        ]
+        return [each for each in await self._judged(question, said, passages) if not each.problem]
 
     async def _judged(
         self, question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]

@@ -5,6 +5,7 @@ from typing import Any
 from tests.answering import POST, WARRANTY, Judge, flow, found
 
 from bottega.retrieval.answers.answer import Answer
+from bottega.retrieval.answers.bound import EXCHANGED
 from bottega.retrieval.chunk import Block, compose
 
 DUO = "Rill Duo has a warranty of 36 months."
@@ -37,6 +38,18 @@ async def test_a_wrong_number_is_repaired_once_then_removed() -> None:
     answer = await answering.answer(ASKED, found())
     assert (answer.outcome, answer.reason, len(writer.asked)) == ("abstained", "unsupported", 2)
     assert answer.removed[0].text == wrong and answer.nearest[0].passage == WARRANTY.passages[0]
+
+
+async def test_an_amount_given_to_another_thing_twice_is_told_in_the_words_of_the_source() -> None:
+    wrong = "Rill Duo has a warranty of 24 months and Rill One has a warranty of 36 months."
+    answer = await flow(wrong)[0].answer(ASKED, found())
+    assert (answer.outcome, answer.text) == ("answered", DUO) and answer.spent.calls == 2
+    assert answer.removed[0].text == wrong and answer.removed[0].problem.startswith(EXCHANGED)
+    verbatim(answer)
+    flagged = await flow(wrong, unsupported="flag")[0].answer(ASKED, found())
+    assert [each.text for each in flagged.sentences] == [DUO, wrong]
+    refusing = Judge(lambda premise, claim: "not_enough")
+    assert (await flow(wrong, judge=refusing)[0].answer(ASKED, found())).outcome == "abstained"
 
 
 async def test_a_sentence_without_support_goes_or_is_flagged_and_the_others_stay() -> None:
