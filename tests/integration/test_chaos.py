@@ -91,7 +91,7 @@ def killed(cli: Cli, point: str, number: int) -> None:
         *(
             (point, number)
             for point in ("before a commit", "after a commit")
-            for number in (4, 7, 10, 13, 16)
+            for number in (3, 6, 9, 12, 14)  # of fifteen
         ),
     ],
 )

@@ -23,8 +23,9 @@ from bottega.delivery.manifest import (
     Withheld,
     read_delivery,
 )
-from bottega.delivery.replace import discard, place, prepare
+from bottega.delivery.replace import ALONE, discard, place, prepare, within
 from bottega.delivery.seal import Sign
+from bottega.storage.leases import Turn
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def deliver(
     root_certificate_pem: str = "",
     limits: Mapping[str, str] | None = None,
     made_on: Mapping[str, JsonObject] | None = None,
+    turn: Turn = ALONE,
 ) -> Delivery:
     """Write the folder beside ``out``, then put it in place in one step.
 
@@ -67,10 +69,12 @@ def deliver(
         root_certificate_pem: the certificate that a reader of the folder may trust.
         limits: engine id to what it does not cover, for the page's last section.
         made_on: step id to threads, processor and packages, for whoever makes it again.
+        turn: looked at before anything is written, and again right before the folder is put in place.
 
     Raises:
         InputError: ``out`` holds files that are not an earlier delivery.
         InvalidPlan: a deliverable's file name leaves the folder or is taken.
+        LeaseLost: somebody else has the turn now.
         StorageFailed: the disk is full or not writable.
     """
     from bottega.delivery.page import (
@@ -82,7 +86,7 @@ def deliver(
     made = {f"{result.step}.{each.port}": each for result in run.results for each in result.outputs}
     ready = [item for item in plan.deliverables if item.output in provenances and item.output in made]
     try:
-        staging = prepare(out)
+        staging = prepare(out, turn)
         try:
             signed = _sign_all(staging, plan, ready, made, provenances, locate, sign)
             withheld = _withheld(plan, run, ready)
@@ -95,12 +99,10 @@ def deliver(
             if root_certificate_pem:
                 support[ROOT] = root_certificate_pem.encode("ascii")
             for name, data in support.items():
-                target = staging / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
+                within(staging, name).write_bytes(data)
             files = tuple(signed[item.path] for item in ready)
             _write_manifest(staging, plan, run, files, withheld, support, made_on or {})
-            home = place(staging, out)
+            home = place(staging, out, turn)
         except BaseException:
             discard(staging)
             raise
@@ -166,8 +168,7 @@ def _sign_all(
     signed: dict[str, DeliveredFile] = {}
     for item in sorted(ready, key=lambda item: order.get(item.output.rpartition(".")[0], len(order))):
         artifact, provenance = made[item.output].artifact, provenances[item.output]
-        target = staging / item.path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = within(staging, item.path)
         parents = [(parent, at.get(parent.sha256)) for parent in provenance.ingredients]
         result = sign(locate(artifact), target, provenance, parents)
         at[artifact.sha256] = result.path

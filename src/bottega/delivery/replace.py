@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import glob
 import json
 import os
 import shutil
@@ -11,35 +12,53 @@ from typing import Any, cast
 
 from bottega.core.errors import InputError
 from bottega.delivery.manifest import MANIFEST
+from bottega.storage.leases import Turn
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what file managers leave behind
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+ALONE = Turn()  # nobody else delivers there
 
 
-def prepare(out: Path) -> Path:
-    """An empty staging folder beside ``out``; what a killed delivery left behind is cleared.
+def prepare(out: Path, turn: Turn = ALONE) -> Path:
+    """An empty staging folder beside ``out``; what earlier deliveries left behind is cleared.
 
     Raises:
         InputError: ``out`` is a file or holds something that is no earlier delivery.
     """
+    turn.check()
     home = out.resolve()
-    staging, aside = _beside(home, "part"), _beside(home, "old")
+    staging, aside = _beside(home, f"part-{turn.number}"), _beside(home, "old")
     home.parent.mkdir(parents=True, exist_ok=True)
     if aside.exists() and not home.exists():
         aside.rename(home)  # killed between two renames on a system without exchange
     _refuse_foreign(home)
     discard(aside)
     discard(staging)
+    for earlier in home.parent.glob(f"{glob.escape(_beside(home, 'part').name)}*"):
+        number = earlier.name.rpartition("-")[2]
+        if not number.isdecimal() or int(number) < turn.number:
+            shutil.rmtree(
+                earlier, ignore_errors=True
+            )  # its writer may not know yet that it has lost the turn
     staging.mkdir()
     return staging
 
 
-def place(staging: Path, out: Path) -> Path:
+def within(staging: Path, path: str) -> Path:
+    """A file's place in the staging folder. The folder itself is never made again: who lost the turn to it shall fail."""
+    target = staging / path
+    for parent in reversed(target.relative_to(staging).parents[:-1]):
+        (staging / parent).mkdir(exist_ok=True)
+    return target
+
+
+def place(staging: Path, out: Path, turn: Turn = ALONE) -> Path:
     """Flush ``staging`` to disk, make it ``out``, remove what was there; gives the real path of ``out``."""
     home = out.resolve()
     _refuse_foreign(home)  # again: somebody may have put a file there meanwhile
     _flush(staging)
+    turn.check()
     aside = _beside(home, "old")
     if not home.exists():
         staging.rename(home)

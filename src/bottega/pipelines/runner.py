@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, cast
@@ -28,7 +27,7 @@ from bottega.pipelines.review import Reviews
 from bottega.pipelines.step import Arrived, Order
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.change import to_its_end
-from bottega.storage.leases import Claim, Lease
+from bottega.storage.leases import Claim, Lease, Turn
 
 DELIVERY = "@delivery"  # a step of every run that has a folder; no step of a plan can be called so
 HEED = 0.1  # seconds between two looks whether it is to stop
@@ -67,7 +66,7 @@ class Runner:
     shop: Workshop
     watch: Callable[[Event], None] = lambda event: None
     cancelled: threading.Event = field(default_factory=threading.Event)
-    deliver: Callable[[Run], None] | None = None
+    deliver: Callable[[Run, Turn], None] | None = None
     _results: dict[str, StepResult] = field(default_factory=dict[str, StepResult])
     _late: bool = False
     _driving: int = 0  # steps at work, or waiting for a place
@@ -171,22 +170,26 @@ class Runner:
             run=run.id, round=run.round, step=DELIVERY, key=f"round {run.round}", checks="", engine=DELIVERY,
             local=False, at_once=1000, behalf=run.requested_by, holder=run.holder,
         )  # fmt: skip
-        lease = await obtained(claim, self.shop)
-        if isinstance(lease, Lease):
+        while isinstance(lease := await obtained(claim, self.shop), Lease):
             done = StepResult(step=DELIVERY, key=claim.key, state="done")
+            turn = self.shop.runs.turn(lease, worker=self.shop.workers.id)
             try:
-                await to_its_end(asyncio.ensure_future(asyncio.to_thread(self.deliver, run)))
-                with suppress(LeaseLost):
-                    await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
+                await to_its_end(asyncio.ensure_future(asyncio.to_thread(self.deliver, run, turn)))
+                await self.shop.runs.finish(lease, done, worker=self.shop.workers.id)
+                return
             except asyncio.CancelledError:
                 await given_back(lease, self.shop)
                 raise
             except Exception as error:
+                try:
+                    await asyncio.to_thread(turn.check)
+                except LeaseLost:
+                    continue  # who has it now has taken away what was half written
                 await given_back(lease, self.shop, why=f"it could not be delivered: {error}")
                 if isinstance(error, StorageFailed):
                     raise NotDelivered(error.message, where=error.where, remedy=error.remedy) from error
                 raise
-        elif lease is not None and lease.state == "parked":
+        if lease is not None and lease.state == "parked":
             raise EngineFailed(lease.error, remedy="`bottega resume` with --retry-parked tries again")
 
     async def _drive_all(self) -> None:

@@ -28,6 +28,7 @@ from bottega.pipelines.workshop import Workshop
 from bottega.service.audit import Audit
 from bottega.service.privacy import Privacy
 from bottega.storage.budgets import named
+from bottega.storage.leases import Turn
 
 Watch = Callable[[Event], None]
 
@@ -201,9 +202,9 @@ class Making:
         out = Path(run.out) if run.out else None
         handed: list[Delivery] = []
 
-        def deliver_(run: Run) -> None:
+        def deliver_(run: Run, turn: Turn) -> None:
             assert out is not None
-            handed.append(self._deliver(plan, run, sources, out, shop))
+            handed.append(self._deliver(plan, run, sources, out, shop, turn))
 
         runner = Runner(
             plan, run, sources, shop, watch, cancelled or threading.Event(), deliver_ if out else None
@@ -275,7 +276,9 @@ class Making:
         """
         self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=masked(why))
 
-    def _deliver(self, plan: Plan, run: Run, sources: Sources, out: Path, shop: Workshop) -> Delivery:
+    def _deliver(
+        self, plan: Plan, run: Run, sources: Sources, out: Path, shop: Workshop, turn: Turn
+    ) -> Delivery:
         results = {result.step: result for result in run.results}
         ready = [
             item
@@ -298,6 +301,7 @@ class Making:
             root_certificate_pem=authority.root_pem(),
             limits={card.id: card.not_covered for card in cards if card.not_covered},
             made_on={step: made_on(self.shop.journal, run.id, step) for step in results},
+            turn=turn,
         )
         for number, file in enumerate(delivery.files, 1):
             # Signing may change the bytes: `made` is what was checked, `delivered` what lies in the folder.

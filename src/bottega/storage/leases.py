@@ -69,6 +69,17 @@ class Lease(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Who does something outside the database.
+
+    ``number`` is larger than that of whoever had the turn before; ``check`` raises when somebody else has it now.
+    """
+
+    number: int = 0
+    check: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
 class Busy:
     """Not now: another worker has the step, too many of its kind are running, or its engine asked for time."""
 
@@ -182,6 +193,19 @@ class Leases:
             self._settle(transaction, lease, used, worker)
 
         return work
+
+    def turn(self, lease: Lease, *, worker: str) -> Turn:
+        """The lease, for whoever does what no transaction can refuse; its check raises `LeaseLost` once another worker has it."""
+
+        def check() -> None:
+            rows = self._database.rows(
+                "SELECT token, worker FROM leases WHERE run_id = ? AND step_id = ?",
+                lease.claim.run,
+                lease.claim.step,
+            )
+            self._refuse_other(lease, worker, rows[0] if rows else None)
+
+        return Turn(lease.token, check)
 
     async def died(
         self, lease: Lease, evidence: Mapping[str, Any], *, worker: str, used: Mapping[str, int] | None = None
@@ -310,6 +334,9 @@ class Leases:
             "SELECT token, worker FROM leases WHERE run_id = ? AND step_id = ?",
             (lease.claim.run, lease.claim.step),
         ).fetchone()
+        self._refuse_other(lease, worker, row)
+
+    def _refuse_other(self, lease: Lease, worker: str, row: Sequence[Any] | None) -> None:
         if row is None or (row[0], row[1]) != (lease.token, worker):
             raise LeaseLost(
                 f"another worker has taken over step '{lease.claim.step}'", where=f"run '{lease.claim.run}'"

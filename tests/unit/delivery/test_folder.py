@@ -8,13 +8,15 @@ import textwrap
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.unit.delivery.conftest import Trial
+from tests.unit.delivery.conftest import Trial, sign
 
-from bottega.core.errors import InputError, InvalidPlan, StorageFailed
+from bottega.core.errors import InputError, InvalidPlan, LeaseLost, StorageFailed
 from bottega.delivery.manifest import Manifest
 from bottega.delivery.summary import summary
+from bottega.storage.leases import Turn
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
@@ -95,6 +97,54 @@ def test_a_full_disk_leaves_nothing(full: Trial, tmp_path: Path):
     with pytest.raises(StorageFailed, match="No space"):
         full.deliver(tmp_path / "out", sign=no_space)
     assert {p.name for p in tmp_path.iterdir()} == {"store"}
+
+
+def _nothing() -> None:
+    pass
+
+
+def lost() -> None:
+    raise LeaseLost("another worker has taken over step '@delivery'")
+
+
+def test_who_has_lost_the_turn_puts_nothing_in_place(full: Trial, tmp_path: Path):
+    out, looks = tmp_path / "out", iter([None, lost])
+    with pytest.raises(LeaseLost):  # before the rename
+        full.deliver(out, turn=Turn(1, lambda: (next(looks) or _nothing)()))
+    with pytest.raises(LeaseLost):  # before anything is written
+        full.deliver(out, turn=Turn(1, lost))
+    assert {p.name for p in tmp_path.iterdir()} == {"store"}
+
+
+def test_who_comes_back_late_neither_mixes_in_nor_leaves_anything(full: Trial, tmp_path: Path):
+    """A worker stops between two files; another has the turn, delivers, and the first goes on."""
+    out, files = tmp_path / "out", iter(range(99))
+
+    def stopped(*given: Any) -> Any:
+        if next(files) == 1:
+            full.deliver(out, turn=Turn(2))
+        return sign(*given)
+
+    with pytest.raises(StorageFailed):
+        full.deliver(out, sign=stopped, turn=Turn(1))
+    manifest = Manifest.model_validate_json((out / "manifest.json").read_bytes())
+    files_ = everything_in(out)
+    assert all(sha256(files_[file.path]).hexdigest() == file.sha256 for file in manifest.artifacts)
+    assert {p.name for p in tmp_path.iterdir()} == {"out", "store"}
+
+
+def test_who_comes_late_takes_nothing_from_who_has_the_turn(full: Trial, tmp_path: Path):
+    out, files = tmp_path / "out", iter(range(99))
+
+    def overtaken(*given: Any) -> Any:
+        if next(files) == 1:  # it had looked before it stopped, and looks again before it renames
+            looks = iter([None, lost])
+            with pytest.raises(LeaseLost):
+                full.deliver(out, turn=Turn(1, lambda: (next(looks) or _nothing)()))
+        return sign(*given)
+
+    assert full.deliver(out, sign=overtaken, turn=Turn(2)).out == out
+    assert {p.name for p in tmp_path.iterdir()} == {"out", "store"}
 
 
 def test_a_step_that_waits_is_withheld_with_its_reason(full: Trial, tmp_path: Path):

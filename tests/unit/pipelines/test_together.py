@@ -18,7 +18,7 @@ from tests.unit.pipelines.conftest import POLICY, echo, plan_of
 from bottega.bootstrap import now
 from bottega.catalog.catalog import Catalog
 from bottega.core.entry import Act
-from bottega.core.errors import StorageFailed
+from bottega.core.errors import LeaseLost, StorageFailed
 from bottega.core.plan import Plan
 from bottega.core.run import Run
 from bottega.governance.policy import Policy
@@ -26,7 +26,7 @@ from bottega.pipelines.leased import obtained
 from bottega.pipelines.runner import Runner, Sources
 from bottega.pipelines.workshop import Workshop
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.leases import Claim, Lease
+from bottega.storage.leases import Claim, Lease, Turn
 from bottega.storage.state import State, open_state
 
 TOP = Path(__file__).parents[3]
@@ -215,7 +215,7 @@ async def test_a_delivery_that_fails_is_left_to_whoever_can(shops: Open) -> None
     run = submit(one, plan)
     delivered: list[str] = []
 
-    def full(run: Run) -> None:
+    def full(run: Run, turn: Turn) -> None:
         raise StorageFailed("the disk is full")
 
     with pytest.raises(StorageFailed):
@@ -223,9 +223,42 @@ async def test_a_delivery_that_fails_is_left_to_whoever_can(shops: Open) -> None
     assert one.runs.get("run")[0].state == "running"
     joined = two.runs.join("run", actor=two.workers.id)
     ended = await Runner(
-        plan, joined, Sources({}, {}, ()), two, deliver=lambda run: delivered.append(run.state)
+        plan, joined, Sources({}, {}, ()), two, deliver=lambda run, turn: delivered.append(run.state)
     ).work()
     assert (ended.state, delivered) == ("released", ["released"])
+
+
+async def test_a_delivery_that_another_has_taken_over_is_left_to_it(
+    shops: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = shops(), shops()
+    plan = plan_of(echo("a"))
+    run = submit(one, plan)
+
+    def gone(worker: str) -> str:
+        return "no heartbeat" if worker == one.workers.id else ""
+
+    monkeypatch.setattr(two.workers, "gone", gone)
+    delivered: list[int] = []
+
+    def stopped(run: Run, turn: Turn) -> None:
+        turn.check()
+        joined = two.runs.join("run", actor=two.workers.id)
+        asyncio.run(
+            Runner(
+                plan,
+                joined,
+                Sources({}, {}, ()),
+                two,
+                deliver=lambda run, turn: delivered.append(turn.number),
+            ).work()
+        )
+        with pytest.raises(LeaseLost):
+            turn.check()
+        raise StorageFailed("the folder is gone")
+
+    ended = await Runner(plan, run, Sources({}, {}, ()), one, deliver=stopped).work()
+    assert ended.state == one.runs.get("run")[0].state == "released" and len(delivered) == 1
 
 
 async def test_who_comes_after_the_end_makes_nothing(shops: Open) -> None:
