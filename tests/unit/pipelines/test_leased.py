@@ -14,7 +14,7 @@ from bottega.core.errors import InvalidPlan, StorageFailed
 from bottega.core.run import Run
 from bottega.pipelines.runner import Event
 from bottega.pipelines.workshop import Workshop
-from bottega.storage.leases import Lease
+from bottega.storage.leases import Lease, Turn
 from bottega.storage.sqlite import SQLite
 
 
@@ -164,7 +164,7 @@ async def test_what_cannot_be_delivered_fails_the_run_and_holds_no_lease(
 ) -> None:
     work = runner(plan_of(echo("a")))
 
-    def refuse(run: Run) -> None:
+    def refuse(run: Run, turn: Turn) -> None:
         raise InvalidPlan("the name is taken")
 
     work.deliver = refuse

@@ -218,7 +218,7 @@ async def test_what_is_decided_while_the_round_still_runs_is_not_waited_for(desk
     plan = press()
     run = Run(id="run", state="planned", plan=plan.identity, brief=plan.brief.identity)
     runner = Runner(plan, desk.shop.runs.submit(run, plan, actor="user:eve"), Sources({}, {}, ()), desk.shop)
-    runner.deliver = lambda run: desk.approve("Ada", "Bo") and None  # before the round is closed
+    runner.deliver = lambda run, turn: desk.approve("Ada", "Bo") and None  # before the round is closed
     await runner.work()
     assert desk.shop.runs.unfinished() == ["run"]
     assert (await desk.join()).state == "released"
