@@ -35,7 +35,8 @@ SLOW = {"text": "word " * 400, "delay": 0.05}
 
 def open_shop(folder: Path, now: Callable[[], str] = now) -> tuple[State, Workshop]:
     """A worker with everything of its own but the state."""
-    (folder / "policy.toml").write_text(POLICY)
+    if not (folder / "policy.toml").exists():  # another process may be reading it
+        (folder / "policy.toml").write_text(POLICY)
     state = open_state(folder / "state", now)
     shop = Workshop(
         artifacts=ArtifactStore(folder / "artifacts"),
