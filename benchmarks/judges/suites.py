@@ -181,7 +181,7 @@ def _pytest(
     counts = {
         word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|skipped|xfailed|error)", said)
     }
-    named = re.findall(r"FAILED \S+::(?:Test(\w+)::)?test_(\w+)", said)
+    named = re.findall(r"FAILED [^:\s]+::(?:Test(\w+)::)?test_(\w+)", said)
     kinds = Counter(kind for kind, _ in named)
     failed = ", ".join(dict.fromkeys(name for _, name in named))
     if len(named) > MANY and len(kinds) > 1:
