@@ -174,12 +174,12 @@ class Leases:
         """Writes down how a leased step ended."""
         claim = lease.claim
         act = _ACTS[result.state]
-        body = result.canonical()
+        body, name = result.canonical(), ""
         detail = {**ended_detail(result), "round": claim.round, "token": lease.token}
         if until:
             detail |= {"until": until, "delays": lease.delays + 1}
-        name = digest_bytes(body)
         if result.outputs:
+            name = digest_bytes(body)
             detail |= {"result": name, "checks": claim.checks, "reusable": reusable}
 
         def work(transaction: Transaction) -> None:

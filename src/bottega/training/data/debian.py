@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from bottega.core.errors import SetupError, Tampered, TransferFailed
-from bottega.storage.disk import digest_of
+from bottega.training.data.pinned import held_to
 
 
 def fetch(package: str, version: str, sha256: str, folder: Path) -> Path:
@@ -41,14 +41,7 @@ def fetch(package: str, version: str, sha256: str, folder: Path) -> Path:
                 where=package,
                 remedy=f"run apt-get update, or lay {file.name} into {folder}",
             )
-    if (found := digest_of(file)) != sha256:
-        file.unlink()
-        raise Tampered(
-            f"SHA-256 is {found}, expected {sha256}",
-            where=str(file),
-            remedy="fetch again; the file was removed",
-        )
-    return file
+    return held_to(sha256, file)
 
 
 def members(file: Path, names: tuple[str, ...]) -> dict[str, bytes]:

