@@ -28,6 +28,7 @@ TURN = 20  # tokens of the template around one turn
 FRAME = 1000  # bytes and tokens of tags, of the template, and of the line that asks for a repair
 OPEN_STRING = 600  # characters, given to a string without maxLength
 OPEN_ARRAY = 12  # items, given to an array without maxItems
+AGAIN = 0.5  # least temperature of a repair: the likeliest words were refused, and would mostly come again
 
 
 class Message(Params, frozen=True):
@@ -54,7 +55,12 @@ class ChatParams(Params, frozen=True):
         description="the answer is JSON that this schema accepts; open strings and arrays get bounds",
     )
     max_tokens: int = Field(default=512, ge=1, le=8_000, description="longest answer, in tokens")
-    temperature: float = Field(default=0.0, ge=0, le=2, description="0 takes the most probable token")
+    temperature: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="0 takes the most probable token; repairs of what was refused vary a little",
+    )
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus, used when temperature is above 0")
     stop: tuple[str, ...] = Field(default=(), max_length=4, description="texts that end the answer")
     logprobs: int = Field(default=0, ge=0, le=10, description="log-probabilities: 0 none, n the top n")
@@ -106,6 +112,11 @@ def messages(request: Request, params: ChatParams, bench: Bench) -> list[dict[st
     if blocks:
         turns.append({"role": "user", "content": "\n\n".join(blocks)})
     return [{"role": "system", "content": params.system}, *turns] if params.system else turns
+
+
+def temperature(request: Request, params: ChatParams) -> float:
+    """How freely to write: as asked, and not quite the same again after a refusal."""
+    return max(params.temperature, AGAIN) if request.feedback else params.temperature
 
 
 def most_tokens(params: ChatParams, input_bytes: int) -> int:

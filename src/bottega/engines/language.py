@@ -23,6 +23,7 @@ from bottega.engines.chat import (
     messages,
     most_tokens,
     said_before,
+    temperature,
 )
 from bottega.engines.llama import CONTEXT, SHORTER, SLOT, SLOTS, LlamaServer
 
@@ -53,7 +54,7 @@ class Language(Engine):
 
     card: ClassVar[Card] = Card(
         id="language",
-        version="1",
+        version="2",
         summary="Writes text and JSON with a local language model (llama.cpp)",
         modality="text",
         inputs=INPUTS,
@@ -153,7 +154,7 @@ def body(request: Request, params: LanguageParams, bench: Bench) -> JsonObject:
     asked: dict[str, Any] = {
         "messages": messages(request, params, bench),
         "max_tokens": params.max_tokens,
-        "temperature": params.temperature,
+        "temperature": temperature(request, params),
         "top_p": params.top_p,
         "seed": request.seed or 0,
         "stop": list(params.stop),

@@ -27,6 +27,7 @@ from bottega.engines.chat import (
     messages,
     most_tokens,
     said_before,
+    temperature,
 )
 from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
@@ -248,7 +249,7 @@ def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObjec
         "model": request.model,
         "messages": messages(request, params, bench),
         "max_tokens": params.max_tokens,
-        "temperature": params.temperature,
+        "temperature": temperature(request, params),
         "top_p": params.top_p,
     }
     if params.stream:

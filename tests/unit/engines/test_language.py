@@ -108,6 +108,14 @@ def test_a_request_reuses_nothing_of_an_earlier_one(bench: Bench) -> None:
     assert asked["cache_prompt"] is False and asked["seed"] == 3 and asked["temperature"] == 0
 
 
+@pytest.mark.parametrize(("asked", "written"), [(0.0, 0.5), (0.9, 0.9)])
+def test_what_was_refused_is_not_written_as_the_likeliest_again(
+    bench: Bench, asked: float, written: float
+) -> None:
+    params = LanguageParams(prompt="x", temperature=asked)
+    assert body(Request(engine="language", seed=3, feedback="no"), params, bench)["temperature"] == written
+
+
 def test_answers_that_are_no_answer_fail() -> None:
     free = ChatParams(prompt="x")
     shaped = ChatParams(prompt="x", json_schema={"type": "string"})
