@@ -1,6 +1,7 @@
 """Canonical JSON (RFC 8785) and the digests taken over it."""
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -42,6 +43,14 @@ def encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise InvalidValue("text holds a lone surrogate", remedy="send valid Unicode") from error
+
+
+def canonical_value(value: Any) -> Any:
+    """The value as it is read back from its canonical JSON: keys in order, whole numbers without a point.
+
+    What follows the order in which keys were written would be made differently from a plan that was stored.
+    """
+    return json.loads(canonical_text(value))
 
 
 def digest(value: object) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bottega.core.artifact import Locality
 from bottega.core.brief import Brief
-from bottega.core.canonical import digest
+from bottega.core.canonical import canonical_value, digest
 from bottega.core.value import JsonObject, Value
 
 
@@ -24,7 +24,8 @@ class Step(Value, frozen=True):
     """One engine call.
 
     ``inputs`` maps an input port to references: ``step.port`` (an output of another step) or
-    ``source:NAME`` (a source document).
+    ``source:NAME`` (a source document). Parameters and inputs stand in the order of canonical JSON, so that an
+    engine gets the same from a plan just made and from one that was stored.
     """
 
     id: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -41,6 +42,16 @@ class Step(Value, frozen=True):
     seconds: float = Field(default=0.0, description="estimated")
     cost: float = Field(default=0.0, description="estimated, US dollars")
     why: str = Field(default="", description="reason for the choice of engine and model")
+
+    @field_validator("params")
+    @classmethod
+    def _params_in_order(cls, params: JsonObject) -> JsonObject:
+        return canonical_value(params) if params else params
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_in_order(cls, inputs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return dict(sorted(inputs.items())) if len(inputs) > 1 else inputs
 
     def key(self, inputs: Mapping[str, tuple[str, ...]], feedback: str = "") -> str:
         """What made this result: equal keys mean that the work need not be done again.

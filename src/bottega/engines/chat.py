@@ -177,6 +177,8 @@ def logprobs(choice: JsonObject) -> tuple[tuple[str, float], ...]:
 def close_schema(schema: Mapping[str, Any], where: str = "json_schema") -> JsonObject:
     """A copy in which every string, array and object is bounded: open ones let a small model run on.
 
+    Fields stand in the order of ``required``, the others behind them.
+
     Raises:
         InvalidPlan: naming the place, for an object without ``properties`` (it cannot be bounded) and for
             a node that is not a schema.
@@ -193,6 +195,10 @@ def close_schema(schema: Mapping[str, Any], where: str = "json_schema") -> JsonO
     if "object" in kinds:
         if not closed.get("properties"):
             raise InvalidPlan("an object without 'properties'", where=where, remedy="name its fields")
+        # A model writes fields as they stand here: as `required` lists them, because objects lose their order.
+        properties = _mapping(closed["properties"], f"{where}.properties")
+        first = [name for name in closed.get("required", ()) if name in properties]
+        closed["properties"] = {name: properties[name] for name in [*first, *properties]}
         closed.setdefault("required", list(closed["properties"]))
         closed["additionalProperties"] = False
     for key in ("properties", "$defs", "definitions"):

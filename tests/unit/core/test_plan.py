@@ -1,5 +1,7 @@
 """The values that everything else passes around."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -46,6 +48,18 @@ def test_what_makes_a_result_is_in_its_key(change: dict[str, object]) -> None:
     assert step.key({"text": ("1" * 64,)}) != key
     assert step.key({"other": ("0" * 64,)}) != key
     assert step.key({"text": ("0" * 64,)}, feedback="shorter") != key
+
+
+def test_a_stored_plan_gives_an_engine_what_a_new_one_does() -> None:
+    params = {"schema": {"title": 1.0, "closing": {"b": [{"y": 0, "x": -0.0}], "a": 2.5}}, "prompt": "x"}
+    new = Step(id="a", engine="echo", params=params, inputs={"text": ("b.text",), "evidence": ("c.text",)})
+    stored = Step.model_validate_json(new.canonical())
+    assert json.dumps(new.params) == json.dumps(stored.params)
+    assert list(new.params["schema"]) == ["closing", "title"] and list(params["schema"]) == [
+        "title",
+        "closing",
+    ]
+    assert list(new.inputs) == list(stored.inputs) == ["evidence", "text"]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,18 @@ def test_what_was_refused_is_not_written_as_the_likeliest_again(
     assert body(Request(engine="language", seed=3, feedback="no"), params, bench)["temperature"] == written
 
 
+def test_fields_are_written_as_required_lists_them_whatever_their_order() -> None:
+    fields = {name: {"type": "integer"} for name in ("body", "closing", "title")}
+    schema: Any = {"type": "object", "properties": fields, "required": ["title", "body"]}
+    shuffled = {**schema, "properties": {name: fields[name] for name in ("title", "closing", "body")}}
+    for one in (schema, shuffled):
+        closed: Any = close_schema(one)
+        assert list(closed["properties"]) == ["title", "body", "closing"] and closed["required"] == [
+            "title",
+            "body",
+        ]
+
+
 def test_answers_that_are_no_answer_fail() -> None:
     free = ChatParams(prompt="x")
     shaped = ChatParams(prompt="x", json_schema={"type": "string"})
