@@ -94,6 +94,26 @@ def next_token_loss(model: nn.Module, tokens: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 
+def distil_loss(
+    student: nn.Module, teacher: nn.Module, tokens: Tensor, softness: float, taught: float
+) -> Tensor:
+    """Nats by which a student's odds of each token of [B, T] after the first miss the teacher's, and the text.
+
+    ``taught`` weighs the Kullback-Leibler divergence of both models' odds at temperature ``softness``, times its square so that
+    gradients keep their size; the rest is the cross-entropy of the tokens themselves (Hinton 2015).
+    """
+    said = student(tokens[:, :-1]).flatten(0, 1).float()
+    with torch.no_grad():
+        wanted = teacher(tokens[:, :-1]).flatten(0, 1).float()
+    apart = F.kl_div(
+        F.log_softmax(said / softness, -1),
+        F.log_softmax(wanted / softness, -1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return taught * softness**2 * apart + (1 - taught) * F.cross_entropy(said, tokens[:, 1:].flatten())
+
+
 @torch.no_grad()
 def generate(
     model: nn.Module,

@@ -79,22 +79,24 @@ class Training:
         out: str | Path,
         *,
         steps: int = 4,
-        train_steps: int = 150,
+        depth: int = 0,
+        train_steps: int = 0,
         seed: int = 0,
         resume: bool = False,
         watch: "Watch | None" = None,
     ) -> "Report":
-        """Train a student that samples in ``steps`` steps without guidance what the flow ``run`` makes in many with it.
+        """Train a student of a flow, which samples in ``steps`` steps without guidance, or of a language model, of a smaller ``depth``.
 
         Raises:
-            InvalidValue: ``run`` is not a flow, or goes in as few steps; and all that ``train`` raises.
+            InvalidValue: ``run`` is neither, or the student would save nothing; and all that ``train`` raises.
         """
         _needs_extra()
         from bottega.training.distil import student_of
         from bottega.training.runs import Watch, train
 
-        wanted = student_of(Path(run), steps, train_steps, seed)
-        command = f"distil {run} --steps {steps} --train-steps {train_steps} --seed {seed}"
+        wanted = student_of(Path(run), steps, depth, train_steps, seed)
+        how = f"--depth {wanted.depth}" if wanted.family == "lm-student" else f"--steps {steps}"
+        command = f"distil {run} {how} --train-steps {wanted.fit.steps} --seed {seed}"
         return train(
             wanted, Path(out), self.home, command, resume=resume, threads=self.threads, watch=watch or Watch()
         )

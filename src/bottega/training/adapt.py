@@ -9,7 +9,7 @@ from bottega.training.families.adapted import trained_as
 from bottega.training.recipe import Fit, Recipe
 from bottega.training.runs import open_run
 
-ALONE = ("dpo", "grpo", "flow-student", "checkpoint")  # they hold on to a base of their own
+ALONE = ("dpo", "grpo", "flow-student", "lm-student", "checkpoint")  # they hold on to a base of their own
 
 
 def adapted_from(path: Path, data: str, rank: int, fit: Fit, seed: int) -> Recipe:

@@ -30,6 +30,7 @@ LIMITS = {
     "vae": "Its pictures are blurred: the likelihood is one Gaussian of equal variance for all pixels.",
     "vq": "Its pictures are as sharp as its codebook; fine texture is lost in it.",
     "lm": "It continues text in the manner of its training text. What it says is not true or false.",
+    "lm-student": "It continues text as its teacher does, less well. What it says is not true or false.",
     "sft": "It answers prompts like those that it was trained on, and goes on answering where it should not.",
     "dpo": "It prefers what the pairs prefer; that is not the same as being right.",
     "grpo": "It does what the reward checks, and nothing holds it to what the reward does not check.",

@@ -140,6 +140,7 @@ FAMILIES = {
     "vae": "bottega.training.families.vae:Vae",
     "vq": "bottega.training.families.vq:Vq",
     "lm": "bottega.training.families.lm:Lm",
+    "lm-student": "bottega.training.families.lm_student:LmStudent",
     "sft": "bottega.training.families.sft:Sft",
     "dpo": "bottega.training.families.dpo:Dpo",
     "grpo": "bottega.training.families.grpo:Grpo",

@@ -115,7 +115,7 @@ def base(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     model = {"vocabulary": 270, "width": 16, "layers": 1, "heads": 2, "context": 16}
     wanted = Recipe(
-        id="base", family="lm", data=str(text), fit=Fit(steps=150, batch=16, rate=1e-2), model=model
+        id="base", family="lm", data=str(text), depth=2, fit=Fit(steps=150, batch=16, rate=1e-2), model=model
     )
     train(wanted, folder / "run", folder, evaluates=False)
     return folder / "run"
@@ -183,10 +183,11 @@ def recipe(
             data = pictures if family == "adapted" else text
             found = adapted_from(begun, str(data), 2, fit, 0)
             return found.model_copy(update={**given, "id": f"tiny-{family}"})
-        if family == "flow-student":
-            found = student_of(request.getfixturevalue("teacher"), 2, steps, 0).document()
+        if family in ("flow-student", "lm-student"):
+            begun = request.getfixturevalue("teacher" if family == "flow-student" else "base")
+            found = student_of(begun, 2, 0, steps, 0).document()
             found["fit"] |= {"save_every": 4, "validate_every": 10, "batch": 4}
-            return Recipe.model_validate({**found, **given, "id": "tiny-flow-student"})
+            return Recipe.model_validate({**found, **given, "id": f"tiny-{family}"})
         file = tmp_path / f"tiny-{family}.toml"
         fit = FIT + ('optimiser = "muon32"\n' if family in sources else "")
         head = f'id = "tiny-{family}"\nfamily = "{family}"\ndata = "{sources.get(family, pictures)}"\n'

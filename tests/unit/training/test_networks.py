@@ -19,6 +19,7 @@ from bottega.networks.control import Controlled, outline
 from bottega.networks.embedder import SentenceEncoder
 from bottega.networks.encoder_decoder import EncoderDecoder, corrupted, write
 from bottega.networks.noise import key
+from bottega.networks.transformer import Decoder, distil_loss, next_token_loss
 from bottega.networks.unet import UNet
 from bottega.training.families.modes import kinds_found
 
@@ -211,3 +212,19 @@ def test_a_gaussian_says_that_stitched_pictures_are_odd() -> None:
     assert area_under_curve(density.nats(stitched(held)), density.nats(held)) > 0.9
     assert area_under_curve(density.nats(held), density.nats(held)) == 0.5
     assert float((density.rebuilt(held) - held).square().mean()) < 0.01
+
+
+def test_a_student_is_told_off_for_what_it_says_otherwise_than_its_teacher() -> None:
+    torch.manual_seed(0)
+    teacher, student = (Decoder(11, 16, 1, 2) for _ in range(2))
+    for net in (teacher, student):
+        torch.nn.init.normal_(net.layers[0].get_parameter("mix.weight"))
+    tokens = torch.randint(11, (3, 7), generator=key(0))
+    odds, said = (net(tokens[:, :-1]).flatten(0, 1).log_softmax(-1) for net in (teacher, student))
+    apart = (odds.exp() * (odds - said)).sum(-1).mean()
+    assert distil_loss(student, teacher, tokens, 1.0, 1.0).item() == pytest.approx(apart.item(), rel=1e-5)
+    assert distil_loss(teacher, teacher, tokens, 3.0, 1.0).item() == pytest.approx(0, abs=1e-6)
+    alone = next_token_loss(student, tokens)
+    assert distil_loss(student, teacher, tokens, 3.0, 0.0).item() == pytest.approx(alone.item())
+    distil_loss(student, teacher, tokens, 2.0, 0.9).backward()
+    assert all(p.grad is None for p in teacher.parameters()) and student.word.weight.grad is not None

@@ -33,7 +33,12 @@ ONE = ("encoder", "embedder", "captioner", "pair")  # one file, however many are
 WISHES = {"encoder": LINES, "embedder": LINES, "drawing": Wish(count=3, prompt="disc")} | dict.fromkeys(
     ("sft", "dpo", "grpo", "seq2seq", "checkpoint"), Wish(count=3, prompt="1+2=", length=8)
 )
-BEGUN = {"flow-student", "adapted", "checkpoint"}  # from a run or a folder, not from a recipe that ships
+BEGUN = {
+    "flow-student",
+    "lm-student",
+    "adapted",
+    "checkpoint",
+}  # from a run or a folder, not from a recipe that ships
 
 
 @pytest.mark.parametrize("family", FAMILIES)
