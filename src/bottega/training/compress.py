@@ -1,7 +1,8 @@
 """A run's weights in fewer bytes, each way measured beside the original in one table."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,21 @@ from bottega.evaluation.table import MODEL, Row, Table
 from bottega.networks.compress import fill, prune, quantise, restore
 from bottega.training import checkpoint
 from bottega.training.data import base
+from bottega.training.export import OnnxNet, export
 from bottega.training.family import Nets
 from bottega.training.folder import RunFolder
 from bottega.training.runs import Run, open_run
 
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-SIZE = {"kB": "of the file with the weights, in thousands of bytes"}
+COSTS = {
+    "kB": "of the file with the weights, in thousands of bytes",
+    "ms": "CPU milliseconds of one pass of the networks that sampling needs, for 32 at a time; the least of five rounds taken in turns",
+}
+PASS, ROUNDS = 32, 5
+FILES = {  # of `export`, where the family's measure asks nothing else of its networks
+    "onnx": (".onnx", "ONNX, 32 bits"),
+    "onnx-int8": (".int8.onnx", "ONNX, 8 bits, what flows through it too (dynamic)"),
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ WAYS = {
 
 
 def compress(path: Path, home: Path, seeds: int, says: Callable[[str], None]) -> Table:
-    """Write ``compressed/WAY.safetensors`` and the table into the run folder.
+    """Write ``compressed/WAY.safetensors``, the ONNX files of `export`, and the table of them all into the run folder.
 
     Args:
         path: the run folder.
@@ -71,19 +81,28 @@ def compress(path: Path, home: Path, seeds: int, says: Callable[[str], None]) ->
     """
     run = open_run(path)
     data = base.load(run.config.recipe.data, home)
-    rows = [_row(run, data, home, seeds, "original", "32 bits", run.folder.weights_file)]
+    rows = [_row(run, run.nets, data, home, seeds, "original", "32 bits", [run.folder.weights_file])]
+    made = {"original": run.nets}
     for name, way in WAYS.items():
         says(f"measuring {name}")
         file = _file(run.folder, name)
         file.parent.mkdir(exist_ok=True)
         checkpoint.write(file, packed(run.nets, way))
-        smaller = open_compressed(path, name)
-        rows.append(_row(smaller, data, home, seeds, name, way.what, file))
+        made[name] = open_compressed(path, name).nets
+        rows.append(_row(run, made[name], data, home, seeds, name, way.what, [file]))
+    if run.family.exported:
+        export(path, says)
+        for name, (ending, what) in FILES.items():
+            says(f"measuring {name}")
+            files = {net: path / "export" / f"{net}{ending}" for net in run.family.exports(run.nets)}
+            made[name] = {**run.nets, **{net: OnnxNet(file) for net, file in files.items()}}
+            rows.append(_row(run, made[name], data, home, seeds, name, what, list(files.values())))
+    costs = _passes(run, made)
     table = Table(
-        measures={**SIZE, **rows[0][1]},
-        rows=tuple(row for row, _ in rows),
+        measures={**COSTS, **rows[0][1]},
+        rows=tuple(_costing(row, costs[row.kind]) for row, _ in rows),
         notes=(
-            f"{seeds} seeds: mean; the weights are unpacked to 32 bits when they are loaded, so speed stays",
+            f"{seeds} seeds: mean; packed weights are unpacked to 32 bits when they are loaded, so their speed stays",
         ),
     )
     run.folder.write("compressed/table.json", json.dumps(table.document(), indent=2).encode() + b"\n")
@@ -136,12 +155,35 @@ def _file(folder: RunFolder, name: str) -> Path:
 
 
 def _row(
-    run: Run, data: base.Data, home: Path, seeds: int, kind: str, what: str, file: Path
+    run: Run, nets: Nets, data: base.Data, home: Path, seeds: int, kind: str, what: str, files: Sequence[Path]
 ) -> tuple[Row, dict[str, str]]:
     with torch.no_grad():
-        tables = [run.family.evaluate(run.nets, data, seed, home) for seed in range(seeds)]
+        tables = [run.family.evaluate(nets, data, seed, home) for seed in range(seeds)]
     values = [table.of(MODEL) for table in tables]
     means = {name: sum(value[name] for value in values) / seeds for name in values[0]}
     spread = {name: (max(v[name] for v in values) - min(v[name] for v in values)) / 2 for name in values[0]}
-    size = file.stat().st_size / 1000
+    size = sum(file.stat().st_size for file in files) / 1000
     return Row(kind=kind, what=what, values={"kB": size, **means}, spread=spread), tables[0].measures
+
+
+def _passes(run: Run, made: Mapping[str, Nets]) -> dict[str, float]:
+    """CPU milliseconds of a pass of each, in rounds in which every one is asked in turn."""
+    inputs = {
+        name: tuple(torch.cat([part] * (PASS // len(part))) for part in each)
+        for name, (_, each) in run.family.exports(run.nets).items()
+    }
+    found: dict[str, list[float]] = {kind: [] for kind in made}
+    with torch.no_grad():
+        for _ in range(ROUNDS + 1):
+            for kind, nets in made.items():
+                asked = run.family.exports(nets) if kind not in FILES else {n: (nets[n], ()) for n in inputs}
+                began = time.process_time()
+                for name, (net, _given) in asked.items():
+                    net(*inputs[name])
+                found[kind].append(1000 * (time.process_time() - began))
+    return {kind: min(times[1:]) for kind, times in found.items()}  # the first finds its memory
+
+
+def _costing(row: Row, ms: float) -> Row:
+    size, *rest = row.values.items()
+    return row.model_copy(update={"values": dict([size, ("ms", ms), *rest])})

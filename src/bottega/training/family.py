@@ -70,6 +70,8 @@ class Family(ABC, Generic[C]):
     """The tensors of the data that it learns from."""
     adapts: ClassVar[bool] = False
     """Whether it goes on from what it knows, so that one class is enough to learn from."""
+    exported: ClassVar[bool] = False
+    """Whether `evaluate` asks nothing of the networks but what ``exports`` of them answers: then ONNX files are measured too."""
     shards: ClassVar[bool] = True
     """Whether a batch may be learnt in parts: nothing but gradients changes its networks."""
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bottega.core.errors import NotFound
 from bottega.networks.compress import fill, prune, quantise, restore
 from bottega.networks.noise import key
-from bottega.training.compress import WAYS, compress, open_compressed
-from bottega.training.family import Wish
+from bottega.training.compress import FILES, WAYS, compress, open_compressed
+from bottega.training.family import FAMILIES, Wish, family_type
 from bottega.training.recipe import Recipe
 from bottega.training.runs import open_run, sample, train
 
@@ -50,11 +50,31 @@ def test_a_run_is_compressed_measured_and_sampled(recipe: Callable[..., Recipe],
     with pytest.raises(NotFound, match="int4"):
         open_compressed(run, "int4")
     table = compress(run, tmp_path, 1, lambda text: None)
-    assert [row.kind for row in table.rows] == ["original", *WAYS]
+    assert [row.kind for row in table.rows] == ["original", *WAYS, *FILES]
+    assert all(row.values["ms"] > 0 for row in table.rows)
     bits = {row.kind: row.values["bits"] for row in table.rows}
     assert abs(bits["int8"] - bits["original"]) < 0.01 < abs(bits["int2"] - bits["original"])
+    assert (
+        bits["onnx"] == pytest.approx(bits["original"], abs=1e-4)
+        and abs(bits["onnx-int8"] - bits["onnx"]) < 0.3
+    )
     assert "int4" in (run / "compressed" / "README.md").read_text()
     sizes = [(run / "compressed" / f"{name}.safetensors").stat().st_size for name in ("int8", "int4", "int2")]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] < (run / "model.safetensors").stat().st_size / 2
     wish = Wish(count=1, length=40)
     assert sample(open_compressed(run, "int4"), wish) != sample(open_run(run), wish)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if family_type(name).exported])
+def test_a_family_is_measured_by_what_its_onnx_files_say(
+    family: str, recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(recipe(family, steps=8), run, tmp_path, evaluates=False)
+    rows = {row.kind: row for row in compress(run, tmp_path, 1, lambda text: None).rows}
+    exact, same, rough = (
+        {name: value for name, value in rows[kind].values.items() if name not in ("kB", "ms")}
+        for kind in ("original", "onnx", "onnx-int8")
+    )
+    assert same == pytest.approx(exact, rel=1e-2, abs=1e-2)
+    assert exact.keys() == rough.keys() and rough != exact

@@ -34,6 +34,7 @@ class Gan(Family[GanConfig]):
 
     config_type = GanConfig
     needs = frozenset({"images", "bags"})
+    exported = True
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

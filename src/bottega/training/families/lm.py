@@ -40,6 +40,7 @@ class Lm(Family[LmConfig]):
 
     config_type = LmConfig
     needs = frozenset({"tokens"})
+    exported = True
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

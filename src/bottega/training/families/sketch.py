@@ -46,6 +46,7 @@ class Sketch(Velocity[SketchConfig]):
 
     config_type = SketchConfig
     needs = frozenset({"images", "bags"})
+    exported = False
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:

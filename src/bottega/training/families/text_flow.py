@@ -72,6 +72,7 @@ class TextFlow(Flow):
     """A flow that is asked in words."""
 
     config_type = TextFlowConfig
+    exported = False  # words come in rows of several lengths
 
     @property
     def how(self) -> TextFlowConfig:

@@ -57,6 +57,7 @@ class Tuned(Lm):
 
     config_type = TunedConfig
     needs = frozenset({"prompts", "answers"})
+    exported = False  # answers are written from the cache
     needs_base: ClassVar[bool] = True
 
     @property

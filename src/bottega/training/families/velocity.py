@@ -33,6 +33,8 @@ V = TypeVar("V", bound=VelocityConfig)
 class Velocity(Family[V], Generic[V]):
     """Noise flows to a picture of the label along dx/dt = net(x, t, label)."""
 
+    exported = True
+
     def nets(self) -> Nets:
         """One velocity network."""
         shape, config = self.shape, self.config
