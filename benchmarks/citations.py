@@ -112,6 +112,9 @@ def cases(data: Path, seed: int) -> Iterator[Case]:
                     yield Case("exchanged", passage, told, start, start + len(told), mine, claim, other_one)
 
 
+SPELLED = ("three", "five", "six", "seven", "nine", "eleven")
+
+
 def fabricated(quote: str, chance: random.Random) -> list[str]:
     """The quote with one thing changed."""
     words = quote.split(" ")
@@ -126,7 +129,7 @@ def fabricated(quote: str, chance: random.Random) -> list[str]:
 
 
 def miscited(quote: str, chance: random.Random) -> list[str]:
-    """Sentences that the quote does not bear out: another number, another name."""
+    """Sentences that the quote does not bear out: another number in figures, another in words, another name."""
     made: list[str] = []
     for each in quantities(quote):
         if each.dimension not in ("code", "clock") and not each.spelled and each.written.isdecimal():
@@ -134,6 +137,11 @@ def miscited(quote: str, chance: random.Random) -> list[str]:
             if not re.search(rf"\b{other}\b", quote):
                 made.append(f"{quote[: each.start]}{other}{quote[each.start + len(each.written) :]}")
                 break
+    for each in quantities(quote):
+        if each.spelled and not each.dimension and each.written.islower() and max(each.values) > 1:
+            other = chance.choice([word for word in SPELLED if word not in quote.lower()])
+            made.append(f"{quote[: each.start]}{other}{quote[each.start + len(each.written) :]}")
+            break
     for name in names(quote):
         made.append(re.sub(rf"\b{re.escape(name)}\b", "Zanzibrax", quote, count=1))
         break

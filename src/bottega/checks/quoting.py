@@ -13,6 +13,9 @@ from bottega.core.passage import Passage
 _TOKEN = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s)>\]]+|[^\W\d_][\w’'&+-]*")
 _STARTS = re.compile(r"(?:^|[.!?:;]\s+|[\"“„«¿¡]\s*)$")
 _ENDING = re.compile(r"(?:['’]s?|s)$")
+# After a number that announces a list, and between two things of it; "a, b, and c" has two of them.
+_ANNOUNCED = re.compile(r"[^,:(.]{0,40}[,:(](.*)", re.DOTALL)
+_BETWEEN = re.compile(r",?\s+(?:and|or|und|oder|et|ou|y|o|e|en|of)\s+|,\s+|;\s+", re.IGNORECASE)
 # Begin with a capital wherever they stand, and name nothing that a source would have to hold.
 _ORDINARY = frozenset(("i", "i'm", "i'll", "i've", "ok", "pdf", "yes", "no", "faq"))
 
@@ -116,11 +119,16 @@ def missing_numbers(
 ) -> list[str]:
     """Numbers, dates and quantities of a sentence that no quote holds with that unit, as the sentence writes them.
 
-    They are compared by value; ``computed`` are texts whose numbers a tool made (the rows of a table query), ``asked`` is a question
-    that may be repeated.
+    They are compared by value, also where they are spelled out; ``computed`` are texts whose numbers a tool made (the rows of a table
+    query), ``asked`` is a question that may be repeated. "One" is mostly no number, and a count of what the sentence itself goes on to
+    list needs no source.
     """
     known = Known(quotes, [*computed, asked])
-    return [each.written for each in quantities(sentence) if not _counts(each) and not known.supports(each)]
+    return [
+        each.written
+        for each in quantities(sentence)
+        if not known.supports(each) and not _counts(each, sentence)
+    ]
 
 
 def missing_names(sentence: str, quotes: Sequence[Passage], *, computed: Sequence[str] = ()) -> list[str]:
@@ -181,9 +189,15 @@ def _places(sentence: str) -> Iterator[tuple[str, int, int]]:
                 yield word, match.start(), match.start() + len(word)
 
 
-def _counts(quantity: Quantity) -> bool:
-    """A bare number word, as in 'two ways', counts what the sentence itself lists."""
-    return quantity.spelled and not quantity.dimension
+def _counts(quantity: Quantity, sentence: str) -> bool:
+    """Whether a bare number word is no claim: "one", a name as in Rill Duo, or how many things come next, as in "two ways, by A or by B"."""
+    if not quantity.spelled or quantity.dimension:
+        return False
+    if quantity.written[:1].isupper() and not _STARTS.search(sentence[: quantity.start]):
+        return True  # `names` holds it
+    said = _ANNOUNCED.match(sentence[quantity.start + len(quantity.written) :])
+    listed = len(_BETWEEN.findall(said[1])) + 1 if said else 0
+    return all(value in (1, listed) for value in quantity.values)
 
 
 def _plain(word: str) -> str:

@@ -51,6 +51,8 @@ class Card(Value, frozen=True):
 
     ``isolation``: ``process`` holds weights in memory or runs native code; it runs in a process of its own, which can
     be ended at any time. ``thread`` is light, stops when asked, and runs beside the others.
+
+    ``reads_names``: what it makes depends on what its inputs are called, so that a result is found again only under the same names.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Card(Value, frozen=True):
     extra: str = ""
     isolation: Literal["thread", "process"] = "thread"
     together: int = Field(default=1, ge=1)
+    reads_names: bool = True
     models: tuple[str, ...] = ()
     source_type: str = ALGORITHMIC
     not_covered: str = ""

@@ -34,6 +34,7 @@ class Chart(Engine):
             Port(name="svg", media_types=("image/svg+xml",)),
             Port(name="png", media_types=("image/png",)),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         extra="chart",
         isolation="process",

@@ -38,6 +38,7 @@ class Echo(Engine):
         modality="text",
         inputs=(Port(name="text", media_types=("*/*",), required=False, many=True),),
         outputs=(Port(name="text", media_types=("text/*", "application/json")),),
+        reads_names=False,
         licence="Apache-2.0",
     )
     params: ClassVar[type[Params]] = EchoParams

@@ -63,6 +63,7 @@ class Icons(Engine):
             *(Port(name=f"icon{n}", media_types=("image/svg+xml",)) for n in range(1, 4)),
             *SHEETS,
         ),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

@@ -35,6 +35,7 @@ class Image(Engine):
         summary="Text to image with a diffusion model",
         modality="image",
         outputs=(Port(name="png", media_types=("image/png",)),),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         extra="image",

@@ -59,6 +59,7 @@ class Language(Engine):
         modality="text",
         inputs=INPUTS,
         outputs=OUTPUTS,
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

@@ -68,6 +68,7 @@ class OpenAIChat(Engine):
         modality="text",
         inputs=INPUTS,
         outputs=OUTPUTS,
+        reads_names=False,
         licence="as the served model's",
         locality="remote",
         destination="the host of base_url",

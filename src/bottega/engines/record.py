@@ -63,6 +63,7 @@ class Record(Engine):
             Port(name="passages", media_types=("application/vnd.bottega.passages+json",), required=False),
         ),
         outputs=(Port(name="record", media_types=("application/json",)),),
+        reads_names=False,
         licence="Apache-2.0",
         not_covered="Numbers written inside sentences of the draft; the check numbers_grounded reads those.",
     )

@@ -57,6 +57,7 @@ class Speech(Engine):
             Port(name="audio", media_types=("audio/wav",), note="24 kHz, mono, 16 bit, -16 LUFS"),
             Port(name="timings", media_types=("application/json",)),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="exact",
         extra="speech",

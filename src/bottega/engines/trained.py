@@ -35,6 +35,7 @@ class Trained(Engine):
         outputs=(
             Port(name="made", media_types=("image/png", "image/svg+xml", "text/plain", "application/json")),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         extra="train",

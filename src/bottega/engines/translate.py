@@ -46,6 +46,7 @@ class Translate(Engine):
         modality="text",
         inputs=(Port(name="text", media_types=TEXTS, note="English"),),
         outputs=(Port(name="text", media_types=TEXTS, note="same media type as the input"),),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         extra="translate",

@@ -64,6 +64,7 @@ class Video(Engine):
             Port(name="captions", media_types=("text/vtt",)),
             Port(name="poster", media_types=("image/png",)),
         ),
+        reads_names=False,
         licence="GPL-3.0 program, called; Apache-2.0 engine",
         determinism="exact",
         extra="video",

@@ -35,7 +35,8 @@ class Again(Runner):
 
     def moved(self, step: Step, key: str, then: Mapping[str, StepResult]) -> list[str]:
         """The inputs of a step that are not those of the key it had then."""
-        if Order(step, self._arrived(step), self.run.id).key == key:
+        names = self.shop.card(step.engine).reads_names
+        if Order(step, self._arrived(step), self.run.id, names=names).key == key:
             return []
         references = [reference for found in step.inputs.values() for reference in found]
         made = [each for each in references if not is_source(each)]

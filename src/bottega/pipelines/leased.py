@@ -211,6 +211,7 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
         engine=step.engine,
         local=local and not order.together,
         reuse=order.reuse,
+        judge_again=bool(order.step.checks) and not order.tenant,
         shown=order.shown,
         lane="together" if order.together else "",
         at_once=shop.limits.get(
@@ -225,10 +226,13 @@ def claim_for(order: Order, shop: Workshop) -> Claim:
 
 
 def _checks(order: Order) -> str:
+    """Digest of all that a result was judged by: under another one it has to be judged again."""
     checks = order.step.checks
     if order.tenant:
         return digest({"checks": checks, "tenant": order.tenant})
-    return digest(checks) if checks else NO_CHECKS
+    if not checks:
+        return NO_CHECKS
+    return digest({"checks": checks, "language": order.language, "context": order.context})
 
 
 def _charge(order: Order, shop: Workshop) -> Charge:
@@ -244,7 +248,7 @@ async def _under(
     until = ""
     ended: BottegaError | None = None
     try:
-        result = _as_new(lease.before) if lease.before else await make(order, shop, meter)
+        result = _as_new(lease.before) if lease.before else await make(order, shop, meter, lease.stored)
         result = await settle(result)
     except EngineDied as death:
         with suppress(LeaseLost):

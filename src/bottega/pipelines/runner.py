@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, cast
 
 from bottega.core.artifact import Artifact
+from bottega.core.canonical import digest
 from bottega.core.errors import (
     BottegaError,
     BudgetExceeded,
@@ -289,7 +290,7 @@ class Runner:
             if each.language and split(each.output)[0] == step.id
         }
         spent = sum(result.cost for result in self._results.values())
-        cap = brief.constraints.max_cost
+        cap, computed = brief.constraints.max_cost, self._computed(step)
         return Order(
             step=step,
             arrived=self._arrived(step),
@@ -303,12 +304,19 @@ class Runner:
             goal=brief.goal,
             language=step.language or (languages.pop() if len(languages) == 1 else ""),
             passages=self.sources.passages,
-            computed=self._computed(step),
+            computed=computed,
+            names=self.shop.card(step.engine).reads_names,
+            context=self._context(computed) if step.checks else "",
             charge=self.run.charge,
             budget=None if cap is None else cap - spent,
             cancelled=self.cancelled,
             listen=lambda output: self.watch(Event("output", step.id, output=output)),
         )
+
+    def _context(self, computed: Sequence[str]) -> str:
+        """Digest of what checks judge by: the brief's goal, its sources, and what tools computed."""
+        sources = {name: artifact.sha256 for name, artifact in self.sources.documents.items()}
+        return digest({"goal": self.plan.brief.goal, "sources": sources, "computed": [*computed]})
 
     def _arrived(self, step: Step) -> list[Arrived]:
         found: list[Arrived] = []

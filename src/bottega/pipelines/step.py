@@ -55,6 +55,8 @@ class Order:
     patient: bool = True  # wait and ask again when an engine is busy
     failed: Callable[[BottegaError], None] | None = None  # is told the error that the result has as text
     tenant: str = ""  # whose results of other runs may be taken over; empty: anybody's
+    names: bool = True  # the engine reads what its inputs are called
+    context: str = ""  # digest of what the checks judge by, besides the output and their options
     together: bool = False  # may be made in one batch with others: nobody asked for the same bits again
 
     @cached_property
@@ -62,14 +64,18 @@ class Order:
         """What will have made the result."""
         ports: dict[str, tuple[str, ...]] = {}
         for item in self.arrived:
-            ports[item.port] = (*ports.get(item.port, ()), item.artifact.sha256)
+            told = f"{item.artifact.sha256} {item.name}" if self.names else item.artifact.sha256
+            ports[item.port] = (*ports.get(item.port, ()), told)
         return self.step.key(ports)
 
 
-async def make(order: Order, shop: Workshop, meter: Meter | None = None) -> StepResult:
+async def make(
+    order: Order, shop: Workshop, meter: Meter | None = None, stored: StepResult | None = None
+) -> StepResult:
     """Make what one step of a plan, or one call of the API, asks for: they are the same.
 
-    ``meter`` knows what was used even when this raises.
+    ``meter`` knows what was used even when this raises. What is ``stored`` under the same key is judged again, and made only if it does
+    not hold.
 
     The result is `done`, or `awaiting_review` when a check still blocks it after the last repair.
 
@@ -86,11 +92,14 @@ async def make(order: Order, shop: Workshop, meter: Meter | None = None) -> Step
     request, attempt = admit(order), 0
     while True:
         attempt += 1
-        meter.begun += 1
-        async with shop.bench(order.cancelled, together=order.together) as bench:
-            files, used = await shop.generate(request, bench, order.listen)
-            meter.known.append(used)
-            made = await keep(files, step, bench, shop)
+        if stored and attempt == 1:
+            used, made = NOTHING, [each.model_copy(update={"verdicts": ()}) for each in stored.outputs]
+        else:
+            meter.begun += 1
+            async with shop.bench(order.cancelled, together=order.together) as bench:
+                files, used = await shop.generate(request, bench, order.listen)
+                meter.known.append(used)
+                made = await keep(files, step, bench, shop)
         made = [await judged(order, each, made, shop) for each in made]
         blocking = [verdict for each in made for verdict in each.verdicts if verdict.outcome == "block"]
         if not blocking or shop.card(step.engine).determinism == "exact" or attempt == ATTEMPTS:

@@ -60,6 +60,7 @@ class AnswerStep(Engine):
         modality="text",
         inputs=(Port(name="passages", media_types=(PASSAGES_MEDIA_TYPE,), many=True, note="best first"),),
         outputs=(Port(name="answer", media_types=(MEDIA_TYPE,)),),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

@@ -49,6 +49,7 @@ class Cite(Engine):
             Port(name="passages", media_types=(PASSAGES_MEDIA_TYPE,), many=True),
         ),
         outputs=(Port(name="cited", media_types=("application/json",)),),
+        reads_names=False,
         licence="Apache-2.0",
         not_covered="Compares words, numbers and names, not meaning: a negation or a swapped subject is not seen.",
     )

@@ -52,6 +52,7 @@ class Embed(Engine):
             ),
             Port(name="shape", media_types=("application/json",)),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         extra="retrieve",
         isolation="process",

@@ -60,6 +60,7 @@ class EntailStep(Engine):
             ),
         ),
         outputs=(Port(name="judged", media_types=("application/json",)),),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

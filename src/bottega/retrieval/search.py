@@ -49,6 +49,7 @@ class Search(Engine):
         modality="text",
         inputs=(Port(name="sources", media_types=(MEDIA_TYPE,), many=True, note="converted documents"),),
         outputs=(Port(name="passages", media_types=(PASSAGES_MEDIA_TYPE,)),),
+        reads_names=False,
         licence="Apache-2.0",
         not_covered="Lexical only: a query in another language than the source finds names and numbers.",
     )

@@ -98,7 +98,7 @@ class Calls:
         order = Order(
             step, arrived, run_id, round=round_, behalf=self.actor, charge=accounts,
             holder=self.shop.holder, reuse=reuse, listen=listen, cancelled=cancelled or threading.Event(),
-            tenant=tenant, together=together and request.seed is None and self.shop.card(request.engine).together > 1,
+            names=self.shop.card(request.engine).reads_names, tenant=tenant, together=together and request.seed is None and self.shop.card(request.engine).together > 1,
             patient=patient, failed=failed,
         )  # fmt: skip
         result = await settled(order, self.shop)

@@ -15,7 +15,7 @@ from bottega.storage.budgets import Budgets, Charge, Refusal
 from bottega.storage.change import Change, ended
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction, Work
-from bottega.storage.journal import NEVER, Journal
+from bottega.storage.journal import Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers
 
@@ -29,7 +29,7 @@ class Claim:
     """A wish to run one step, or to learn that it need not run. Nobody changes it.
 
     ``shown`` says whether a person must see a result: a finished one is then given along with a lease, to be settled,
-    in place of being taken over. ``at_once`` limits how many steps of this engine run at a time, on all hosts;
+    in place of being taken over; ``judge_again`` says the same of one that was judged by something else. ``at_once`` limits how many steps of this engine run at a time, on all hosts;
     ``here_at_once`` how many local steps run on this host; those in a ``lane`` are counted apart. ``charge`` is reserved from its budgets in the same
     transaction.
     """
@@ -43,6 +43,7 @@ class Claim:
     local: bool = True
     lane: str = ""
     reuse: bool = True
+    judge_again: bool = False
     shown: "Callable[[StepResult], bool]" = lambda result: result.blocked
     at_once: int = 1
     here_at_once: int = 1
@@ -66,6 +67,7 @@ class Lease(NamedTuple):
     delays: int = 0  # times that its engine has asked to come back later
     before: StepResult | None = None  # what a person was looking at, when the key is the same
     charged: bool = False  # something is reserved under its token
+    stored: StepResult | None = None  # made under the same key, and judged by something else
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,7 @@ class Leases:
             "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
             (claim.run, claim.step),
         ).fetchone()
-        deaths, delays, before = 0, 0, None
+        deaths, delays, before, stored = 0, 0, None, None
         if row is not None and row[2] == claim.key:
             round_, state, key, digest, error, deaths, delays, wake_at, checks = row
             body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
@@ -293,10 +295,13 @@ class Leases:
             if shown and body is not None:
                 before = step_result(claim.step, state, key, error, body)
         if found := self._finished(transaction, claim):
-            n, digest, result = found
-            if not claim.shown(result):
+            n, digest, result, judged = found
+            if not judged:
+                stored = result
+            elif not claim.shown(result):
                 return self._reuse(transaction, claim, n, digest, result, worker)
-            before = result
+            else:
+                before = result
         if deaths >= POISON:
             return self._park(transaction, claim, deaths, worker)
         if busy := _crowded(others, claim, host):
@@ -316,7 +321,7 @@ class Leases:
             self.budgets.hold(
                 transaction, token, charge, subject, actor=worker, behalf=claim.behalf, approval=approval
             )
-        return Lease(claim, token, deaths + 1, delays, before, charge is not None)
+        return Lease(claim, token, deaths + 1, delays, before, charge is not None, stored)
 
     async def _kept(self, change: Change[T], worker: str) -> T:
         """The outcome of a change; a lease that comes with a cancellation is given back."""
@@ -342,23 +347,24 @@ class Leases:
                 f"another worker has taken over step '{lease.claim.step}'", where=f"run '{lease.claim.run}'"
             )
 
-    def _finished(self, transaction: Transaction, claim: Claim) -> tuple[int, str, StepResult] | None:
-        """A finished result with this key, judged by these checks: its entry, its digest, itself."""
+    def _finished(self, transaction: Transaction, claim: Claim) -> tuple[int, str, StepResult, bool] | None:
+        """A finished result with this key: its entry, its digest, itself, and whether it was judged by the same.
+
+        What was judged by the same comes first, then what is of this run, then the oldest.
+        """
+        judged = "" if claim.judge_again else "AND checks = ?"
         anywhere = "OR reusable = 1" if claim.reuse else ""
-        same = "FROM results WHERE key = ? AND checks = ? AND holder = ?"
-        (found,) = (
-            transaction.execute(  # its own first; smallest and not sorted, which costs a sorter even for no row
-                f"SELECT MIN(CASE WHEN run_id = ? THEN n ELSE n + {NEVER} END) {same} AND (run_id = ? {anywhere})",
-                (claim.run, claim.key, claim.checks, claim.holder, claim.run),
-            ).fetchone()
-        )
-        if found is None:
+        rows = transaction.execute(
+            f"SELECT checks, run_id, n, result FROM results WHERE key = ? {judged} AND holder = ? AND (run_id = ? {anywhere})",
+            (claim.key, *(() if claim.judge_again else (claim.checks,)), claim.holder, claim.run),
+        ).fetchall()
+        if not rows:
             return None
-        row = transaction.execute(
-            f"SELECT n, result {same} AND n = ?", (claim.key, claim.checks, claim.holder, found % NEVER)
-        ).fetchone()
-        body = self._contents.find(transaction, row[1], holder=claim.holder) if row else None
-        return (row[0], row[1], step_result(claim.step, "reused", claim.key, "", body)) if body else None
+        checks, _, n, name = min(rows, key=lambda row: (row[0] != claim.checks, row[1] != claim.run, row[2]))
+        body = self._contents.find(transaction, name, holder=claim.holder)
+        if body is None:
+            return None
+        return n, name, step_result(claim.step, "reused", claim.key, "", body), checks == claim.checks
 
     def _reuse(
         self, transaction: Transaction, claim: Claim, n: int, digest: str, result: StepResult, worker: str

@@ -42,9 +42,29 @@ def test_anything_else_is_refused(quote: str, start: int, said: dict[str, str], 
 
 
 def test_numbers_compare_by_value_and_unit() -> None:
-    assert missing_numbers("It is 3 years, for two people.", [PASSAGE]) == []
+    assert missing_numbers("It is 3 years, for one person.", [PASSAGE]) == []
     assert missing_numbers("It is 36 days.", [PASSAGE]) == ["36 days"]
     assert missing_numbers("It is 4 years.", [PASSAGE], computed=["4 years"]) == []
+
+
+@pytest.mark.parametrize("said", ["five", "5"])
+def test_a_number_spelled_out_is_held_to_its_quote(said: str) -> None:
+    quote = PASSAGE.model_copy(update={"text": f"The controller runs {said} valves."})
+    assert (
+        missing_numbers("It runs five valves.", [quote])
+        == missing_numbers("It runs 5 valves.", [quote])
+        == []
+    )
+    assert missing_numbers("It runs six valves.", [quote]) == ["six"]
+    assert missing_numbers("Sie steuert zwölf Ventile.", [quote]) == ["zwölf"]
+
+
+def test_what_a_sentence_lists_itself_it_may_count() -> None:
+    assert missing_numbers("It comes in three colours: steel, pine and copper.", [PASSAGE]) == []
+    assert missing_numbers("There are two ways, by phone or by mail.", [PASSAGE]) == []
+    assert missing_numbers("It comes in four colours: steel, pine and copper.", [PASSAGE]) == ["four"]
+    assert missing_numbers("It runs two valves and a pump.", [PASSAGE]) == ["two"]
+    assert missing_numbers("One of them is enough.", [PASSAGE]) == []
 
 
 def test_names_are_words_with_a_capital_inside_a_sentence() -> None:

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.unit.pipelines.conftest import Work, echo, plan_of
 
 from bottega.core.brief import Brief, Constraints
 from bottega.core.errors import InvalidBrief
+from bottega.core.passage import Passage
+from bottega.core.plan import Step
+from bottega.core.request import Output, Request
 from bottega.core.run import Run
+from bottega.engines.base import Bench
 from bottega.pipelines.review import Reviews
 from bottega.pipelines.runner import Event, Runner, Sources
 from bottega.pipelines.workshop import Workshop
@@ -165,3 +170,49 @@ async def test_a_large_artifact_goes_through_ten_steps_and_the_journal_holds_dig
     made = [result.outputs[0].artifact.sha256 for result in run.results if result.state == "done"]
     assert made == [large.sha256] * 10
     assert written() - before < 64 << 10
+
+
+async def test_names_that_an_engine_reads_are_part_of_what_makes_its_result(
+    runner: Work, shop: Workshop
+) -> None:
+    """Two steps exchange their ids: what was made of the same bytes under other names says the opposite."""
+    params = {"template": "a: {{ a }}. b: {{ b }}.", "media_type": "text/plain"}
+    said: list[str] = []
+    for red, green in (("a", "b"), ("b", "a")):
+        inputs = {"data": (f"{red}.text", f"{green}.text")}
+        page = Step(id="page", engine="compose", params=params, inputs=inputs)
+        run = await runner(plan_of(echo(red, "all red"), echo(green, "all green"), page), f"run-{red}").work()
+        said.append(texts(run, shop)["page"])
+        assert [result.state for result in run.results[:2]] == ["done" if red == "a" else "reused"] * 2
+    assert said == ["a: all red. b: all green.", "a: all green. b: all red."]
+
+
+async def test_what_was_judged_by_other_sources_is_judged_again_and_not_made_again(shop: Workshop) -> None:
+    checks: dict[str, object] = {"numbers_grounded": {}}
+    plan = plan_of(echo("a", "It weighs 42 kilograms.", checks=checks))
+
+    async def work(run_id: str, said: str) -> Run:
+        passage = Passage(id="s#1", source="s.md", sha256="0" * 64, page=1, start=0, end=len(said), text=said)
+        document = shop.artifacts.put(said.encode(), "text/plain")
+        begun = Run(id=run_id, state="planned", plan=plan.identity, brief=plan.brief.identity)
+        sources = Sources({}, {"s.md": document}, (passage,))
+        return await Runner(plan, shop.runs.submit(begun, plan, actor="user:test"), sources, shop).work()
+
+    first = await work("first", "The anvil weighs 42 kilograms.")
+    assert first.state == "released" and first.results[0].outputs[0].verdicts[0].outcome == "pass"
+    engine, asked = shop.engine("echo"), list[str]()
+    generate = engine.generate
+
+    def counted(request: Request, bench: Bench) -> AsyncIterator[Output]:
+        asked.append(request.feedback)
+        return generate(request, bench)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "generate", counted)
+        same = await work("same", "The anvil weighs 42 kilograms.")
+        assert same.results[0].state == "reused"
+        longer = await work("longer", "The anvil weighs 42 kilograms and costs 9 EUR.")
+        assert longer.state == "released" and longer.results[0].state == "done" and asked == []
+        other = await work("other", "The anvil weighs 17 kilograms.")
+    assert other.state == "awaiting_review" and other.results[0].outputs[0].verdicts[0].outcome == "block"
+    assert asked == []  # it is exact: it would come out the same

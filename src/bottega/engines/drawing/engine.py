@@ -42,6 +42,7 @@ class DrawingEngine(VariationsEngine):
             Port(name="png", media_types=("image/png",), note="the icon, or all variations"),
             Port(name="svg1", media_types=("image/svg+xml",)),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

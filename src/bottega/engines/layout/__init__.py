@@ -88,6 +88,7 @@ class Layout(Engine):
             Port(name="svg", media_types=("image/svg+xml",)),
             Port(name="png", media_types=("image/png",)),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         isolation="process",
         models=(*FONTS, ICONS),

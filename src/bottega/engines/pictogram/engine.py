@@ -41,6 +41,7 @@ class Pictogram(VariationsEngine):
             Port(name="png", media_types=("image/png",), note="the picture, or the contact sheet"),
             Port(name="svg1", media_types=("image/svg+xml",)),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

@@ -64,6 +64,7 @@ class Extract(Engine):
         modality="data",
         inputs=(Port(name="text", media_types=("text/*",)),),
         outputs=(Port(name="fields", media_types=("application/json",), note="value, spans, refused"),),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

@@ -61,6 +61,7 @@ class Rewrite(Engine):
         modality="text",
         inputs=(Port(name="text", media_types=("text/markdown", "text/plain")),),
         outputs=(Port(name="text", media_types=("text/markdown", "text/plain")),),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         isolation="process",

@@ -44,6 +44,7 @@ class Summarise(Engine):
             Port(name="text", media_types=("text/plain",)),
             Port(name="evidence", media_types=("application/json",), note="where each sentence comes from"),
         ),
+        reads_names=False,
         licence="Apache-2.0",
         determinism="seeded",
         extra="retrieve",
