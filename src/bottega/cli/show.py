@@ -43,7 +43,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         drawn.add_column(column, overflow="fold", no_wrap=index == 0)
     for row in rows:
         drawn.add_row(*row)
-    Console(width=None if _wide() else 160).print(drawn)
+    Console(width=None if _wide() else 160, markup=False, emoji=False).print(drawn)
 
 
 def _wide() -> bool:

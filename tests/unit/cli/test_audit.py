@@ -235,6 +235,12 @@ def test_the_log_is_for_people_and_programs(there: Cli) -> None:
     assert len(entries) == 2 and entries[1]["n"] == entries[0]["n"] + 1
 
 
+def test_what_stands_in_a_table_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show.table("Acts", ("act",), [("review:ticket:approved",), ("[bold]no mark[/bold]",)])
+    said = capsys.readouterr().out
+    assert "review:ticket:approved" in said and "[bold]no mark[/bold]" in said
+
+
 def test_a_witness_that_cannot_be_written_loses_no_run_and_is_told(there: Cli, tmp_path: Path) -> None:
     there.environment["BOTTEGA_WITNESS"] = str(tmp_path / "not there" / "witness")
     write_plan(there.root / "plan.json", [echo("more", "one two")])
