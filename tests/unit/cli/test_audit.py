@@ -11,6 +11,7 @@ import pytest
 from tests.unit.cli.conftest import Cli, Said, write_plan
 from tests.unit.pipelines.conftest import POLICY, echo
 
+from bottega.cli import show
 from bottega.core.canonical import canonical_json
 from bottega.governance.checkpoint import Checkpoint, RecordKey
 from bottega.storage.merkle import leaf_hash, root_of
