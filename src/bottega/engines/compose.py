@@ -62,7 +62,7 @@ class Compose(Engine):
         ),
         outputs=(Port(name="text", media_types=("text/markdown", "text/plain", "application/json")),),
         licence="Apache-2.0",
-        not_covered="Loops are bounded by the length of the text they write, not by time.",
+        not_covered="Loops are bounded by the length of the text they write, not by time; a stop ends them.",
     )
     params: ClassVar[type[Params]] = ComposeParams
 
@@ -117,7 +117,9 @@ def _render(params: ComposeParams, parts: Sequence[Part], bench: Bench) -> str:
         **numbers,
         "markdown_table": table_filter(numbers["number"]),
     }
-    text: str = sandbox.Sandbox(filters, params.max_chars).write(params.template, values)
+    text: str = sandbox.Sandbox(filters, params.max_chars, bench.check_cancelled).write(
+        params.template, values
+    )
     if not text.strip():
         raise EngineFailed("the template wrote nothing", where="template", remedy="check its conditions")
     if params.media_type == "application/json":

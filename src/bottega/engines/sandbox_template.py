@@ -1,6 +1,6 @@
 """A Jinja environment for templates that came with a plan: nothing private, no large values, known filters only."""
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -11,6 +11,7 @@ from jinja2.visitor import NodeTransformer
 
 from bottega.core.errors import EngineFailed
 
+HEEDED = "_heeded"  # no name that a template can write
 _FILTERS = [
     "abs",
     "capitalize",
@@ -62,8 +63,14 @@ _METHODS = {
 }
 
 
-class _JoinConcatenations(NodeTransformer):
-    """``a ~ b`` becomes ``[a, b] | join``, so that its length can be bounded."""
+class _Guarded(NodeTransformer):
+    """``a ~ b`` becomes ``[a, b] | join``, so that its length can be bounded; loops look at the stop signal at every turn."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        """Rewrite what one loop goes over."""
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, HEEDED, [], [], None, None, lineno=node.lineno)
+        return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         """Rewrite one concatenation."""
@@ -75,11 +82,13 @@ class _JoinConcatenations(NodeTransformer):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Unknown names are errors; no value inside a template may grow beyond ``max_chars``."""
+    """Unknown names are errors; no value inside a template may grow beyond ``max_chars``. ``heed`` raises when it shall stop."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, filters: Mapping[str, Callable[..., Any]], max_chars: int) -> None:
+    def __init__(
+        self, filters: Mapping[str, Callable[..., Any]], max_chars: int, heed: Callable[[], None]
+    ) -> None:
         super().__init__(
             undefined=StrictUndefined,
             autoescape=False,
@@ -87,9 +96,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        self._max_chars = max_chars
+        self._max_chars, self._heed = max_chars, heed
         known = {name: self.filters[name] for name in _FILTERS}
-        self.filters = {**known, "join": self._join, "replace": self._replace, **filters}
+        self.filters = {
+            **known,
+            "join": self._join,
+            "replace": self._replace,
+            HEEDED: self._heeded,
+            **filters,
+        }
         self.globals = {"range": self.globals["range"], "dict": dict}
 
     def write(self, template: str, values: Mapping[str, Any]) -> str:
@@ -136,7 +151,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        return _JoinConcatenations().visit(super()._parse(source, name, filename))
+        return _Guarded().visit(super()._parse(source, name, filename))
+
+    def _heeded(self, values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            self._heed()
+            yield value
 
     def _join(self, values: Any, separator: str = "", attribute: str | None = None) -> str:
         """Join the items' text, or that of one of their attributes."""

@@ -1,4 +1,5 @@
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import Cancelled, EngineFailed
 from bottega.core.request import Finished, Part, Request
 from bottega.engines.base import Bench
 from bottega.engines.compose import Compose, names
@@ -146,3 +147,16 @@ async def test_rows_become_a_markdown_table(bench: Bench, store_file: Any) -> No
         bench, "{{ table|markdown_table({'price_eur': 'Prix'}, ['price_eur']) }}", table, language="fr"
     )
     assert text == "| Prix |\n| ---: |\n| 79,5 |\n|  |"
+
+
+async def test_a_stop_ends_loops_that_write_nothing(bench: Bench) -> None:
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}"
+    threading.Timer(0.2, bench.cancelled.set).start()
+    with pytest.raises(Cancelled):
+        await write(bench, loops)
+
+
+async def test_loops_know_where_they_are(bench: Bench) -> None:
+    template = "{% for n in [3, 4] %}{{ loop.index }}/{{ loop.length }}:{{ n }}{{ ';' if not loop.last }}{% else %}none{% endfor %}"
+    assert await write(bench, template) == "1/2:3;2/2:4"
+    assert await write(bench, template.replace("[3, 4]", "[]")) == "none"
