@@ -10,6 +10,7 @@ import click
 from bottega.cli.brief import release_options
 
 if TYPE_CHECKING:
+    from bottega.governance.review import Decision
     from bottega.pipelines.review import Waiting
 
 policy_option = click.option(
@@ -147,7 +148,10 @@ def show(review: str, copy: Path | None, machine: bool) -> None:
         lines += [f"          {key}: {value}" for key, value in verdict.evidence.items()]
     for said in waiting.decisions:
         signed = ", signed" if said.signature else ""
-        lines.append(f"decided {said.outcome} by {said.who}{signed}" + (f": {said.why}" if said.why else ""))
+        lines.append(
+            f"decided {said.outcome} by {said.who}{signed}{_login(said)}"
+            + (f": {said.why}" if said.why else "")
+        )
     click.echo("\n".join(lines))
 
 
@@ -164,6 +168,12 @@ def claim(review: str, who: str, take_over: bool, policy: Path | None) -> None:
     click.echo(
         f"{waiting.owner} has review {waiting.id[:12]}; decide with `bottega review approve` or `reject`"
     )
+
+
+def _login(said: "Decision") -> str:
+    from bottega.governance.approval import bare
+
+    return f", login {bare(said.by)}" if said.by and bare(said.by) != said.who else ""
 
 
 @command.command()

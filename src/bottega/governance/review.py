@@ -80,6 +80,12 @@ class Decision(Value, frozen=True):
     roles: tuple[str, ...] = Field(default=(), description="roles of that person under the ticket's policy")
     why: str = Field(default="", max_length=2000)
     at: str = Field(description="RFC 3339, UTC")
+    by: str = Field(
+        default="",
+        max_length=300,
+        exclude_if=lambda by: not by,
+        description="the login or API key that took it, whoever's name was given",
+    )
     signature: str = Field(default="", description="Ed25519 over `signed_bytes`, base64")
 
     def signed_bytes(self) -> bytes:
@@ -106,7 +112,14 @@ class Standing:
 
 
 def decide(
-    ticket: Ticket, outcome: Outcome, who: str, why: str = "", *, policy: Policy, at: datetime | None = None
+    ticket: Ticket,
+    outcome: Outcome,
+    who: str,
+    why: str = "",
+    *,
+    policy: Policy,
+    at: datetime | None = None,
+    by: str = "",
 ) -> Decision:
     """Write a decision on a ticket down; `admit` says whether it may be taken.
 
@@ -117,6 +130,7 @@ def decide(
         why: required for a rejection.
         policy: says who the person is.
         at: defaults to now.
+        by: the login or API key that it is taken with.
 
     Raises:
         InvalidValue: nobody named, a rejection without a reason, or more than 200 or 2000 characters.
@@ -142,6 +156,7 @@ def decide(
         roles=person.roles,
         why=why.strip(),
         at=stamp,
+        by=by,
     )
 
 
@@ -170,6 +185,20 @@ def admit(decision: Decision, ticket: Ticket, earlier: Sequence[Decision], polic
         raise PolicyDenied(
             f"{person.name} asked for this run and may not approve it", remedy="ask somebody else"
         )
+    if decision.by and not policy.people and all(asked.approvals > 1 for asked in able):
+        _one_login_one_voice(decision, ticket, earlier, able)
+
+
+def _one_login_one_voice(
+    decision: Decision, ticket: Ticket, earlier: Sequence[Decision], able: Sequence[Asked]
+) -> None:
+    """Where several must approve and no people are listed, names are taken on trust; logins and keys are not."""
+    remedy = "ask somebody under a login or key of their own, or list the [[people]] in the policy"
+    if any(each.by == decision.by for each in earlier):
+        raise PolicyDenied(f"'{bare(decision.by)}' has decided already, under another name", remedy=remedy)
+    asked_for = folded(bare(decision.by)) in {folded(name) for name in ticket.requested_by}
+    if decision.outcome == "approve" and asked_for and not any(asked.self_approval for asked in able):
+        raise PolicyDenied(f"'{bare(decision.by)}' asked for this run and may not approve it", remedy=remedy)
 
 
 def standing(ticket: Ticket, decisions: Sequence[Decision]) -> list[Standing]:

@@ -63,9 +63,11 @@ class Waiting:
 class Reviews:
     """Opens tickets for what is blocked or must be shown, takes decisions on them and applies them."""
 
-    def __init__(self, shop: Workshop, shop_of: Callable[[str], Workshop] | None = None) -> None:
-        """``shop_of`` gives the workshop that opens what is sealed for a holder; without it, this one does."""
-        self._shop = shop
+    def __init__(
+        self, shop: Workshop, shop_of: Callable[[str], Workshop] | None = None, actor: str = ""
+    ) -> None:
+        """``shop_of`` gives the workshop that opens what is sealed for a holder; without it, this one does. ``actor`` decides."""
+        self._shop, self._actor = shop, actor
         self._shop_of: Callable[[str], Workshop] = shop_of or (lambda holder: shop)
 
     def asks(self, run: Run, plan: Plan, result: StepResult) -> bool:
@@ -168,7 +170,9 @@ class Reviews:
             NotFound, InvalidValue, PolicyDenied: as `decide` says.
         """
         at = datetime.fromisoformat(self._shop.now())
-        return decide(self.get(ticket_id).ticket, outcome, who, why, policy=self._shop.policy, at=at)
+        return decide(
+            self.get(ticket_id).ticket, outcome, who, why, policy=self._shop.policy, at=at, by=self._actor
+        )
 
     def take(self, decision: Decision) -> Waiting:
         """Take a decision and give its ticket as it then stands; durable and in the journal when this returns.
@@ -193,8 +197,9 @@ class Reviews:
             return given(waiting.ticket, [*waiting.decisions, decision])
 
         stored = self._shop.tickets.decide(
-            decision.ticket, decision.outcome, decision.who, decision.canonical(), decision.why, rule=rule
-        )
+            decision.ticket, decision.outcome, decision.who, decision.canonical(), decision.why, by=decision.by,
+            rule=rule,
+        )  # fmt: skip
         return _waiting(stored)
 
     def decide(

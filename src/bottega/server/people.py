@@ -70,7 +70,7 @@ async def decide(desk: Desk, call: Call, key: ApiKey) -> Reply:
     asked = await call.read(DecisionBody)
     await asyncio.to_thread(_seen, desk, key, call.at["review"])
     found = await asyncio.to_thread(
-        desk.service.reviews().decide, call.at["review"], asked.outcome, key.name, asked.why
+        desk.service.reviews(key.actor).decide, call.at["review"], asked.outcome, key.name, asked.why
     )
     return reply(_review(found))
 

@@ -203,9 +203,9 @@ class Bottega(Making):
         """Every run, oldest first."""
         return self.shop.runs.all()
 
-    def reviews(self) -> "Reviews":
-        """What waits for a person."""
-        return Reviews(self.shop, self.shop_of)
+    def reviews(self, actor: str = "") -> "Reviews":
+        """What waits for a person; ``actor`` decides, or whoever runs this."""
+        return Reviews(self.shop, self.shop_of, actor or self.actor)
 
     def budgets(self) -> Ledger:
         """Accounts that pay: limits, and what was spent."""

@@ -121,11 +121,12 @@ class Tickets:
         why: str,
         *,
         rule: Callable[[Stored], bool],
+        by: str = "",
     ) -> Stored:
         """Take a decision and give the ticket as it then stands; durable when this returns.
 
         ``rule`` sees the ticket inside the transaction. It raises when the decision may not be taken, and says whether
-        an approval gives all that is asked; a rejection always ends the ticket.
+        an approval gives all that is asked; a rejection always ends the ticket. ``by`` is the login or key that ``who`` acts with.
 
         Raises:
             NotFound: there is no such open ticket.
@@ -138,7 +139,7 @@ class Tickets:
             body = self._contents.keep(transaction, decision, holder=stored.holder)
             self._journal.append(
                 transaction, act, f"ticket/{ticket_id}", actor=f"person:{who}", holder=stored.holder,
-                why="" if stored.holder else why, detail={"decision": body, "closed": closed},
+                why="" if stored.holder else why, detail={"decision": body, "closed": closed, **({"by": by} if by else {})},
             )  # fmt: skip
             return self._one(transaction, ticket_id)
 

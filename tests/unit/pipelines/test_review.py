@@ -9,6 +9,7 @@ import pytest
 from tests.unit.pipelines.conftest import echo, plan_of
 
 from bottega.catalog.catalog import Catalog
+from bottega.core.entry import Act
 from bottega.core.errors import NotFound, PolicyDenied, Tampered
 from bottega.core.plan import Plan
 from bottega.core.run import Run
@@ -429,3 +430,29 @@ async def test_a_decision_says_who_and_why_in_the_journal(desk: Desk) -> None:
     assert entry.detail["closed"] is False
     opened = desk.shop.journal.about(f"ticket/{waiting.id}")[0]
     assert (opened.behalf, opened.detail["due_s"], opened.detail["expires_s"]) == ("eve", 86400, 259200)
+
+
+async def test_where_nobody_is_listed_one_login_has_one_voice(desk: Desk) -> None:
+    """Names are taken on trust then; two names by one login are still one person, and who asked may not be among several."""
+    desk.shop.policy = desk.policy(
+        CHECKED + "[[rules]]\nname = 'two'\nmedia_types = ['text/plain']\nreview = { approvals = 2 }\n"
+    )
+    assert (await desk.work(plan_of(echo("a", "read me first")), actor="user:eve")).state == "awaiting_review"
+    ticket = desk.one().id
+    for name in ("Alice", "Eve"):
+        with pytest.raises(PolicyDenied, match="asked for this run"):
+            Reviews(desk.shop, actor="user:eve").decide(ticket, "approve", name)
+    assert Reviews(desk.shop, actor="user:ann").decide(ticket, "approve", "Alice").state == "open"
+    with pytest.raises(PolicyDenied, match="'ann' has decided already, under another name"):
+        Reviews(desk.shop, actor="user:ann").decide(ticket, "approve", "Bob")
+    done = Reviews(desk.shop, actor="key:7").decide(ticket, "approve", "Bob")
+    assert done.state == "approved" and [each.by for each in done.decisions] == ["user:ann", "key:7"]
+    told = [
+        entry for entry in desk.shop.journal.about(f"ticket/{ticket}") if entry.act == Act.TICKET_APPROVED
+    ]
+    assert [(entry.actor, entry.detail["by"]) for entry in told] == [
+        ("person:Alice", "user:ann"),
+        ("person:Bob", "key:7"),
+    ]
+    assert (await desk.join()).state == "released"
+    desk.folds_again()
