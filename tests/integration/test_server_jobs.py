@@ -99,6 +99,22 @@ def test_a_batch_by_the_official_client(client: openai.OpenAI) -> None:
     assert batch.id in {each.id for each in client.batches.list(limit=5)}
 
 
+def test_a_batch_that_is_asked_for_twice_under_one_key_is_one(server: Server) -> None:
+    line: dict[str, Any] = {"custom_id": "a", "method": "POST", "url": CHAT, "body": {"model": "echo", "messages": []}}
+    with server.client() as http:
+        sent = {"file": ("lines.jsonl", json.dumps(line).encode())}
+        file = http.post("/v1/files", files=sent, data={"purpose": "batch"}).json()["id"]
+        asked = {"input_file_id": file, "endpoint": CHAT}
+        first, again = (
+            http.post("/v1/batches", json=asked, headers={"Idempotency-Key": "mine"}) for _ in range(2)
+        )
+        assert first.status_code == again.status_code == 200 and first.json()["id"] == again.json()["id"]
+        other = {**asked, "endpoint": "/v1/embeddings"}
+        refused = http.post("/v1/batches", json=other, headers={"Idempotency-Key": "mine"})
+        assert refused.status_code == 409 and refused.json()["error"]["code"] == "idempotency_key_reused"
+        assert http.post("/v1/batches", json=asked).json()["id"] != first.json()["id"]
+
+
 def test_every_line_is_governed_as_a_call_is(server: Server) -> None:
     secret = server.make_key("poor-batch", charge=["project:batches"])
     with server.client() as admin:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bottega.core.errors import InvalidValue
+from bottega.server.answer import idempotency_key
 from bottega.server.desk import Desk
 from bottega.server.files import seconds
 from bottega.server.message import Call, Reply, reply
@@ -57,7 +58,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
     desk.service.files.get(key.actor, asked.input_file_id)
     until = datetime.now(UTC) + timedelta(hours=hours)
     batch = Batch(
-        id=new_id(), owner=key.actor, key=key.id, endpoint=asked.endpoint, input_file=asked.input_file_id,
+        id=new_id(idempotency_key(call, key)), owner=key.actor, key=key.id, endpoint=asked.endpoint, input_file=asked.input_file_id,
         window=asked.completion_window, expires_at=until.isoformat(timespec="seconds"), metadata=asked.metadata or {},
         person=granted_to(key) if key.kind == "user" else {},
     )  # fmt: skip

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bottega.core.canonical import digest_bytes
 from bottega.core.entry import Act
-from bottega.core.errors import NotFound
+from bottega.core.errors import KeyReused, NotFound
 from bottega.core.value import JsonObject, Value
 from bottega.storage.disk import appearing, disk
 from bottega.storage.journal import Journal
@@ -23,6 +23,7 @@ Status = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
 ]
 ENDED: tuple[Status, ...] = ("failed", "completed", "expired", "cancelled")
+ASKED = ("endpoint", "input_file", "window", "metadata")  # what a repeated request must say again
 FACTS, OUTPUT, ERRORS, CANCEL, LOCK = "batch.json", "output.jsonl", "errors.jsonl", "cancel", "lock"
 
 
@@ -64,8 +65,22 @@ class Batches:
         self._journal = journal
 
     def create(self, batch: Batch) -> Batch:
-        """Keep a new one."""
-        self.place(batch).mkdir(parents=True, mode=0o700)
+        """Keep a new one; one that is here already under this id, asked for the same, is given as it stands.
+
+        Raises:
+            KeyReused: the one that is here was asked for something else.
+        """
+        place = self.place(batch)
+        place.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if (place / FACTS).exists():
+            known = _read(place / FACTS)
+            if any(getattr(known, name) != getattr(batch, name) for name in ASKED):
+                raise KeyReused(
+                    "this idempotency key began another batch",
+                    where="Idempotency-Key",
+                    remedy="use a new key for another batch",
+                )
+            return known
         made = self.save(batch, "validating")
         about: JsonObject = {"endpoint": batch.endpoint, "file": batch.input_file}
         self._journal.write(Act.BATCH_ACCEPTED, f"batch/{batch.id}", actor=batch.owner, detail=about)
@@ -142,9 +157,11 @@ class Batches:
         return self._folder / digest_bytes(owner.encode())[:24]
 
 
-def new_id() -> str:
-    """An id that no batch has."""
-    return f"batch_{secrets.token_hex(12)}"
+def new_id(idempotency_key: str = "") -> str:
+    """An id that no batch has; under an idempotency key always the same."""
+    return (
+        f"batch_{digest_bytes(idempotency_key.encode())[:24] if idempotency_key else secrets.token_hex(12)}"
+    )
 
 
 def _read(path: Path) -> Batch:
