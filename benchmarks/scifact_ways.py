@@ -1,12 +1,13 @@
 """Compares ways to rank on SciFact's train claims: what might be built, and must first gain here. The test claims are not looked at.
 
     python -m benchmarks.scifact --data DIR --keep FOLDER     # indexes; may be stopped, what is indexed counts
-    python -m benchmarks.scifact_ways --zip scifact.zip --keep FOLDER [--judge 90] [--tokens]
+    python -m benchmarks.scifact_ways --zip scifact.zip --keep FOLDER [--judge 90] [--tokens] [--only fusion]
 
 The passages are those of FOLDER, the claims those of ``claims_train.csv`` whose cited abstracts are all among them. Words are ranked by `Lexical`, which is
 BM25 as tantivy has it, so that its parts can be changed. Each way is printed with nDCG@10, the difference to fusion, and an interval of 95 % of the
 difference (claims resampled 1,000 times). ``--judge N`` reads the best 20 passages of N claims with `entailment-minilm`; ``--tokens`` compares the token states of
-`arctic-embed-s` (late interaction), and embeds the best 50 passages of every claim again for it.
+`arctic-embed-s` (late interaction), and embeds the best 50 passages of every claim again for it. ``--only`` leaves out the ways whose names do not
+begin so, and ``--beyond N`` the claims whose abstracts are all among the first N indexed: what pointed up on those must do so on the others.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sqlite3
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from bottega.core.passage import Passage
 from bottega.retrieval import embed
 from bottega.retrieval.embed import arctic
 from bottega.retrieval.entail import EntailmentMiniLM
-from bottega.retrieval.fusion import blend
+from bottega.retrieval.fusion import DEPTH, blend
 from bottega.retrieval.lexical import K1, B, Lexical, searched
 from bottega.retrieval.words import terms
 from bottega.settings import Settings
@@ -135,6 +136,18 @@ class Words:
         return self.rank(weights)
 
 
+def weighed(words: Ranking, vectors: Ranking, share: float, depth: int) -> Ranking:
+    """As `blend`, with another ``share`` for the words than a half, and measured from place ``depth`` instead of 100."""
+    scores: defaultdict[int, float] = defaultdict(float)
+    shortest = (0.0, vectors[-1][1])
+    for ranking, least, weight in zip((words, vectors), shortest, (share, 1 - share), strict=True):
+        floor = ranking[depth - 1][1] if len(ranking) >= depth else least
+        span = ranking[0][1] - floor if ranking else 0.0
+        for place, score in ranking:
+            scores[place] += weight * (max(0.0, score - floor) / span if span > 0 else 1.0)
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
 def neighbours(ranking: Ranking, passages: Sequence[Passage], share: float) -> Ranking:
     """A passage gains from the best other passage of its document."""
     best: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -168,12 +181,19 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--judge", type=int, default=0)
     parser.add_argument("--tokens", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--beyond", type=int, default=0)
     options = parser.parse_args()
     catalog = Catalog(Settings().home)
     model: Any = embed.load(EMBEDDER, catalog, 1)
     passages, vectors = passages_of(options.keep / "collection")
-    there = {each.source for each in passages}
-    claims = {id_: each for id_, each in claims_of(options.zip).items() if each[1] <= there}
+    there = list(dict.fromkeys(each.source for each in passages))
+    early = set(there[: options.beyond])
+    claims = {
+        id_: each
+        for id_, each in claims_of(options.zip).items()
+        if each[1] <= set(there) and not each[1] <= early
+    }
     print(f"{len(passages)} passages, {len(there)} abstracts, {len(claims)} claims", flush=True)
 
     plain = Words(passages)
@@ -181,6 +201,10 @@ def main() -> None:
     assert [hit.passage.id for hit in truth][:5] == [
         str(place) for place, _ in Words(passages[:200]).ask("cells")[:5]
     ]
+
+    @lru_cache(maxsize=1)
+    def other(title: int, pairs: float) -> Words:
+        return Words(passages, title, pairs)
 
     @cache
     def near(claim: str) -> Ranking:
@@ -203,6 +227,8 @@ def main() -> None:
     base = dict(zip(everyone, gains(fused, everyone), strict=True))
 
     def tell(name: str, way: Way, among: Sequence[str] = everyone) -> None:
+        if not name.startswith(options.only):
+            return
         found = np.array(gains(way, among))
         apart = found - np.array([base[id_] for id_ in among])
         chance = np.random.default_rng(0)
@@ -213,15 +239,26 @@ def main() -> None:
     tell("fusion", fused)
     tell("words", plain.ask)
     tell("vectors", near)
+    for share in (0.3, 0.4, 0.45, 0.55, 0.6, 0.7):
+        tell(
+            f"fusion, words weigh {share}",
+            lambda claim, share=share: weighed(plain.ask(claim), near(claim), share, DEPTH),
+        )
+    for depth in (20, 50, 200, 500):
+        tell(
+            f"fusion, measured from place {depth}",
+            lambda claim, depth=depth: weighed(plain.ask(claim), near(claim), 0.5, depth),
+        )
     for title in (1, 2):
-        words = Words(passages, title=title)
         tell(
             f"headings count {title + 1} times",
-            lambda claim, words=words: blend(words.ask(claim), near(claim)),
+            lambda claim, title=title: blend(other(title, 0.0).ask(claim), near(claim)),
         )
     for pairs in (0.1, 0.2, 0.4):
-        words = Words(passages, pairs=pairs)
-        tell(f"pairs of words weigh {pairs}", lambda claim, words=words: blend(words.ask(claim), near(claim)))
+        tell(
+            f"pairs of words weigh {pairs}",
+            lambda claim, pairs=pairs: blend(other(0, pairs).ask(claim), near(claim)),
+        )
     for first, more, share in ((5, 10, 0.2), (10, 20, 0.3), (5, 20, 0.1)):
         tell(
             f"words of the first {first}, {more} of them, {share}",

@@ -90,9 +90,9 @@ def collate(encodings: Sequence[Encoding]) -> dict[str, Tensor]:
     }
 
 
-def build(base: Path) -> BertForSequenceClassification:
+def build(base: Path, outputs: int = len(LABELS)) -> BertForSequenceClassification:
     """The network of ``config.json``, without dropout: it sees every pair once."""
-    config = BertConfig(**json.loads((base / "config.json").read_text()) | {"num_labels": len(LABELS)})
+    config = BertConfig(**json.loads((base / "config.json").read_text()) | {"num_labels": outputs})
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     model: Any = BertForSequenceClassification(config)
     model.set_attn_implementation("eager")  # a quarter faster here than the fused kernel, backwards
@@ -178,7 +178,7 @@ def main() -> None:
     ]
     optimizer = torch.optim.AdamW(groups)
     rates = [group["lr"] for group in optimizer.param_groups]
-    step, spent, mean = _resume(options.out / "state.safetensors", model, optimizer, named)
+    step, spent, mean = resume(options.out / "state.safetensors", model, optimizer, named)
     print(f"{len(pairs)} pairs, {len(plan)} steps, from step {step}", flush=True)
 
     begun = time.process_time()
@@ -202,10 +202,10 @@ def main() -> None:
         mean = loss.item() if step == 1 else 0.98 * mean + 0.02 * loss.item()
         if step % EVERY == 0:
             used = spent + time.process_time() - begun
-            _save(options.out / "state.safetensors", model, optimizer, named, (step, used, mean))
+            save(options.out / "state.safetensors", model, optimizer, named, (step, used, mean))
             print(f"step {step}/{len(plan)} loss {mean:.4f} cpu {used:.0f} s", flush=True)
     used = spent + time.process_time() - begun
-    tensors.save_file(_weights(model), options.out / "model.safetensors")
+    tensors.save_file(weights(model), options.out / "model.safetensors")
     card = asdict(recipe) | {
         "steps": step,
         "pairs": sum(map(len, plan)),
@@ -215,21 +215,23 @@ def main() -> None:
     (options.out / "recipe.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def _weights(model: BertForSequenceClassification) -> dict[str, Tensor]:
+def weights(model: BertForSequenceClassification) -> dict[str, Tensor]:
+    """A copy of what the network has learned."""
     return {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
 
 
 Named = Sequence[tuple[str, Tensor]]
 
 
-def _save(
+def save(
     path: Path,
     model: BertForSequenceClassification,
     optimizer: torch.optim.AdamW,
     named: Named,
     progress: tuple[float, float, float],
 ) -> None:
-    saved = _weights(model)
+    """Keep a checkpoint with the optimizer's moments; ``progress`` is step, CPU seconds, mean loss."""
+    saved = weights(model)
     for name, weight in named:
         for moment in ("exp_avg", "exp_avg_sq"):
             saved[f"{moment}/{name}"] = optimizer.state[weight][moment]
@@ -239,7 +241,7 @@ def _save(
     temporary.replace(path)
 
 
-def _resume(
+def resume(
     path: Path, model: BertForSequenceClassification, optimizer: torch.optim.AdamW, named: Named
 ) -> tuple[int, float, float]:
     """Put in the last checkpoint: its step, CPU seconds and mean loss; zeros where there is none."""
