@@ -28,7 +28,7 @@ from bottega.training.folder import RunFolder
 from bottega.training.loop import fit
 from bottega.training.recipe import Fit
 
-STEPS, BATCH, ROUNDS = 25, 16, 6
+STEPS, BATCH, ROUNDS = 25, 16, 4
 CONFIG = LmConfig(width=128, layers=4, heads=4, context=128)
 TEXT = Path(statistics.__file__).read_bytes()  # any text will do
 
