@@ -1,7 +1,7 @@
 """What the loop of training costs: beside a bare loop of torch and Hugging Face's Trainer, on the same model and data.
 
-CPU seconds of one thread, taken in turns; the ratios are what counts. Ours keeps averaged weights, metrics, a live page's
-lines and a checkpoint, which the others do not. Transformers with accelerate is needed.
+CPU seconds of one thread, taken in turns, two minutes in all on a quiet core; the ratios are what counts. Ours keeps averaged
+weights, metrics and a checkpoint every 25 steps (recipes: every 50 to 200), which the others do not. Transformers with accelerate is needed.
 
     OMP_NUM_THREADS=1 python benchmarks/training_loop.py
 """
@@ -28,7 +28,7 @@ from bottega.training.folder import RunFolder
 from bottega.training.loop import fit
 from bottega.training.recipe import Fit
 
-STEPS, BATCH, ROUNDS = 12, 16, 3
+STEPS, BATCH, ROUNDS = 25, 16, 4
 CONFIG = LmConfig(width=128, layers=4, heads=4, context=128)
 TEXT = Path(statistics.__file__).read_bytes()  # any text will do
 
@@ -38,18 +38,18 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def ours(family: Lm, data: Data) -> None:
+def ours(family: Lm, data: Data, steps: int) -> None:
     """The loop as `bottega train` runs it, up to the written checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
-        how = Fit(steps=STEPS, batch=BATCH, save_every=STEPS)
+        how = Fit(steps=steps, batch=BATCH, save_every=steps)
         fit(cast(Any, family), data, how, 0, RunFolder(Path(folder)))
 
 
-def bare(family: Lm, data: Data) -> None:
+def bare(family: Lm, data: Data, steps: int) -> None:
     """The least that trains: batch, loss, gradient, clip, AdamW."""
     net = family.nets()["decoder"]
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.0)
-    for step in range(STEPS):
+    for step in range(steps):
         (tokens,) = family.batch(data, BATCH, key(0, step))
         optimiser.zero_grad()
         next_token_loss(net, tokens).backward()
@@ -68,17 +68,17 @@ class Told(nn.Module):
         return {"loss": next_token_loss(self.net, tokens)}
 
 
-def trainer(family: Lm, data: Data) -> None:
+def trainer(family: Lm, data: Data, steps: int) -> None:
     """Hugging Face's Trainer with the same optimiser, and nothing saved or reported."""
     from transformers import Trainer, TrainingArguments
 
     net = family.nets()["decoder"]
     assert isinstance(net, Decoder)
-    lines = [family.batch(data, 1, key(0, i))[0][0] for i in range(STEPS * BATCH)]
+    lines = [family.batch(data, 1, key(0, i))[0][0] for i in range(steps * BATCH)]
     with tempfile.TemporaryDirectory() as folder:
         how = TrainingArguments(
             folder,
-            max_steps=STEPS,
+            max_steps=steps,
             per_device_train_batch_size=BATCH,
             learning_rate=2e-3,
             max_grad_norm=1.0,
@@ -100,20 +100,21 @@ def main() -> None:
     cut = len(tokens) * 9 // 10
     data = Data("text", "PSF-2.0", "", {"tokens": tokens[:cut]}, {"tokens": tokens[cut:]}, {})
     family = Lm(CONFIG, {}, (), {})
-    ways: dict[str, Callable[[Lm, Data], None]] = {"bare": bare, "ours": ours, "Trainer": trainer}
+    ways: dict[str, Callable[[Lm, Data, int], None]] = {"bare": bare, "ours": ours, "Trainer": trainer}
     if len(sys.argv) > 1:  # the memory of one of them, in a process of its own
         before = peak()
-        ways[sys.argv[1]](family, data)
+        ways[sys.argv[1]](family, data, STEPS)
         print(f"{sys.argv[1]}: peak {peak():.0f} MiB, {peak() - before:.0f} above the imports")
         return
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(ROUNDS + 1):
+    for way in ways.values():
+        way(family, data, 2)  # imports, and warms up
+    for _ in range(ROUNDS):
         for name, way in ways.items():
             gc.collect()
             start = time.process_time()
-            way(family, data)
-            if turn:  # the first round imports and warms up
-                spent[name].append((time.process_time() - start) / STEPS)
+            way(family, data, STEPS)
+            spent[name].append((time.process_time() - start) / STEPS)
     for name in ways:
         ratios = [one / other for one, other in zip(spent[name], spent["bare"], strict=True)]
         print(

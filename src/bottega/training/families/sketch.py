@@ -1,5 +1,6 @@
 """A trained flow that follows a sketch: its network stays as it was, and a branch beside it learns what lines ask for."""
 
+import base64
 import io
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,7 @@ from bottega.training.families.velocity import Velocity
 from bottega.training.family import Batch, Export, Made, Nets, Phase, Wish
 from bottega.training.recipe import Base
 
+SHOWN = 10  # classes on the sheet of samples
 MEASURES = {
     "lines": "F1 of the lines asked for and the lines of the picture, within one pixel; higher is better",
     "FD": "Frechet distance in the 64 features of our judge network, to training pictures; lower is better",
@@ -55,7 +57,7 @@ class Sketch(Velocity[SketchConfig]):
 
     @classmethod
     def learn_codec(cls, config: SketchConfig, data: Data) -> JsonObject:
-        """Nothing.
+        """Held-out pictures of the first classes, one of each, whose lines are to be shown.
 
         Raises:
             InvalidValue: there is no base.
@@ -64,7 +66,12 @@ class Sketch(Velocity[SketchConfig]):
             raise InvalidValue(
                 "a sketch steers a trained flow", where="from", remedy="give the run of a flow by --from"
             )
-        return {}
+        images, bags = data.test["images"], data.test["bags"][:, 0] - 1
+        ones = [(data.labels[i], images[bags == i][:1]) for i in range(len(data.labels))]
+        kept = [
+            (label, base64.b64encode(found.numpy().tobytes()).decode()) for label, found in ones if len(found)
+        ]
+        return {"shown": dict(kept[:SHOWN])}
 
     def nets(self) -> Nets:
         """The base and the branch in one."""
@@ -146,15 +153,16 @@ class Sketch(Velocity[SketchConfig]):
         return (pixels.view(1, 1, side, side) >= 64).float()
 
     def show(self, nets: Nets) -> list[Made]:
-        """A box as the sketch of every class, each above what follows it."""
-        side = self.shape["side"]
-        lines, bags = torch.zeros(len(self.labels), 1, side, side), wanted("", self.labels, len(self.labels))
-        for i in range(len(lines)):
-            a, b = side // 8 + i % 3, side - 1 - side // 8 - i // 3
-            lines[i, 0, [a, b], a : b + 1] = lines[i, 0, a : b + 1, [a, b]] = 1.0
-        made = self.follow(nets["velocity"], bags, lines, Wish())
-        whole = torch.cat((lines.expand(-1, self.shape["channels"], -1, -1) * 2 - 1, made))
-        return [Made("sketches.png", "image/png", png(grid(whole, columns=len(lines))))]
+        """A column for each of the pictures that were kept: itself, its lines, and two pictures that follow those."""
+        shown = cast(dict[str, str], self.codec["shown"])
+        pixels = torch.frombuffer(
+            bytearray(b"".join(map(base64.b64decode, shown.values()))), dtype=torch.uint8
+        )
+        whole = scaled(pixels.view(len(shown), self.shape["channels"], *2 * [self.shape["side"]]))
+        lines, bags = outline(whole), torch.tensor([[self.labels.index(label) + 1] for label in shown])
+        made = [self.follow(nets["velocity"], bags, lines, Wish(seed=seed)) for seed in (0, 1)]
+        rows = (whole, (2 * lines - 1).expand_as(whole), *made)
+        return [Made("sketches.png", "image/png", png(grid(torch.cat(rows), scale=3, columns=len(shown))))]
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The velocity: (x, t, label, lines)."""
