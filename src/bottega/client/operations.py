@@ -309,6 +309,11 @@ def _file(told: dict[str, Any]) -> StoredFile:
 
 
 def _hit(told: dict[str, Any]) -> Hit:
-    row = {each.name: told["document"][each.name] for each in fields(DocumentRow)}
+    row = {
+        each.name: told["document"][each.name]
+        for each in fields(DocumentRow)
+        if each.name in told["document"]
+    }
     row |= {"labels": frozenset(row["labels"]), "notes": tuple(row["notes"])}
-    return Hit(Passage.model_validate(told["passage"]), told["score"], DocumentRow(**row), told["language"])
+    document = DocumentRow(id=0, place="", state="indexed", error="", remedy="", **row)
+    return Hit(Passage.model_validate(told["passage"]), told["score"], document, told["language"])

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,7 +66,7 @@ async def search(desk: Desk, call: Call, key: ApiKey) -> Reply:
     )
     data = [
         {"score": hit.score, "passage": hit.passage.document(), "language": hit.language,
-         "document": {**asdict(hit.document), "place": "", "labels": sorted(hit.document.labels)}}
+         "document": hit.document.shown()}
         for hit in hits
     ]  # fmt: skip
     return reply({"object": "list", "data": data})

@@ -193,10 +193,11 @@ class Indexer:
             if Path(twin.place).exists():
                 self._told.append(Told(name=name, outcome="copy", reason=f"the same bytes as {twin.name}"))
                 return
+            was = f"it was {twin.name}" if twin.labels == (labels or frozenset()) else "it keeps its labels"
             name = self._store.free_name(name, place, twin.labels)
             self._store.rename(twin, place, name)
             self._met.update(each.place for each in self._inside(place))
-            self._told.append(Told(name=name, outcome="renamed", reason=f"it was {twin.name}"))
+            self._told.append(Told(name=name, outcome="renamed", reason=was))
             return
         own = labels if labels is not None else known.labels if known is not None else frozenset[str]()
         name = self._store.free_name(name, place, own)
@@ -302,11 +303,17 @@ class Indexer:
         )
 
     def _twin(self, digest: str, labels: Labels | None) -> DocumentRow | None:
-        """A document with the same bytes under another name, not one in an archive."""
+        """A document with the same bytes at another place, not one in an archive, that a new file there would be the same as.
+
+        That is one with the labels which the new one would get; of one that has moved, nobody says that it loses its own.
+        """
         found = self._store.documents("digest = ? AND state = 'indexed'", digest)
-        return next(
-            (each for each in found if MEMBER not in each.place and labels in (None, each.labels)), None
-        )
+        for each in found:
+            same = each.labels == (labels or frozenset())
+            moved = labels is None and not Path(each.place).exists()
+            if MEMBER not in each.place and (same or moved):
+                return each
+        return None
 
     async def _prune(self, given: Sequence[Path]) -> None:
         gone = [

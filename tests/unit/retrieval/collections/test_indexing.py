@@ -67,6 +67,21 @@ def test_the_same_bytes_twice_are_indexed_once(either: Shelved) -> None:
     assert len(either.search("green")) == 1
 
 
+def test_a_copy_of_a_hidden_file_is_a_document_of_its_own(either: Shelved) -> None:
+    secret = either.write("hr/secret.md", "The kettle is green.")
+    either.index(secret, labels={"hr"})
+    public = either.write("pub/same.md", "The kettle is green.")
+    told = either.index(public).documents[0]
+    assert told.outcome == "indexed" and "secret" not in f"{told}"
+    assert either.names("green") == ["same.md"]
+    secret.rename(secret.with_name("moved.md"))
+    either.remove("same.md")
+    public.unlink()
+    (told,) = either.index().documents
+    assert told.outcome == "renamed" and "secret" not in f"{told}", "a moved file keeps its labels"
+    assert either.names("green") == [] and either.names("green", "hr") == ["files/hr/moved.md"]
+
+
 def test_a_vanished_file_goes_with_prune_alone(either: Shelved) -> None:
     path = either.write("a.md", "The kettle is green.")
     either.write("b.md", "The teapot is green.")
