@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from bottega.core.errors import (
     UnreadableSource,
 )
 from bottega.core.passage import Passage
+from bottega.retrieval.answers.coverage import addresses_a_model, without_instructions
 from bottega.retrieval.chunk import Block, Composer
 from bottega.retrieval.collections import spaces
-from bottega.retrieval.collections.analysis import analyser_of, language_of
+from bottega.retrieval.collections.analysis import ENGLISH, analyser_of, language_of
 from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.files import MEMBER, Found, roots, under, walk
 from bottega.retrieval.collections.report import Progress, Report, Told
@@ -82,6 +84,7 @@ class Indexer:
         self._space: spaces.Space | None = None
         self._told: list[Told] = []
         self._met: set[str] = set()  # places
+        self._languages: dict[Labels, Counter[str]] = {}  # of passages
         self._passages = 0
         self._embedded = 0
         self._words_at = time.monotonic()
@@ -265,6 +268,10 @@ class Indexer:
                     count += len(passages)
                     await writer.add(passages)
             await writer.flush()
+            if writer.addressing:
+                reading.notes.append(
+                    f"{writer.addressing} sentences address a language model; it is not shown them"
+                )
             if not count:
                 raise reading.refuse("the file holds no text", "give a file with text in it")
         except BaseException:
@@ -409,6 +416,14 @@ class Indexer:
             for one, language, vector in zip(passages, languages, kept, strict=True)
         ]
         self._store.add(document, pieces, labels, space.id if space is not None else None)
+        self._languages[labels].update(languages)
+
+    def expected(self, labels: Labels) -> str:
+        """The language of most passages with these labels: what is under others, not everybody may infer."""
+        if labels not in self._languages:
+            self._languages[labels] = self._store.languages(labels)
+        most = self._languages[labels].most_common(1)
+        return most[0][0] if most else ENGLISH
 
     def _check(self) -> None:
         if self._cancelled.is_set():
@@ -432,9 +447,11 @@ class _Writer:
         self._labels = labels
         self._held: list[Passage] = []
         self._language = ""
+        self.addressing = 0  # sentences
 
     async def add(self, passages: Sequence[Passage]) -> None:
         self._held += passages
+        self.addressing += await asyncio.to_thread(_addressing, passages)
         while len(self._held) >= BATCH:
             await self._write(BATCH)
 
@@ -445,8 +462,15 @@ class _Writer:
     async def _write(self, count: int) -> None:
         some, self._held = self._held[:count], self._held[count:]
         if not self._language:
-            self._language = await asyncio.to_thread(language_of, "\n".join(one.text for one in some))
+            self._language = await asyncio.to_thread(
+                language_of, "\n".join(one.text for one in some), "", self._indexer.expected(self._labels)
+            )
         await asyncio.to_thread(self._indexer.write, self._document, some, self._labels, self._language)
+
+
+def _addressing(passages: Sequence[Passage]) -> int:
+    """How many sentences talk to whoever reads them as a program."""
+    return without_instructions([one for one in passages if addresses_a_model(one.text)])[1]
 
 
 async def _passages(pages: AsyncIterator[list[Block]], composer: Composer) -> AsyncIterator[list[Passage]]:

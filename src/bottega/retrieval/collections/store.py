@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,14 @@ class Store:
     def at(self, place: str) -> DocumentRow | None:
         """The document read from this place."""
         return next(iter(self.documents("place = ?", place)), None)
+
+    def languages(self, labels: Labels) -> Counter[str]:
+        """How many passages under just these labels are in each language."""
+        rows = self.rows(
+            "SELECT language, count(*) FROM passages JOIN shelves ON shelf = shelves.id WHERE labels = ? GROUP BY language",
+            _json(labels),
+        )
+        return Counter(dict(rows))
 
     def free_name(self, wanted: str, place: str, labels: Labels) -> str:
         """``wanted``, or the place when another document with these labels has that name."""
