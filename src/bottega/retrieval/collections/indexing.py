@@ -83,6 +83,7 @@ class Indexer:
         self._store.drop_partial()
         self._space: spaces.Space | None = None
         self._told: list[Told] = []
+        self.gone: list[str] = []
         self._met: set[str] = set()  # places
         self._languages: dict[Labels, Counter[str]] = {}  # of passages
         self._passages = 0
@@ -138,8 +139,10 @@ class Indexer:
         await self._vectors()
         return self._report(began)
 
-    def remove(self, names: Iterable[str]) -> Report:
+    def remove(self, names: Iterable[str], allowed: Labels | None = None) -> Report:
         """Remove documents by name, with everything that stands in them; gone from every file when this returns.
+
+        With ``allowed``, documents under other labels are as if they were not there. ``gone`` then has the places.
 
         Raises:
             NotFound: there is no document of this name; nothing is removed then.
@@ -147,8 +150,17 @@ class Indexer:
         """
         began = time.monotonic()
         gone: list[DocumentRow] = []
+
+        def seen(where: str, *values: str) -> list[DocumentRow]:
+            found = self._store.documents(where, *values)
+            return [
+                each
+                for each in found
+                if allowed is None or (each.labels <= allowed and each.state == "indexed")
+            ]
+
         for name in names:
-            found = self._store.documents("name = ? OR place = ?", name, name)
+            found = seen("name = ? OR place = ?", name, name)
             if len(found) > 1:
                 raise InvalidValue(
                     f"{len(found)} documents are called '{name}'",
@@ -156,13 +168,14 @@ class Indexer:
                     remedy=f"name one by its place: {' or '.join(each.place for each in found)}",
                 )
             if not found:
-                near = self._store.documents("replace(name, ?, '') <> name", name)[:3]
+                near = seen("replace(name, ?, '') <> name", name)[:3]
                 raise NotFound(
                     f"no document '{name}' in this collection",
                     remedy=f"perhaps {' or '.join(each.name for each in near)}" if near else "check its name",
                 )
             gone += [*found, *self._inside(found[0].place)]
         self._remove(gone)
+        self.gone = [each.place for each in gone]
         catch_up(self._store, self._folder / "words", erase=True)
         return self._report(began)
 

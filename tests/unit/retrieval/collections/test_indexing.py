@@ -165,7 +165,7 @@ def test_a_few_words_are_in_the_language_of_the_documents_around_them(either: Sh
     either.index(path, labels={"de"})
     path = either.write("de/d.md", "Garantiezeiten: 24 Monate")
     either.index(path, labels={"de"})
-    assert [hit.language for hit in either.search("Garantiezeiten", "de")][0] == "de"
+    assert next(hit.language for hit in either.search("Garantiezeiten", "de")) == "de"
 
 
 def test_a_document_that_talks_to_a_model_is_told(either: Shelved) -> None:
