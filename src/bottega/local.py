@@ -25,6 +25,8 @@ from bottega.pipelines.briefs import brief_from
 from bottega.pipelines.review import Waiting
 from bottega.pipelines.validate import validate
 from bottega.retrieval.answers.answer import Answer
+from bottega.retrieval.answers.conversation import Conversation
+from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Hit, Method
 from bottega.retrieval.collections.report import Report
 from bottega.service import Made
@@ -208,9 +210,22 @@ class Local:
             lambda: self._service.collections().all(allowed=frozenset(self._labels))
         )
 
-    async def index(self, name: str, paths: Sequence[str | Path]) -> Report:
+    async def index(
+        self,
+        name: str,
+        paths: Sequence[str | Path] = (),
+        *,
+        labels: Sequence[str] | None = None,
+        embedder: str = "",
+    ) -> Report:
         """As `Door.index`."""
-        return await self._service.collections().index(name, [Path(path) for path in paths])
+        return await self._service.collections().index(
+            name, [Path(path) for path in paths], labels=labels, embedder=embedder
+        )
+
+    async def remove(self, name: str, document: str) -> Report:
+        """As `Door.remove`."""
+        return await self._service.collections().remove(name, [document], allowed=self._labels)
 
     async def search(self, name: str, query: str, *, top: int = 10, method: Method = "fusion") -> list[Hit]:
         """As `Door.search`."""
@@ -218,11 +233,29 @@ class Local:
             name, query, allowed=self._labels, top=top, method=method
         )
 
-    async def ask(self, question: str, collection: str, *, model: str = "", session: str = "") -> Answer:
+    async def ask(
+        self,
+        question: str,
+        collection: str,
+        *,
+        model: str = "",
+        session: str = "",
+        unsupported: Policy = "remove",
+        fresh: bool = False,
+    ) -> Answer:
         """As `Door.ask`."""
         return await self._service.answers().ask(
-            question, collection, allowed=self._labels, model=model, session=session, charge=self._charge
-        )
+            question, collection, allowed=self._labels, model=model, session=session, charge=self._charge,
+            unsupported=unsupported, fresh=fresh,
+        )  # fmt: skip
+
+    async def history(self, collection: str, session: str, *, words: str = "") -> Conversation:
+        """As `Door.history`."""
+        return await self._service.answers().history(collection, session, allowed=self._labels, words=words)
+
+    async def forget_session(self, collection: str, session: str) -> int:
+        """As `Door.forget_session`."""
+        return await self._service.answers().forget(collection, session)
 
     async def delete_collection(self, name: str) -> None:
         """As `Door.delete_collection`."""

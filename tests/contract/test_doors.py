@@ -229,6 +229,60 @@ async def test_collections(door: Door, facts: Path) -> None:
 
 
 @one_loop
+async def test_a_document_is_removed_and_labels_and_embedder_are_set(door: Door, facts: Path) -> None:
+    report = await door.index("shelf", [facts], embedder="none")
+    assert report.counts == {"indexed": 1} and report.embedded == 0
+    (listed,) = [each for each in await door.collections() if each.name == "shelf"]
+    assert listed.embedder == "none"
+    for method in ("words", "rrf"):
+        (hit,) = await door.search("shelf", "how much does it hold?", method=method)
+        assert hit.document.name == "facts.md"
+    with pytest.raises(NotFound):
+        await door.remove("shelf", "other.md")
+    secret = facts.with_name("secret.md")
+    secret.write_text("# Cost\n\nThe Rill kettle costs nine euros to make.\n")
+    assert (await door.index("shelf", [secret], labels=["staff"])).counts == {"indexed": 1}
+    assert {hit.document.name for hit in await door.search("shelf", "the kettle")} == {"facts.md"}
+    with pytest.raises(NotFound) as refused:
+        await door.remove("shelf", "secret.md")
+    assert "secret.md" not in refused.value.remedy
+    assert (await door.remove("shelf", "facts.md")).counts == {"removed": 1}
+    assert await door.search("shelf", "the kettle") == []
+    await door.delete_collection("shelf")
+
+
+@one_loop
+async def test_what_was_sent_goes_with_its_document(server: Server, facts: Path) -> None:
+    uploads = server.state / "uploads" / "gone"
+    other = facts.with_name("other.md")
+    other.write_text("# Duo\n\nThe Duo kettle holds two litres.\n")
+    async with AsyncClient(server.url, server.key) as client:
+        await client.index("gone", [facts, other], embedder="none")
+        assert {path.name for path in uploads.iterdir()} == {"facts.md", "other.md"}
+        await client.remove("gone", "facts.md")
+        assert {path.name for path in uploads.iterdir()} == {"other.md"}
+        await client.delete_collection("gone")
+        assert not uploads.exists()
+
+
+@one_loop
+async def test_a_conversation_is_read_searched_and_forgotten(door: Door, facts: Path) -> None:
+    """Nothing in the facts tells, so no model is asked."""
+    await door.index("talk", [facts], embedder="none")
+    how: dict[str, Any] = {"session": "one", "unsupported": "flag", "fresh": True}
+    answer = await door.ask("Who painted the Mona Lisa in the Louvre?", "talk", **how)
+    assert answer.outcome == "abstained" and not answer.cached
+    found = await door.history("talk", "one")
+    assert found.session == "one" and [turn.question for turn in found.turns] == [answer.question]
+    assert (await door.history("talk", "one", words="Louvre")).turns == found.turns
+    assert (await door.history("talk", "one", words="zebra")).turns == ()
+    assert (await door.history("talk", "two")).turns == ()
+    assert await door.forget_session("talk", "one") == 1
+    assert (await door.history("talk", "one")).turns == ()
+    await door.delete_collection("talk")
+
+
+@one_loop
 async def test_a_brief_gives_the_same_bytes_here_and_over_http(
     server: Server, facts: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """What belongs to somebody else is as what never was; what is about a person ends with their key; labels hide documents."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,6 +134,8 @@ def test_a_key_sees_documents_with_its_labels_alone(server: Server) -> None:
         with server.client(server.make_key(name, labels=labels)) as client:
             found[name] = client.post("/v1/collections/kettle/search", json={"query": "kettle cost"}).text
             (row,) = client.get("/v1/collections").json()["data"]
+            document = json.loads(found[name])["data"][0]["document"]
+            assert not {"id", "place"} & set(document), "a number counts what is hidden"
             assert row["documents"] == (2 if name == "clerk" else 1)
     assert "nine euros" in found["clerk"] and "four minutes" in found["clerk"]
     assert (

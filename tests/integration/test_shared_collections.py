@@ -82,7 +82,7 @@ def test_taken_out_here_is_gone_there_with_what_was_said_from_it(hosts: tuple[Sh
     with closing(there.open()) as reader:
         assert [hit.document.name for hit in reader.search("kettle", method="words")] == ["files/a.md"]
         (document,) = [each for each in reader.documents() if each.name == "files/a.md"]
-        reader.memory.keep("key", "{}", reader.generation)
+        reader.memory.keep("key", "{}", frozenset(), reader.last_change(frozenset()))
         reader.memory.remember(
             "ada", "s", "t", question="q", asked="a", outcome="answered", said="[1]", documents=[document.id]
         )
@@ -165,6 +165,21 @@ def test_a_writer_that_was_taken_over_is_told(hosts: tuple[Shelved, Shelved]) ->
     other.close()
 
 
+def test_tables_of_the_version_before_are_upgraded(hosts: tuple[Shelved, Shelved]) -> None:
+    here, there = hosts
+    here.write("a.md", TEXTS["a.md"])
+    here.index()
+    with closing(Store(here.place, here.server)) as store, store.transaction() as db:
+        db.execute("ALTER TABLE answers DROP COLUMN labels")
+        db.execute("DROP TABLE changes")
+        db.execute("UPDATE tables_version SET version = 4")
+    with closing(there.open()) as reader:
+        nobody = frozenset[str]()
+        reader.memory.keep("key", "{}", nobody, reader.last_change(nobody))
+        assert reader.memory.answer("key") == "{}" and reader.search("kettle")
+    here.remove("files/a.md")
+
+
 def test_an_erasure_reaches_what_hosts_share(
     hosts: tuple[Shelved, Shelved], url: str, tmp_path: Path
 ) -> None:
@@ -173,7 +188,7 @@ def test_an_erasure_reaches_what_hosts_share(
     here.index()
     with closing(Store(here.place, here.server)) as store:
         with store.transaction() as db:
-            db.execute("INSERT INTO answers VALUES ('k', '{}', 'somebody')")
+            db.execute("INSERT INTO answers (key, answer, holder) VALUES ('k', '{}', 'somebody')")
         erase(tmp_path, "somebody", Server(url))
         assert store.rows("SELECT count(*) FROM answers")[0][0] == 0
     with closing(there.open()) as reader:

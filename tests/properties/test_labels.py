@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.collecting import Hashed, Shelved
 
@@ -45,25 +45,29 @@ def seen(
 ) -> object:
     """Everything that a user can learn from a collection of these documents."""
     shelved = Shelved(folder, Hashed(), exact=exact)
-    for labels in sorted({doc.labels for _, doc in held}, key=sorted):
+    for labels in sorted(
+        {doc.labels for _, doc in held}, key=sorted, reverse=True
+    ):  # what is for all comes last
         for number, doc in held:
             if doc.labels == labels:
-                shelved.write(f"{number}.md", f"Document {number}. {' '.join(doc.words)}")
+                shelved.write(f"{number}.md", " ".join(doc.words))
         paths = [shelved.files / f"{number}.md" for number, doc in held if doc.labels == labels]
-        shelved.index(*paths, labels=labels)
-    shelved.index()  # so that there is a collection, also of nothing
+        shelved.index(*paths, labels=labels or None)
+    empty = folder / "empty"
+    empty.mkdir()
+    shelved.index(empty)  # so that there is a collection, also of nothing
     collection = shelved.open()
     try:
         return (
             [
                 [
-                    (hit.passage, hit.score, hit.language)
+                    (hit.passage, hit.score, hit.language, hit.document.shown())
                     for hit in collection.search(query, allowed=allowed, method=method)
                 ]
                 for query in queries
                 for method in METHODS
             ],
-            [(each.name, each.labels) for each in collection.documents(allowed=allowed)],
+            [each.shown() for each in collection.documents(allowed=allowed)],
             collection.counts(allowed=allowed),
         )
     finally:
@@ -71,6 +75,7 @@ def seen(
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@example([Doc(("kettle",), frozenset({"hr"})), Doc(("kettle",), frozenset())], ["kettle"], frozenset())
 @given(
     docs,
     st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join), min_size=1, max_size=2),

@@ -55,7 +55,7 @@ def test_everybody_sees_his_own_and_an_erasure_takes_just_that(
                 if what == "forget":
                     assert memory.forget("me", session) == len(turns.pop((who, session), []))
                     continue
-                memory.keep(session, words, store.generation)
+                memory.keep(session, words, frozenset(), 0)
                 memory.remember(
                     "me", session, "now", question=words, asked=words, outcome="answered", said=words, documents=()
                 )  # fmt: skip

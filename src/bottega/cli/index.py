@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from bottega.retrieval.collections.report import Progress, Report
 
 SHOWN = 20  # documents that were skipped
+ALL_SKIPPED = 12  # exit code
 
 
 @click.command()
@@ -43,7 +44,10 @@ def command(
     embedder: str,
     machine: bool,
 ) -> None:
-    """Index files and folders into the collection NAME; what has not changed is not done again."""
+    """Index files and folders into the collection NAME; what has not changed is not done again.
+
+    Exit code 0: done; 12: every document was skipped, each with its reason.
+    """
     import asyncio
 
     from bottega.bootstrap import build
@@ -80,8 +84,11 @@ def command(
     finally:
         service.close()
     if machine:
-        return as_json({**report.document(), "counts": report.counts})
-    _tell(report)
+        as_json({**report.document(), "counts": report.counts})
+    else:
+        _tell(report)
+    if report.counts.keys() == {"skipped"}:
+        raise click.exceptions.Exit(ALL_SKIPPED)
 
 
 def _tell(report: "Report") -> None:
@@ -92,6 +99,9 @@ def _tell(report: "Report") -> None:
             click.echo(f"    what to do: {told.remedy}")
     if len(skipped) > SHOWN:
         click.echo(f"  and {len(skipped) - SHOWN} more; --json lists them all")
+    for told in report.documents:
+        if told.outcome == "indexed" and told.notes:
+            click.echo(f"- {told.name}: {'; '.join(told.notes)}")
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()))
     click.echo(f"{report.collection}: {counts or 'nothing to do'}; {report.embedded} passages embedded")
     if any(told.outcome == "indexed" for told in report.documents):

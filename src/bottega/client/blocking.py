@@ -50,8 +50,11 @@ class Client:
     forget = _waited(AsyncClient.forget)
     collections = _waited(AsyncClient.collections)
     index = _waited(AsyncClient.index)
+    remove = _waited(AsyncClient.remove)
     search = _waited(AsyncClient.search)
     ask = _waited(AsyncClient.ask)
+    history = _waited(AsyncClient.history)
+    forget_session = _waited(AsyncClient.forget_session)
     delete_collection = _waited(AsyncClient.delete_collection)
     verify = _waited(AsyncClient.verify)
 

@@ -24,6 +24,8 @@ from bottega.governance.verify import Verification
 from bottega.pipelines.briefs import brief_from
 from bottega.pipelines.review import Waiting
 from bottega.retrieval.answers.answer import Answer
+from bottega.retrieval.answers.conversation import Conversation
+from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Hit, Method
 from bottega.retrieval.collections.report import Report
 from bottega.retrieval.collections.store import DocumentRow
@@ -223,17 +225,29 @@ class AsyncClient:
             for each in await self._data("/v1/collections")
         ]
 
-    async def index(self, name: str, paths: Sequence[str | Path]) -> Report:
+    async def index(
+        self,
+        name: str,
+        paths: Sequence[str | Path] = (),
+        *,
+        labels: Sequence[str] | None = None,
+        embedder: str = "",
+    ) -> Report:
         """As `Door.index`: the files are sent, and deleted from the caller's when they are indexed."""
         found = await asyncio.to_thread(expand, [Path(path) for path in paths])
         sent = [await self._send(path, told, "user_data") for path, told in names(found).items()]
         try:
-            body = {"files": [each.id for each in sent]}
+            body = {"files": [each.id for each in sent], "labels": labels, "embedder": embedder}
             answer = await self._wire.ask("POST", f"/v1/collections/{_(name)}/documents", json=body)
         finally:
             for each in sent:
                 await self.forget(each.id)
         return Report.model_validate(answer.json())
+
+    async def remove(self, name: str, document: str) -> Report:
+        """As `Door.remove`."""
+        path = f"/v1/collections/{_(name)}/documents/{quote(document)}"
+        return Report.model_validate((await self._wire.ask("DELETE", path)).json())
 
     async def search(self, name: str, query: str, *, top: int = 10, method: Method = "fusion") -> list[Hit]:
         """As `Door.search`."""
@@ -241,11 +255,33 @@ class AsyncClient:
         found = (await self._wire.ask("POST", f"/v1/collections/{_(name)}/search", json=body)).json()
         return [_hit(each) for each in found["data"]]
 
-    async def ask(self, question: str, collection: str, *, model: str = "", session: str = "") -> Answer:
+    async def ask(
+        self,
+        question: str,
+        collection: str,
+        *,
+        model: str = "",
+        session: str = "",
+        unsupported: Policy = "remove",
+        fresh: bool = False,
+    ) -> Answer:
         """As `Door.ask`."""
-        body = {"question": question, "model": model, "session": session}
+        body = {
+            "question": question, "model": model, "session": session, "unsupported": unsupported, "fresh": fresh,
+        }  # fmt: skip
         found = await self._wire.ask("POST", f"/v1/collections/{_(collection)}/ask", json=body)
         return Answer.model_validate(found.json())
+
+    async def history(self, collection: str, session: str, *, words: str = "") -> Conversation:
+        """As `Door.history`."""
+        path = f"/v1/collections/{_(collection)}/sessions/{_(session)}"
+        found = await self._wire.ask("GET", path, params={"words": words} if words else {})
+        return Conversation.model_validate(found.json())
+
+    async def forget_session(self, collection: str, session: str) -> int:
+        """As `Door.forget_session`."""
+        path = f"/v1/collections/{_(collection)}/sessions/{_(session)}"
+        return int((await self._wire.ask("DELETE", path)).json()["turns"])
 
     async def delete_collection(self, name: str) -> None:
         """As `Door.delete_collection`."""
@@ -309,6 +345,11 @@ def _file(told: dict[str, Any]) -> StoredFile:
 
 
 def _hit(told: dict[str, Any]) -> Hit:
-    row = {each.name: told["document"][each.name] for each in fields(DocumentRow)}
+    row = {
+        each.name: told["document"][each.name]
+        for each in fields(DocumentRow)
+        if each.name in told["document"]
+    }
     row |= {"labels": frozenset(row["labels"]), "notes": tuple(row["notes"])}
-    return Hit(Passage.model_validate(told["passage"]), told["score"], DocumentRow(**row), told["language"])
+    document = DocumentRow(id=0, place="", state="indexed", error="", remedy="", **row)
+    return Hit(Passage.model_validate(told["passage"]), told["score"], document, told["language"])

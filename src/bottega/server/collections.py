@@ -3,13 +3,15 @@
 import asyncio
 import re
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from bottega.core.errors import InvalidValue
+from bottega.retrieval.answers.flow import Policy
+from bottega.retrieval.collections.collection import Method
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
@@ -23,7 +25,7 @@ class SearchBody(msgspec.Struct, kw_only=True):
 
     query: str
     top: int = 10
-    method: Literal["fusion", "words", "vectors"] = "fusion"
+    method: Method = "fusion"
 
 
 class AskBody(msgspec.Struct, kw_only=True):
@@ -32,15 +34,18 @@ class AskBody(msgspec.Struct, kw_only=True):
     question: str
     model: str = ""
     session: str = ""
+    unsupported: Policy = "remove"  # what becomes of sentences that nothing bears out
+    fresh: bool = False  # do not take an equal earlier answer over
     data_subject: str = ""  # whose conversation it is: what is kept of it is sealed under that person's key
     json_schema: dict[str, Any] | None = None
 
 
 class IndexBody(msgspec.Struct, kw_only=True):
-    """Files that were sent before."""
+    """Files that were sent before, or another embedder, or both."""
 
-    files: list[str]
+    files: list[str] = []
     labels: list[str] | None = None  # whoever may see them must have all of these
+    embedder: str = ""  # a model, or none for words only; the collection's own by default
 
 
 async def listed(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -66,7 +71,7 @@ async def search(desk: Desk, call: Call, key: ApiKey) -> Reply:
     )
     data = [
         {"score": hit.score, "passage": hit.passage.document(), "language": hit.language,
-         "document": {**asdict(hit.document), "place": "", "labels": sorted(hit.document.labels)}}
+         "document": hit.document.shown()}
         for hit in hits
     ]  # fmt: skip
     return reply({"object": "list", "data": data})
@@ -84,7 +89,8 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
             found = await answers.ask(
                 asked.question, call.at["collection"], model=asked.model, schema=asked.json_schema,
                 allowed=key.labels, data_subject=asked.data_subject,
-                session=f"{key.owner}-{asked.session}" if asked.session else "", cancelled=call.cancelled, charge=key.charge,
+                session=_session(key, asked.session), cancelled=call.cancelled, charge=key.charge,
+                unsupported=asked.unsupported, fresh=asked.fresh,
             )  # fmt: skip
     finally:
         watching.cancel()
@@ -94,7 +100,7 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def index(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Index files into a collection, which is made if there is none; one of the same name is replaced."""
     asked = await call.read(IndexBody)
-    if not asked.files:
+    if not asked.files and not asked.embedder:
         raise InvalidValue("there is no file", where="files", remedy="send them to /v1/files first")
     service, name = desk.service, call.at["collection"]
     if not NAME.match(name):
@@ -105,18 +111,49 @@ async def index(desk: Desk, call: Call, key: ApiKey) -> Reply:
     for file_id in asked.files:
         sent = service.files.get(key.actor, file_id)
         place = (
-            service.folder / "uploads" / name / sent.name
-        )  # where it stays: a document is known by its path
+            service.collections().sent(name) / sent.name
+        )  # it stays there: a document is known by its path
         await asyncio.to_thread(_copy, sent.path, place)
         paths.append(place)
-    report = await service.collections().index(name, paths, labels=asked.labels)
+    report = await service.collections().index(
+        name, paths, labels=asked.labels, embedder=asked.embedder, cancelled=call.cancelled
+    )
     return reply(report.document())
+
+
+async def remove(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Remove a document that the key sees, with its passages, vectors, the answers that rest on it, and the file that was sent."""
+    report = await desk.service.collections().remove(
+        call.at["collection"], [call.at["document"]], allowed=key.labels
+    )
+    return reply(report.document())
+
+
+async def history(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """A conversation of the key's: its last turns, and what was said before them; with ``words``, the turns that hold them."""
+    answers, session = replace(desk.service.answers(), actor=key.actor), call.at["session"]
+    found = await answers.history(
+        call.at["collection"], _session(key, session), allowed=key.labels, words=call.query.get("words", "")
+    )
+    return reply(found.model_copy(update={"session": session}).document())
+
+
+async def forget(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Delete a conversation of the key's."""
+    answers, session = replace(desk.service.answers(), actor=key.actor), call.at["session"]
+    turns = await answers.forget(call.at["collection"], _session(key, session))
+    return reply({"id": session, "object": "session", "deleted": True, "turns": turns})
 
 
 async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Remove a whole collection."""
     await asyncio.to_thread(desk.service.collections().delete, call.at["collection"])
     return reply({"id": call.at["collection"], "object": "collection", "deleted": True})
+
+
+def _session(key: ApiKey, session: str) -> str:
+    """A session as the collection knows it: each owner's are their own."""
+    return f"{key.owner}-{session}" if session else ""
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -123,7 +123,7 @@ class Answers:
             asked = await standalone(question, [turn for _, turn in turns], asking, chosen)
             leant = tuple(document for documents, _ in earlier for document in documents)
         judge, judge_id = self._entailment(asking, chosen, asyncio.get_running_loop())
-        generation = store.generation
+        since = store.last_change(labels)
         key = digest(
             {
                 "question": asked, "labels": sorted(labels), "model": self.shop.weights(self.shop.card("language"), model)[1],
@@ -145,7 +145,7 @@ class Answers:
                     asked, found, schema=schema
                 )
             answer = answer.model_copy(update={"collection": collection})
-            await asyncio.to_thread(memory.keep, key, answer.model_dump_json(), generation)
+            await asyncio.to_thread(memory.keep, key, answer.model_dump_json(), labels, since)
         answer = answer.model_copy(update={"question": question, "asked": asked if asked != question else ""})
         if session:
             ids = {(hit.document.name, hit.document.digest): hit.document.id for hit in hits}

@@ -100,8 +100,13 @@ class Collections:
         await asyncio.to_thread(self._record, Act.COLLECTION_INDEXED, name, _facts(report, given, chosen))
         return report
 
-    async def remove(self, name: str, documents: Sequence[str]) -> Report:
+    async def remove(
+        self, name: str, documents: Sequence[str], *, allowed: Iterable[str] | None = None
+    ) -> Report:
         """Remove documents by name; their passages, vectors and index entries are gone when this returns.
+
+        So are copies of files that were sent to a server. With ``allowed``, no document counts that somebody with these
+        labels may not see.
 
         Raises:
             NotFound: there is no such collection or document; nothing is removed then.
@@ -115,7 +120,9 @@ class Collections:
                 lambda: Indexer(folder, Tools(exact=self._shop.exact), server=self._server)
             )
             try:
-                report = await asyncio.to_thread(indexer.remove, documents)
+                labels = None if allowed is None else labelled(allowed)
+                report = await asyncio.to_thread(indexer.remove, documents, labels)
+                await asyncio.to_thread(self._drop_sent, name, indexer.gone)
             finally:
                 indexer.close()
         await asyncio.to_thread(self._record, Act.COLLECTION_REMOVED, name, _facts(report, None, ""))
@@ -184,7 +191,17 @@ class Collections:
             else:
                 (folder / FILE).unlink()  # first, so that a half-deleted collection is none
             shutil.rmtree(folder)
+            shutil.rmtree(self.sent(name), ignore_errors=True)
         self._record(Act.COLLECTION_REMOVED, name, {"whole": True})
+
+    def sent(self, name: str) -> Path:
+        """Where files lie that were sent to a server for this collection; not on other hosts that share it."""
+        return self._folder.parent / "uploads" / name
+
+    def _drop_sent(self, name: str, places: Iterable[str]) -> None:
+        for place in map(Path, places):
+            if place.is_relative_to(self.sent(name).resolve()):
+                place.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close every collection that was opened."""

@@ -13,6 +13,8 @@ from bottega.governance.review import Outcome
 from bottega.governance.verify import Verification
 from bottega.pipelines.review import Waiting
 from bottega.retrieval.answers.answer import Answer
+from bottega.retrieval.answers.conversation import Conversation
+from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Hit, Method
 from bottega.retrieval.collections.report import Report
 from bottega.service.budgets import Account
@@ -132,16 +134,51 @@ class Door(Protocol):
         """Collections as the caller sees them."""
         ...
 
-    async def index(self, name: str, paths: Sequence[str | Path]) -> Report:
-        """Index files into a collection."""
+    async def index(
+        self,
+        name: str,
+        paths: Sequence[str | Path] = (),
+        *,
+        labels: Sequence[str] | None = None,
+        embedder: str = "",
+    ) -> Report:
+        """Index files into a collection; whoever shall find them must have all ``labels``.
+
+        Not given: a known document keeps its labels and a new one is for all. ``embedder`` changes that of the whole
+        collection, which needs no files.
+        """
+        ...
+
+    async def remove(self, name: str, document: str) -> Report:
+        """Remove a document that the caller sees, with the answers that rest on it."""
         ...
 
     async def search(self, name: str, query: str, *, top: int = 10, method: Method = "fusion") -> list[Hit]:
         """Passages that answer best."""
         ...
 
-    async def ask(self, question: str, collection: str, *, model: str = "", session: str = "") -> Answer:
-        """An answer, every sentence with its quote, or why there is none."""
+    async def ask(
+        self,
+        question: str,
+        collection: str,
+        *,
+        model: str = "",
+        session: str = "",
+        unsupported: Policy = "remove",
+        fresh: bool = False,
+    ) -> Answer:
+        """An answer, every sentence with its quote, or why there is none.
+
+        ``unsupported`` says what becomes of sentences that nothing bears out; ``fresh`` takes no earlier answer over.
+        """
+        ...
+
+    async def history(self, collection: str, session: str, *, words: str = "") -> Conversation:
+        """A conversation as the caller may see it; with ``words``, the turns that hold them, best first."""
+        ...
+
+    async def forget_session(self, collection: str, session: str) -> int:
+        """Delete a conversation of the caller's; gives the number of its turns."""
         ...
 
     async def delete_collection(self, name: str) -> None:

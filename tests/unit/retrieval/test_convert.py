@@ -1,6 +1,8 @@
 """Real files of every format that needs no other engine."""
 
+import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,12 @@ import docx
 import openpyxl
 import pytest
 import typst
+from PIL import Image
 
-from bottega.retrieval.convert import convert
+from bottega.core.artifact import Artifact
+from bottega.core.errors import UnreadableSource
+from bottega.core.request import Finished, Request
+from bottega.retrieval.convert import Limits, convert
 from bottega.retrieval.document import Document, dump, load
 
 MARKDOWN = """---
@@ -185,3 +191,50 @@ async def test_a_planted_instruction_stays_text(tmp_path: Path) -> None:
         assert "gnore previous" not in rest
     rest = document.model_copy(update={"pages": (), "passages": ()}).canonical().decode()
     assert "gnore previous" not in rest
+
+
+async def test_what_stands_beside_the_text_of_a_docx_is_read_once(tmp_path: Path) -> None:
+    file: Any = docx.Document()
+    file.add_paragraph("The kettle boils.")
+    for number in range(2):
+        section: Any = file.sections[0] if not number else file.add_section()
+        section.header.is_linked_to_previous = section.footer.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "Revision 7 of the Rill manual"
+        section.footer.paragraphs[0].text = "Call 0800 555 111"
+    out = io.BytesIO()
+    file.save(out)
+    document = await text_of(tmp_path / "a.docx", out.getvalue())
+    assert document.text == "The kettle boils.\n\nRevision 7 of the Rill manual\n\nCall 0800 555 111"
+
+
+async def test_every_page_of_a_tiff_is_recognised(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (40 + number, 20), "white") for number in range(3)]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    kept: dict[str, bytes] = {}
+
+    def store(data: bytes, media_type: str) -> Artifact:
+        made = Artifact(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, size=len(data))
+        kept[made.sha256] = data
+        return made
+
+    async def ask(request: Request) -> list[Finished]:
+        artifact = request.parts[0].artifact
+        assert artifact is not None
+        with Image.open(io.BytesIO(kept[artifact.sha256])) as picture:
+            line = {
+                "text": f"{picture.size[0]} wide",
+                "confidence": 0.9,
+                "box": [[0, 0], [9, 0], [9, 9], [0, 9]],
+            }
+        return [
+            Finished(port="text", media_type="application/json", data=json.dumps({"lines": [line]}).encode())
+        ]
+
+    document = await convert(tmp_path / "a.tiff", ask=ask, store=store)
+    assert [(one.page, one.text) for one in document.passages] == [
+        (1, "40 wide"),
+        (2, "41 wide"),
+        (3, "42 wide"),
+    ]
+    with pytest.raises(UnreadableSource, match="3 pictures in one file"):
+        await convert(tmp_path / "a.tiff", ask=ask, store=store, limits=Limits(ocr_pages=2))

@@ -17,24 +17,33 @@ UNSPACED = frozenset(("ja", "km", "lo", "th", "zh"))  # written without spaces b
 PLAIN, PAIRS = "plain", "pairs"
 TELLING = 120  # letters: a shorter passage is taken to be in the language of its document
 SURE = 0.95  # probability
+LIKELY = 0.5
+ENGLISH = "en"
 LOOKED_AT = 4_000  # characters
 MOST_TERM = 40  # characters
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
-def language_of(text: str, otherwise: str = "") -> str:
+def language_of(text: str, otherwise: str = "", expected: str = ENGLISH) -> str:
     """Two letters (ISO 639-1). With ``otherwise`` only a long and clear text says something else.
 
-    Source: py3langid, 97 languages.
+    Source: py3langid, 97 languages. Of a few words in Latin letters it knows little: a guess that is more likely wrong
+    than right gives way to what is ``expected``.
     """
     text = text[:LOOKED_AT]
     letters = len(_LETTERS.findall(text))
     if otherwise and letters < TELLING:
         return otherwise
     if not letters:
-        return "en"
+        return expected
     language, probability = _identifier().classify(text)
-    return str(language) if not otherwise or probability >= SURE else otherwise
+    if otherwise:
+        return str(language) if probability >= SURE else otherwise
+    told = (
+        probability >= LIKELY or 2 * len(_LATIN.findall(text)) < letters
+    )  # other scripts tell by themselves
+    return str(language) if told else expected
 
 
 def analyser_of(language: str) -> str:

@@ -148,10 +148,9 @@ class Collection:
         """Answers that were given, and conversations."""
         return Memory(self._store)
 
-    @property
-    def generation(self) -> int:
-        """Changes whenever anything that can be found changes: an answer is good for one of them."""
-        return self._store.generation
+    def last_change(self, allowed: Labels) -> int:
+        """As `Store.last_change`: an answer for somebody with these labels is good until it grows."""
+        return self._store.last_change(allowed)
 
     @property
     def space(self) -> Space | None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from bottega.core.errors import (
     UnreadableSource,
 )
 from bottega.core.passage import Passage
+from bottega.retrieval.answers.coverage import addresses_a_model, without_instructions
 from bottega.retrieval.chunk import Block, Composer
 from bottega.retrieval.collections import spaces
-from bottega.retrieval.collections.analysis import analyser_of, language_of
+from bottega.retrieval.collections.analysis import ENGLISH, analyser_of, language_of
 from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.files import MEMBER, Found, roots, under, walk
 from bottega.retrieval.collections.report import Progress, Report, Told
@@ -81,7 +83,9 @@ class Indexer:
         self._store.drop_partial()
         self._space: spaces.Space | None = None
         self._told: list[Told] = []
+        self.gone: list[str] = []
         self._met: set[str] = set()  # places
+        self._languages: dict[Labels, Counter[str]] = {}  # of passages
         self._passages = 0
         self._embedded = 0
         self._words_at = time.monotonic()
@@ -135,8 +139,10 @@ class Indexer:
         await self._vectors()
         return self._report(began)
 
-    def remove(self, names: Iterable[str]) -> Report:
+    def remove(self, names: Iterable[str], allowed: Labels | None = None) -> Report:
         """Remove documents by name, with everything that stands in them; gone from every file when this returns.
+
+        With ``allowed``, documents under other labels are as if they were not there. ``gone`` then has the places.
 
         Raises:
             NotFound: there is no document of this name; nothing is removed then.
@@ -144,8 +150,17 @@ class Indexer:
         """
         began = time.monotonic()
         gone: list[DocumentRow] = []
+
+        def seen(where: str, *values: str) -> list[DocumentRow]:
+            found = self._store.documents(where, *values)
+            return [
+                each
+                for each in found
+                if allowed is None or (each.labels <= allowed and each.state == "indexed")
+            ]
+
         for name in names:
-            found = self._store.documents("name = ? OR place = ?", name, name)
+            found = seen("name = ? OR place = ?", name, name)
             if len(found) > 1:
                 raise InvalidValue(
                     f"{len(found)} documents are called '{name}'",
@@ -153,13 +168,14 @@ class Indexer:
                     remedy=f"name one by its place: {' or '.join(each.place for each in found)}",
                 )
             if not found:
-                near = self._store.documents("replace(name, ?, '') <> name", name)[:3]
+                near = seen("replace(name, ?, '') <> name", name)[:3]
                 raise NotFound(
                     f"no document '{name}' in this collection",
                     remedy=f"perhaps {' or '.join(each.name for each in near)}" if near else "check its name",
                 )
             gone += [*found, *self._inside(found[0].place)]
         self._remove(gone)
+        self.gone = [each.place for each in gone]
         catch_up(self._store, self._folder / "words", erase=True)
         return self._report(began)
 
@@ -193,10 +209,11 @@ class Indexer:
             if Path(twin.place).exists():
                 self._told.append(Told(name=name, outcome="copy", reason=f"the same bytes as {twin.name}"))
                 return
+            was = f"it was {twin.name}" if twin.labels == (labels or frozenset()) else "it keeps its labels"
             name = self._store.free_name(name, place, twin.labels)
             self._store.rename(twin, place, name)
             self._met.update(each.place for each in self._inside(place))
-            self._told.append(Told(name=name, outcome="renamed", reason=f"it was {twin.name}"))
+            self._told.append(Told(name=name, outcome="renamed", reason=was))
             return
         own = labels if labels is not None else known.labels if known is not None else frozenset[str]()
         name = self._store.free_name(name, place, own)
@@ -264,6 +281,10 @@ class Indexer:
                     count += len(passages)
                     await writer.add(passages)
             await writer.flush()
+            if writer.addressing:
+                reading.notes.append(
+                    f"{writer.addressing} sentences address a language model; it is not shown them"
+                )
             if not count:
                 raise reading.refuse("the file holds no text", "give a file with text in it")
         except BaseException:
@@ -302,11 +323,17 @@ class Indexer:
         )
 
     def _twin(self, digest: str, labels: Labels | None) -> DocumentRow | None:
-        """A document with the same bytes under another name, not one in an archive."""
+        """A document with the same bytes at another place, not one in an archive, that a new file there would be the same as.
+
+        That is one with the labels which the new one would get; of one that has moved, nobody says that it loses its own.
+        """
         found = self._store.documents("digest = ? AND state = 'indexed'", digest)
-        return next(
-            (each for each in found if MEMBER not in each.place and labels in (None, each.labels)), None
-        )
+        for each in found:
+            same = each.labels == (labels or frozenset())
+            moved = labels is None and not Path(each.place).exists()
+            if MEMBER not in each.place and (same or moved):
+                return each
+        return None
 
     async def _prune(self, given: Sequence[Path]) -> None:
         gone = [
@@ -402,6 +429,14 @@ class Indexer:
             for one, language, vector in zip(passages, languages, kept, strict=True)
         ]
         self._store.add(document, pieces, labels, space.id if space is not None else None)
+        self._languages[labels].update(languages)
+
+    def expected(self, labels: Labels) -> str:
+        """The language of most passages with these labels: what is under others, not everybody may infer."""
+        if labels not in self._languages:
+            self._languages[labels] = self._store.languages(labels)
+        most = self._languages[labels].most_common(1)
+        return most[0][0] if most else ENGLISH
 
     def _check(self) -> None:
         if self._cancelled.is_set():
@@ -425,9 +460,11 @@ class _Writer:
         self._labels = labels
         self._held: list[Passage] = []
         self._language = ""
+        self.addressing = 0  # sentences
 
     async def add(self, passages: Sequence[Passage]) -> None:
         self._held += passages
+        self.addressing += await asyncio.to_thread(_addressing, passages)
         while len(self._held) >= BATCH:
             await self._write(BATCH)
 
@@ -438,8 +475,15 @@ class _Writer:
     async def _write(self, count: int) -> None:
         some, self._held = self._held[:count], self._held[count:]
         if not self._language:
-            self._language = await asyncio.to_thread(language_of, "\n".join(one.text for one in some))
+            self._language = await asyncio.to_thread(
+                language_of, "\n".join(one.text for one in some), "", self._indexer.expected(self._labels)
+            )
         await asyncio.to_thread(self._indexer.write, self._document, some, self._labels, self._language)
+
+
+def _addressing(passages: Sequence[Passage]) -> int:
+    """How many sentences talk to whoever reads them as a program."""
+    return without_instructions([one for one in passages if addresses_a_model(one.text)])[1]
 
 
 async def _passages(pages: AsyncIterator[list[Block]], composer: Composer) -> AsyncIterator[list[Passage]]:

@@ -33,7 +33,7 @@ class Remembered:
 class Memory:
     """Cached answers and turns, in the collection's database.
 
-    Cached answers are deleted by the transaction that changes the generation. A turn lasts; taking out a document that it rests on
+    Cached answers are deleted by the transaction that changes a document which their asker may see. A turn lasts; taking out a document that it rests on
     deletes what was said, in the same transaction. With a ``vault`` all of it is about one data subject: it sees only what was
     kept with its vault, and what it keeps is sealed.
 
@@ -50,21 +50,23 @@ class Memory:
         return self.vault.holder if self.vault else ""
 
     def answer(self, key: str) -> str:
-        """The cached answer as JSON; empty when there is none for this generation."""
+        """The cached answer as JSON; empty when there is none, or what it could rest on has changed."""
         rows = self.store.rows(
             "SELECT answer FROM answers WHERE key = ? AND holder = ?", self._name(key), self.holder
         )
         return self._opened(str(rows[0][0])) if rows else ""
 
-    def keep(self, key: str, answer: str, generation: int) -> None:
-        """Cache an answer made from this generation, unless the collection has changed meanwhile."""
-        row = (self._name(key), self._closed(answer), self.holder, generation)
+    def keep(self, key: str, answer: str, labels: Labels, since: int) -> None:
+        """Cache an answer for somebody with these labels, unless what he may see has changed since (`Store.last_change`)."""
+        row = (self._name(key), self._closed(answer), json.dumps(sorted(labels)), self.holder)
         with self.store.transaction(durable=False) as db:
-            db.execute(
-                "INSERT INTO answers SELECT ?, ?, ? FROM state WHERE generation = ? "
-                "ON CONFLICT (key) DO UPDATE SET answer = excluded.answer, holder = excluded.holder",
-                row,
-            )
+            db.execute("UPDATE state SET generation = generation")  # waits for who changes documents just now
+            if self.store.last_change(labels) == since:
+                db.execute(
+                    "INSERT INTO answers (key, answer, labels, holder) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (key) DO UPDATE SET answer = excluded.answer, holder = excluded.holder",
+                    row,
+                )
 
     def turns(self, owner: str, session: str, allowed: Labels) -> list[Remembered]:
         """The owner's turns of a session, oldest first, that somebody with these labels may see now.

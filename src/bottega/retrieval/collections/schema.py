@@ -1,11 +1,12 @@
 """The tables of a collection."""
 
 FILE = "collection.sqlite"
-VERSION = 4  # of these tables; kept as SQLite's user_version
+VERSION = 5  # of these tables; kept as SQLite's user_version
 
 ADDED = {  # since version 1
     ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''",
     ("answers", "holder"): "ALTER TABLE answers ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+    ("answers", "labels"): "ALTER TABLE answers ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'",
     ("turns", "holder"): "ALTER TABLE turns ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
     ("state", "stamp"): "ALTER TABLE state ADD COLUMN stamp TEXT NOT NULL DEFAULT ''",
 }
@@ -46,6 +47,11 @@ CREATE TABLE IF NOT EXISTS documents (
     UNIQUE (name, labels)                  -- a name taken under other labels would tell of a hidden document
 ) STRICT;
 CREATE INDEX IF NOT EXISTS documents_by_digest ON documents (digest);
+
+CREATE TABLE IF NOT EXISTS changes (
+    labels TEXT PRIMARY KEY,               -- of documents: JSON, sorted
+    generation INTEGER NOT NULL            -- the last at which one of them came, went or changed
+) STRICT;
 
 CREATE TABLE IF NOT EXISTS passages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -88,7 +94,8 @@ CREATE INDEX IF NOT EXISTS vectors_by_passage ON vectors (passage);
 
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY,                  -- digest of question, labels, model, schema
-    answer TEXT NOT NULL,                  -- JSON; all of them go with every change of the generation
+    answer TEXT NOT NULL,                  -- JSON; gone when a document changes that its asker may see
+    labels TEXT NOT NULL DEFAULT '[]',     -- the asker's: JSON, sorted
     holder TEXT NOT NULL DEFAULT ''        -- the data subject under whose key it is sealed, a pseudonym
 ) STRICT;
 

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottega.core.errors import ExtraMissing, StorageFailed
 from bottega.core.passage import Passage
+from bottega.core.value import JsonObject
 from bottega.retrieval.collections.files import MEMBER
 from bottega.retrieval.collections.tables import SQLiteTables, Tables
 from bottega.storage.database import Transaction
@@ -38,6 +40,13 @@ class DocumentRow:
     remedy: str
     notes: tuple[str, ...]
     pages: int
+
+    def shown(self) -> JsonObject:
+        """What a user may be told: no place, and no number of the row, because hidden documents are counted in it."""
+        return {
+            "name": self.name, "digest": self.digest, "media_type": self.media_type, "size": self.size,
+            "labels": sorted(self.labels), "notes": list(self.notes), "pages": self.pages,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,11 @@ class Store:
         """Counts changes of what can be found; whatever was worked out from a collection is good for one of them."""
         return int(self.rows("SELECT generation FROM state")[0][0])
 
+    def last_change(self, allowed: Labels) -> int:
+        """The last generation at which a document changed that somebody with these labels may see; 0 for none."""
+        rows = self.rows("SELECT labels, generation FROM changes")
+        return max((at for labels, at in rows if allowed.issuperset(json.loads(labels))), default=0)
+
     @property
     def stamp(self) -> str:
         """Tells this collection from another that had its name."""
@@ -92,6 +106,14 @@ class Store:
     def at(self, place: str) -> DocumentRow | None:
         """The document read from this place."""
         return next(iter(self.documents("place = ?", place)), None)
+
+    def languages(self, labels: Labels) -> Counter[str]:
+        """How many passages under just these labels are in each language."""
+        rows = self.rows(
+            "SELECT language, count(*) FROM passages JOIN shelves ON shelf = shelves.id WHERE labels = ? GROUP BY language",
+            _json(labels),
+        )
+        return Counter(dict(rows))
 
     def free_name(self, wanted: str, place: str, labels: Labels) -> str:
         """``wanted``, or the place when another document with these labels has that name."""
@@ -139,9 +161,10 @@ class Store:
         Gives the vector rows of what is gone.
         """
         with self.transaction() as db:
-            generation = _next(db)
             old = db.execute("SELECT id FROM documents WHERE place = ?", (place,)).fetchall()
-            freed = self._remove(db, [id_ for (id_,) in old], generation)
+            gone = [id_ for (id_,) in old]
+            generation = _next(db, _labels(db, [document, *gone]))
+            freed = self._remove(db, gone, generation)
             done = db.execute(
                 "UPDATE documents SET place = ?, name = ?, pages = ?, notes = ?, state = 'indexed', generation = ? "
                 "WHERE id = ?",
@@ -178,27 +201,27 @@ class Store:
         """Take documents out, with their passages; gives the vector rows that nobody needs any more."""
         gone = list(documents)
         with self.transaction() as db:
-            return self._remove(db, gone, _next(db))
+            return self._remove(db, gone, _next(db, _labels(db, gone)))
 
     def rename(self, old: DocumentRow, place: str, name: str) -> None:
         """The same bytes at another place, with all that stands in them."""
         with self.transaction() as db:
-            _next(db)
             db.execute("DELETE FROM documents WHERE place = ? AND state = 'skipped'", (place,))
             members = db.execute(
                 "SELECT id, place, name FROM documents WHERE substr(place, 1, ?) = ?",
                 (len(old.place) + len(MEMBER), old.place + MEMBER),
             ).fetchall()
+            _next(db, _labels(db, [old.id, *(id_ for id_, _, _ in members)]))
             for id_, its_place, its_name in ((old.id, old.place, old.name), *members):
                 db.execute(
                     "UPDATE documents SET place = ?, name = ? WHERE id = ?",
                     (place + its_place[len(old.place) :], name + its_name[len(old.name) :], id_),
                 )
 
-    def relabel(self, documents: Iterable[DocumentRow], labels: Labels) -> None:
+    def relabel(self, documents: Sequence[DocumentRow], labels: Labels) -> None:
         """Move documents to the shelves of other labels."""
         with self.transaction() as db:
-            generation = _next(db)
+            generation = _next(db, {_json(labels), *(_json(each.labels) for each in documents)})
             for document in documents:
                 shelves = db.execute(
                     "SELECT DISTINCT shelves.id, analyser FROM passages JOIN shelves ON shelf = shelves.id "
@@ -276,9 +299,30 @@ def _json(labels: Labels) -> str:
     return json.dumps(sorted(labels))
 
 
-def _next(db: Transaction) -> int:
-    db.execute("DELETE FROM answers")  # none outlives what it was made from
-    return int(db.execute("UPDATE state SET generation = generation + 1 RETURNING generation").fetchone()[0])
+def _next(db: Transaction, changed: Iterable[str]) -> int:
+    """The next generation, after a change of documents with these labels. No answer of who sees one of them outlives it.
+
+    Answers of others stay: that theirs are made again would tell them of a hidden document.
+    """
+    row = db.execute("UPDATE state SET generation = generation + 1 RETURNING generation").fetchone()
+    sets = [frozenset[str](json.loads(labels)) for labels in changed]
+    for labels in sets:
+        db.execute(
+            "INSERT INTO changes VALUES (?, ?) ON CONFLICT (labels) DO UPDATE SET generation = excluded.generation",
+            (_json(labels), row[0]),
+        )
+    for (asker,) in db.execute("SELECT DISTINCT labels FROM answers").fetchall():
+        if any(labels.issubset(json.loads(asker)) for labels in sets):
+            db.execute("DELETE FROM answers WHERE labels = ?", (asker,))
+    return int(row[0])
+
+
+def _labels(db: Transaction, documents: Sequence[int]) -> set[str]:
+    """The sets of labels of these documents, as they are kept."""
+    found = [
+        db.execute("SELECT labels FROM documents WHERE id = ?", (each,)).fetchone() for each in documents
+    ]
+    return {row[0] for row in found if row}
 
 
 def _id(db: Transaction, insert: str, *values: object) -> int:

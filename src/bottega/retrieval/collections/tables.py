@@ -77,6 +77,9 @@ class SQLiteTables(Tables):
                     for (table, column), statement in ADDED.items():
                         if (column,) not in self.rows(f"SELECT name FROM pragma_table_info('{table}')"):
                             self._db.execute(statement)
+                    self._db.execute(
+                        "DELETE FROM answers"
+                    )  # a cache: what it says of its answers may be missing
                     self._db.execute(f"PRAGMA user_version = {VERSION}")
         if version > VERSION:
             raise StorageFailed(

@@ -150,8 +150,18 @@ def _zip(data: bytes, budget: _Budget) -> Iterator[Member]:
 def _tar(data: bytes, budget: _Budget) -> Iterator[Member]:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for info in archive:
-            stream = archive.extractfile(info) if info.isreg() else None
-            if stream is not None and not _hidden(info.name):
+            if _hidden(info.name):
+                continue
+            try:  # follows links within the archive; gives nothing for folders and devices
+                stream = archive.extractfile(info)
+            except (KeyError, RecursionError):
+                yield _refused(
+                    _inside(info.name),
+                    f"it is a link to '{info.linkname}', which is not in the archive",
+                    budget.where,
+                )
+                continue
+            if stream is not None:
                 yield Member(_inside(info.name), budget.read(stream))
 
 

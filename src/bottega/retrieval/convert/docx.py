@@ -1,7 +1,8 @@
-"""DOCX through python-docx: headings, paragraphs and tables in their order."""
+"""DOCX through python-docx: headings, paragraphs and tables in their order, then what stands beside them."""
 
 import io
 import re
+from importlib import import_module
 from typing import Any
 
 from bottega.engines.base import require
@@ -9,6 +10,7 @@ from bottega.retrieval.chunk import Block
 from bottega.retrieval.convert.archive import check_archive
 from bottega.retrieval.convert.reading import Pages, Reading, table_blocks
 
+_BESIDE = re.compile(r"/word/(header|footer|footnotes|endnotes)\d*\.xml")
 _HEADING = re.compile(r"heading (\d)")
 
 
@@ -31,6 +33,9 @@ def read(reading: Reading) -> Pages:
             if left < 0:
                 break
             blocks.extend(added)
+        beside = _beside(document)
+        left -= sum(len(block.text) for block in beside)
+        blocks.extend(beside)
     except Exception as error:
         raise reading.refuse("the document is damaged", "open it and save it again") from error
     if left < 0:
@@ -38,6 +43,22 @@ def read(reading: Reading) -> Pages:
             f"more than {reading.limits.characters:,} characters of text", "give only the part that matters"
         )
     return [blocks]
+
+
+def _beside(document: Any) -> list[Block]:
+    """Text boxes, headers, footers and notes; what several of them say is said once."""
+    oxml: Any = import_module("docx.oxml")
+    ns: Any = import_module("docx.oxml.ns")
+    roots = [
+        root
+        for part in document.part.package.iter_parts()
+        if _BESIDE.fullmatch(str(part.partname))
+        for root in [oxml.parse_xml(part.blob)]
+    ]
+    boxes = document.element.iter(ns.qn("w:txbxContent"))
+    paragraphs = (paragraph for root in (*boxes, *roots) for paragraph in root.iter(ns.qn("w:p")))
+    texts = ("".join(run.text or "" for run in each.iter(ns.qn("w:t"))).strip() for each in paragraphs)
+    return [Block(text) for text in dict.fromkeys(texts) if text]
 
 
 def _paragraph(paragraph: Any) -> Block:

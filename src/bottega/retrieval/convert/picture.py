@@ -1,11 +1,12 @@
 """Pictures: their text by the engine `ocr`."""
 
+import asyncio
 import io
 import json
 import warnings
 from typing import Any
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import EngineFailed, UnreadableSource
 from bottega.core.request import Part, Request
 from bottega.engines.base import require
 from bottega.retrieval.chunk import Block
@@ -15,13 +16,25 @@ _SURE = 0.5  # lines recognised with less confidence are left out
 
 
 async def read(reading: Reading) -> Pages:
-    """One page, one block for lines that stand together.
+    """One page for each picture in the file (TIFF may hold several), one block for lines that stand together.
 
     Raises:
-        UnreadableSource: when the picture does not decode, is too large, or holds no text.
+        UnreadableSource: when a picture does not decode, is too large, or none holds text; for too many pages.
     """
-    _check(reading)
-    return [await recognise(reading, reading.data, reading.media_type, "the picture")]
+    count = _check(reading)
+    if count == 1:
+        return [await recognise(reading, reading.data, reading.media_type, "the picture")]
+    if count > reading.limits.ocr_pages:
+        raise reading.refuse(
+            f"{count} pictures in one file; at most {reading.limits.ocr_pages} are recognised",
+            "split the file",
+        )
+    return [
+        await recognise(
+            reading, await asyncio.to_thread(_frame, reading, index), "image/png", f"page {index + 1}"
+        )
+        for index in range(count)
+    ]
 
 
 async def recognise(reading: Reading, data: bytes, media_type: str, what: str) -> list[Block]:
@@ -60,16 +73,39 @@ def _together(lines: list[dict[str, Any]]) -> list[str]:
     return out
 
 
-def _check(reading: Reading) -> None:
+def _check(reading: Reading) -> int:
+    """How many pictures are to be read, none of them too large. The frames of a moving one count as one."""
     image: Any = require("PIL.Image", extra="ocr")
+    sizes: list[tuple[int, int]] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is judged below
             with image.open(io.BytesIO(reading.data)) as picture:
-                width, height = picture.size
+                for index in range(picture.n_frames if picture.format == "TIFF" else 1):
+                    picture.seek(index)
+                    sizes.append(picture.size)
     except Exception as error:
-        raise reading.refuse("the picture is damaged or cut off", "save it again as PNG or JPEG") from error
-    if width * height > reading.limits.pixels:
-        raise reading.refuse(
-            f"{width} x {height} pixels; the limit is {reading.limits.pixels:,}", "scale the picture down"
-        )
+        raise _damaged(reading) from error
+    for width, height in sizes:
+        if width * height > reading.limits.pixels:
+            raise reading.refuse(
+                f"{width} x {height} pixels; the limit is {reading.limits.pixels:,}", "scale the picture down"
+            )
+    return len(sizes)
+
+
+def _frame(reading: Reading, index: int) -> bytes:
+    """One picture of several, as PNG."""
+    image: Any = require("PIL.Image", extra="ocr")
+    out = io.BytesIO()
+    try:
+        with image.open(io.BytesIO(reading.data)) as picture:
+            picture.seek(index)
+            picture.convert("RGB").save(out, "PNG")
+    except Exception as error:
+        raise _damaged(reading) from error
+    return out.getvalue()
+
+
+def _damaged(reading: Reading) -> UnreadableSource:
+    return reading.refuse("the picture is damaged or cut off", "save it again as PNG or JPEG")

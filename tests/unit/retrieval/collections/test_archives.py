@@ -71,6 +71,32 @@ def test_a_tar_that_is_packed(shelved: Shelved) -> None:
     assert shelved.names("heron") == ["files/a.tar.gz/a.tar/etc/notes.md"]
 
 
+def test_links_in_a_tar_are_followed_within_it(shelved: Shelved) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("a.md")
+        info.size = 15
+        archive.addfile(info, io.BytesIO(b"The heron waits"))
+        links = (("hard.md", tarfile.LNKTYPE, "a.md"), ("soft.md", tarfile.SYMTYPE, "a.md"),
+                 ("out.md", tarfile.SYMTYPE, "../secret.md"), ("loop.md", tarfile.SYMTYPE, "loop.md"))  # fmt: skip
+        for name, kind, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    shelved.write("all.tar", out.getvalue())
+    report = shelved.index()
+    found = outcomes(report)
+    assert found == {"files/all.tar": "indexed"} | {
+        f"files/all.tar/{name}": outcome
+        for name, outcome in (("a.md", "indexed"), ("hard.md", "indexed"), ("soft.md", "indexed"),
+                              ("out.md", "skipped"), ("loop.md", "skipped"))
+    }  # fmt: skip
+    assert any("which is not in the archive" in told.reason for told in report.documents)
+
+
 def test_mail_with_attachments_and_a_forwarded_message(shelved: Shelved) -> None:
     outer = message("Prices", "The new prices are attached.", prices__csv=b"model,price\nSolo,79\nHome,119\n")
     outer.add_attachment(message("Old", "The heron waits.", plan__md=b"# Plan\n\nThe otter swims."))
