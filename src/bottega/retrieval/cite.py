@@ -13,9 +13,13 @@ from bottega.core.passage import Passage
 from bottega.core.request import Finished, Output, Request
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.retrieval.answers.coverage import BEARS, without_instructions
+from bottega.retrieval.answers.flow import settled, unfit
 from bottega.retrieval.answers.gate import Quoter, citation
 from bottega.retrieval.document import PASSAGES_MEDIA_TYPE, load_passages
+from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.support import Support
+from bottega.retrieval.words import guess_language
 
 
 class CiteParams(Params, frozen=True):
@@ -41,7 +45,7 @@ class Cite(Engine):
 
     card: ClassVar[Card] = Card(
         id="cite",
-        version="2",
+        version="3",
         summary="Finds the sentences of the sources that bear out each answer, and leaves out what none bears out",
         modality="data",
         inputs=(
@@ -67,14 +71,15 @@ class Cite(Engine):
 
 def _cite(request: Request, params: CiteParams, bench: Bench) -> Finished:
     draft, key = _draft(request, bench)
-    quoter = Quoter(_passages(request, bench), most=params.max_quotes)
+    passages, kept_out = without_instructions(_passages(request, bench))
+    quoter = Quoter(passages, most=params.max_quotes)
     kept: list[JsonObject] = []
     dropped: list[JsonObject] = []
     for item in cast(list[JsonObject], draft[key]):
         bench.check_cancelled()
         said, topic = (item["answer"], item["question"]) if key == "items" else (item["text"], "")
         support = quoter.support(said, topic)
-        reason = quoter.lacking(said, support, params.min_score)
+        reason = quoter.lacking(said, support, params.min_score) or _refused(topic, said, quoter, passages)
         if reason and params.drop_unsupported:
             dropped.append({"text": topic or said, "reason": reason, "score": round(support.score, 4)})
         else:
@@ -92,9 +97,26 @@ def _cite(request: Request, params: CiteParams, bench: Bench) -> Finished:
         details={
             "kept": len(kept),
             "dropped": dropped,
+            "kept_out": kept_out,
             "citations": sum(len(item["citations"]) for item in kept),
         },
     )
+
+
+def _refused(question: str, said: str, quoter: Quoter, passages: list[Passage]) -> str:
+    """Why `bottega ask` would not give this answer to a question, though its quotes bear it out; empty when it would.
+
+    Of the question the passages need to hold no more than an answer must: it was written for this
+    answer, not before it. One in another language than all the passages is held to their amounts alone: it shares no words with them.
+    """
+    if not question:
+        return ""
+    sentences = [quoter.quoted(said[start:end], question) for start, end in sentence_spans(said)]
+    language = guess_language([question, said])
+    by_words = any(guess_language([passage.text]) == language for passage in passages)
+    before = settled(question, passages, least=BEARS) if by_words else None
+    refused = before or unfit(question, sentences, passages, by_words=by_words)
+    return refused.explanation if refused else ""
 
 
 def _cited(item: JsonObject, support: Support, unsupported: list[str]) -> JsonObject:

@@ -16,6 +16,7 @@ from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Param
 from bottega.engines.language import LOADING, PROMPT_SPEED, Language
 from bottega.retrieval.answer_step import AnswerParams, judge_named, passages_given
 from bottega.retrieval.answers.answer import Citation
+from bottega.retrieval.answers.coverage import without_instructions
 from bottega.retrieval.answers.gate import premise
 from bottega.retrieval.answers.writing import Reply, reply
 from bottega.retrieval.document import PASSAGES_MEDIA_TYPE
@@ -50,7 +51,7 @@ class EntailStep(Engine):
 
     card: ClassVar[Card] = Card(
         id="entail",
-        version="1",
+        version="2",
         summary="Judges whether the quotes of a cited draft support its answers, and leaves out what they do not",
         modality="data",
         inputs=(
@@ -78,7 +79,7 @@ class EntailStep(Engine):
         """Yield what was used, then the draft without what is not supported."""
         params = EntailParams.model_validate(request.params)
         draft, key = _cited(request, bench)
-        passages = passages_given(request, bench)
+        passages, _ = without_instructions(passages_given(request, bench))
         model = request.model or self.card.models[0]
         read = written = 0
 

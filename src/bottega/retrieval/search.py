@@ -11,6 +11,7 @@ from bottega.core.errors import EngineFailed, UnreadableSource
 from bottega.core.passage import Passage
 from bottega.core.request import Finished, Output, Request
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.retrieval.answers.coverage import without_instructions
 from bottega.retrieval.chunk import count_words
 from bottega.retrieval.document import MEDIA_TYPE, PASSAGES_MEDIA_TYPE, dump_passages, load
 from bottega.retrieval.lexical import Lexical
@@ -40,11 +41,14 @@ class SearchParams(Params, frozen=True):
 
 
 class Search(Engine):
-    """Ranks by BM25, spreads over the sources where scores are near, and trims to the budget."""
+    """Ranks by BM25, spreads over the sources where scores are near, and trims to the budget.
+
+    Sentences of a source that address a model are left out, as `bottega ask` leaves them out.
+    """
 
     card: ClassVar[Card] = Card(
         id="search",
-        version="1",
+        version="2",
         summary="Finds the passages of the sources that bear on a query",
         modality="text",
         inputs=(Port(name="sources", media_types=(MEDIA_TYPE,), many=True, note="converted documents"),),
@@ -84,6 +88,13 @@ def _search(request: Request, params: SearchParams, bench: Bench) -> Finished:
             where="sources",
         )
     bench.check_cancelled()
+    passages, kept_out = without_instructions(passages)
+    if not passages:
+        raise EngineFailed(
+            "the sources hold nothing but sentences that talk to a model",
+            remedy="give a source with facts",
+            where="sources",
+        )
     ranked = Lexical(passages).rank(params.query)
     chosen = within(spread(ranked) if ranked else beginnings(passages), params.k, params.max_words)
     return Finished(
@@ -93,6 +104,7 @@ def _search(request: Request, params: SearchParams, bench: Bench) -> Finished:
         details={
             "matched": len(ranked),
             "searched": len(passages),
+            "kept_out": kept_out,
             "words": sum(count_words(passage.text) for passage in chosen),
             "scores": [
                 round(one.score, 4) for passage in chosen for one in ranked if one.passage.id == passage.id

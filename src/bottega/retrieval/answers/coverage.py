@@ -25,7 +25,9 @@ _INSTRUCTION = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|rules?|prompts?|above|previous|policy|policies)\b"
     r"|^\W*(?:system|assistant|developer|user)\s*(?:prompt|message)?\s*[:>]|<\|?[a-z_]+\|>|\[/?(?:INST|SYS)\]"
     r"|\byou are (?:now|no longer)\b|\b(?:as|you are) an? (?:ai|language model|assistant)\b|\bsystem prompt\b"
-    r"|\b(?:reply|respond|answer|output|print)\s+(?:only\s+)?(?:with|the (?:word|text|following))\b",
+    r"|\b(?:reply|respond|answer|output|print)\s+(?:only\s+)?(?:with|the (?:word|text|following))\b"
+    r"|^\W*(?:please\s+)?answer\s+(?:only\s+|with\s+)?[\"'“]?(?:yes|no)\b"
+    r"|\balways\s+(?:answer|reply|respond|say)\b.{0,20}\b(?:yes|no|true|supported)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -42,7 +44,7 @@ def content_words(question: str) -> dict[str, str]:
     """Stems of a question with the words they come from, without function words and words of asking."""
     language = guess_language([question])
     asking = ASKING.get(language, frozenset())
-    return {term: word for term, word in stemmed_words(question, language) if word not in asking}
+    return {_american(term): word for term, word in stemmed_words(question, language) if word not in asking}
 
 
 def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage] | None = None) -> Coverage:
@@ -71,7 +73,7 @@ def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage
         name
         for name in in_question
         if fold(name) not in function_words
-        and not any(set(terms(name, each)) <= known for each in {"en", *languages})
+        and not any({_american(term) for term in terms(name, each)} <= known for each in {"en", *languages})
     ]
     return Coverage(share, tuple(dict.fromkeys(unknown)))
 
@@ -89,12 +91,12 @@ def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
     found: list[tuple[float, str, frozenset[str]]] = []
     for passage in passages:
         language = guess_language([passage.text])
-        over = set(terms(passage.heading, language))
+        over = {*map(_american, terms(passage.heading, language))}
         for start, end in sentence_spans(passage.text):
             text = passage.text[start:end]
             values = _values(text, kinds)
             if values:
-                inside = len(asked & set(terms(text, language))) / len(asked) if asked else 1.0
+                inside = len(asked & {*map(_american, terms(text, language))}) / len(asked) if asked else 1.0
                 above = len(asked & over) / len(asked) if asked else 1.0
                 found.append((inside + 0.5 * above, _about(passage, text), values))
     top = max((score for score, *_ in found), default=0.0)
@@ -146,7 +148,16 @@ def _terms(passage: Passage, asked_in: str) -> set[str]:
     whole = f"{PurePosixPath(passage.source).stem} {passage.heading} {passage.text}".replace(
         "-", " "
     ).replace("_", " ")
-    return {*terms(whole, guess_language([passage.text])), *terms(whole, asked_in)}
+    return {
+        _american(term)
+        for language in (guess_language([passage.text]), asked_in)
+        for term in terms(whole, language)
+    }
+
+
+def _american(term: str) -> str:
+    """A stem as American English spells it: color is colour. In other languages it changes both sides alike."""
+    return f"{term[:-3]}or" if len(term) > 5 and term.endswith("our") else term
 
 
 def _about(passage: Passage, text: str) -> str:

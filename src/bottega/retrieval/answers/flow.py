@@ -78,7 +78,7 @@ class Answering:
     async def _made(
         self, question: str, passages: Sequence[Passage], schema: JsonObject | None, computed: Sequence[str]
     ) -> Answer:
-        if not_asked := _settled(question, passages):
+        if not_asked := settled(question, passages):
             return not_asked
         quoter = Quoter(passages, computed)
         value, sentences = await self._draft(question, passages, quoter, schema, "")
@@ -95,11 +95,8 @@ class Answering:
             sentences = [*good, *bad]
         if not good:
             return _nothing_left(question, bad)
-        if not schema and not _bears(question, good, passages):
-            explanation = "what the sources say is about something else"
-            return abstained(question, "passages_do_not_answer", explanation, removed=good)
-        if contested := _contested(question, good, passages):
-            return contested
+        if refused := unfit(question, good, passages, by_words=schema is None):
+            return refused
         kept = sentences if self.unsupported == "flag" else good
         return Answer(
             question=question,
@@ -187,8 +184,11 @@ class Answering:
         )
 
 
-def _settled(question: str, passages: Sequence[Passage]) -> Answer | None:
-    """What is known before a model is asked: nothing was found, the question fits several things, or nothing in it is mentioned."""
+def settled(question: str, passages: Sequence[Passage], *, least: float = coverage.COVERED) -> Answer | None:
+    """What is known before a model is asked: nothing was found, the question fits several things, or nothing in it is mentioned.
+
+    ``least`` is the share of the question, by weight, that the passages must hold.
+    """
     if not passages:
         return abstained(question, "nothing_found", "nothing in it, for what you may see, is about this")
     if options := coverage.options(question, passages):
@@ -203,7 +203,7 @@ def _settled(question: str, passages: Sequence[Passage]) -> Answer | None:
     if covered.unknown:
         explanation = f"the sources do not mention {', '.join(covered.unknown)}"
         return abstained(question, "passages_do_not_answer", explanation)
-    if covered.share < coverage.COVERED:
+    if covered.share < least:
         return abstained(question, "passages_do_not_answer", "what was found is about something else")
     return None
 
@@ -238,6 +238,19 @@ def _bears(question: str, sentences: Sequence[Sentence], passages: Sequence[Pass
     return (
         held >= coverage.BEARS and not coverage.coverage(question, passages, [p for *_, p in pairs]).unknown
     )
+
+
+def unfit(
+    question: str, sentences: Sequence[Sentence], passages: Sequence[Passage], *, by_words: bool = True
+) -> Answer | None:
+    """Why quoted sentences are no answer: they are about something else, or another document says otherwise; None when they are one.
+
+    Not ``by_words`` where the question has none of the sources' words: fields of a typed answer, or another language.
+    """
+    if by_words and not _bears(question, sentences, passages):
+        explanation = "what the sources say is about something else"
+        return abstained(question, "passages_do_not_answer", explanation, removed=sentences)
+    return _contested(question, sentences, passages)
 
 
 def _contested(question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]) -> Answer | None:

@@ -19,6 +19,7 @@ from bottega.retrieval.support import Supporter
 from bottega.retrieval.tasks.writing import ENCODERS, Writer, prose_spans, windows
 
 _SAID = 0.45  # share of a sentence's words that the source's sentences must hold
+MAPPED = 400  # tokens of one window's summary, a third of what the window holds: each round is shorter than the last
 _SYSTEM = (
     "You summarise texts. Write plain sentences, only what the text says, with its own names and numbers."
 )
@@ -36,7 +37,7 @@ class Summarise(Engine):
 
     card: ClassVar[Card] = Card(
         id="summarise",
-        version="1",
+        version="2",
         summary="Summarises a text: by a language model, each sentence held against the text, or by its own sentences",
         modality="text",
         inputs=(Port(name="text", media_types=("text/markdown", "text/plain")),),
@@ -98,24 +99,32 @@ class Summarise(Engine):
     async def _written(
         self, request: Request, text: str, params: SummariseParams, bench: Bench
     ) -> AsyncIterator[Progress | str]:
-        """Progress, then the summary: of each window, and of the summaries until one window holds them."""
+        """Progress, then the summary: of each window, and of the summaries, in ever fewer windows, until one holds them."""
         focus = f" The reader wants to know: {params.focus}" if params.focus else ""
         prompt = f"Summarise the text in at most {params.sentences} sentences.{focus}"
         pieces = [piece for _, piece in windows(text)]
         while True:
+            last = len(pieces) == 1
+            most = 60 * params.sentences if last else min(60 * params.sentences, MAPPED)
             said: list[str] = []
             for number, piece in enumerate(pieces):
                 bench.check_cancelled()
                 said.append(
                     await self._writer.say(
-                        request, piece, bench, prompt=prompt, system=_SYSTEM, max_tokens=60 * params.sentences
+                        request, piece, bench, prompt=prompt, system=_SYSTEM, max_tokens=most
                     )
                 )
                 yield Progress(fraction=0.9 * (number + 1) / len(pieces), note=f"{len(pieces)} pieces")
-            if len(said) == 1:
+            if last:
                 yield said[0]
                 return
-            pieces = [piece for _, piece in windows("\n".join(said))]
+            merged = [piece for _, piece in windows("\n".join(said))]
+            if not 0 < len(merged) < len(pieces):
+                raise EngineFailed(
+                    f"the summaries of {len(pieces)} pieces are no shorter than they are, or empty",
+                    remedy="extract instead: model arctic-embed-s",
+                )
+            pieces = merged
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Reading the text once and a third of it again, and writing."""
