@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.serving import Server
 
+CUT = '{"title": "A quiet ke'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 CONFIG = """
 [at_once]
@@ -35,6 +36,10 @@ targets = [
 ]
 
 [[models]]
+name = "brief"
+targets = [{ engine = "openai_chat", model = "cut", params = { base_url = "http://127.0.0.1:%(port)d/v1" } }]
+
+[[models]]
 name = "shared"
 share = true
 targets = [{ engine = "echo", params = { text = "a b c d e", delay = 0.1 } }]
@@ -47,7 +52,7 @@ targets = [{ engine = "echo" }]
 
 
 class Upstream:
-    """A chat server that never answers for one model, and breaks off in the middle for another."""
+    """A chat server that never answers for one model, breaks off in the middle for another, and cuts a third."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -71,6 +76,17 @@ class Upstream:
             if b'"breaks"' in got:
                 chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "half a"}}]})
                 peer.sendall(HEAD + f"data: {chunk}\n\n".encode())
+                return
+            if b'"cut"' in got:
+                choice = {"index": 0, "delta": {"content": CUT}, "finish_reason": "length"}
+                usage = {"prompt_tokens": 9, "completion_tokens": 4}
+                chunk = json.dumps({"choices": [choice], "usage": usage})
+                if b'"stream":true' in got:
+                    peer.sendall(HEAD + f"data: {chunk}\n\n".encode())
+                else:
+                    peer.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(chunk), chunk.encode())
+                    )
                 return
             while peer.recv(1 << 16):
                 pass
@@ -137,6 +153,28 @@ def test_a_broken_stream_goes_on_elsewhere_and_says_so(server: Server) -> None:
     assert answer.text.endswith("data: [DONE]\n\n")
     run = answer.headers["x-bottega-run-id"]
     assert acts(server, run) == ["leased", "failed", "leased", "finished"]
+
+
+def test_a_json_answer_that_max_tokens_cut_is_given_as_far_as_it_goes(server: Server) -> None:
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    with server.client() as client:
+        asked = body("brief", max_tokens=4, response_format=form)
+        answer = client.post("/v1/chat/completions", json=asked)
+        assert answer.status_code == 200, answer.text
+        choice = answer.json()["choices"][0]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (CUT, "length")
+        lines = client.post("/v1/chat/completions", json={**asked, "stream": True}).text.split("\n\n")
+        chunks = [json.loads(line[6:])["choices"][0] for line in lines[:-2]]
+        assert "".join(chunk["delta"].get("content") or "" for chunk in chunks) == CUT
+        assert chunks[-1]["finish_reason"] == "length"
+        whole = {
+            "model": "brief",
+            "input": "x",
+            "text": {"format": {"type": "json_schema", "schema": schema}},
+        }
+        made = client.post("/v1/responses", json=whole).json()
+    assert (made["status"], made["output"][0]["content"][0]["text"]) == ("incomplete", CUT)
 
 
 def test_equal_requests_in_flight_are_made_once_within_a_tenant_and_not_across(server: Server) -> None:

@@ -63,6 +63,10 @@ class ChatParams(Params, frozen=True):
     )
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus, used when temperature is above 0")
     stop: tuple[str, ...] = Field(default=(), max_length=4, description="texts that end the answer")
+    whole: bool = Field(
+        default=True,
+        description="fail when JSON was cut or nothing was said; false gives what there is, and its finish_reason",
+    )
     logprobs: int = Field(default=0, ge=0, le=10, description="log-probabilities: 0 none, n the top n")
     media_type: Literal["text/markdown", "text/plain"] = Field(
         default="text/markdown", description="of the answer, when there is no schema"
@@ -142,10 +146,13 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
     """The answer as a file.
 
     Raises:
-        EngineFailed: when an answer under a schema was cut, is not JSON, or nothing was said.
+        EngineFailed: when an answer under a schema is not JSON; unless ``whole`` is false, also when it was cut, or
+            nothing was said.
     """
     details = {"finish_reason": finish_reason, **details}
     if params.json_schema is not None:
+        if finish_reason == "length" and not params.whole:
+            return Finished(port="text", media_type="text/plain", data=text.encode(), details=details)
         if finish_reason == "length":
             raise EngineFailed(
                 f"the JSON answer was cut at {details.get('completion_tokens', params.max_tokens)} tokens",
@@ -157,7 +164,7 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
             raise EngineFailed(
                 f"the answer is not JSON: {text[:80]!r}", remedy="ask a server that follows schemas"
             ) from error
-    elif not text.strip():
+    elif params.whole and not text.strip():
         raise EngineFailed("the model said nothing", remedy="reword the prompt, or check `stop`")
     else:
         text = text.strip() + "\n"

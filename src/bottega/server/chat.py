@@ -180,7 +180,7 @@ async def _chunks(
         return
     if wanted is not None:
         yield shape.called(wanted)
-    elif not spoke:  # an earlier answer under the same idempotency key: nothing was generated
+    elif not spoke:  # an earlier answer under the same idempotency key, or the call of a tool that was cut
         yield shape.text(Delta(text=await said(desk, answer)))
     assert answer.result is not None
     yield shape.end("tool_calls" if wanted else answer.output().details.get("finish_reason") or "stop")
@@ -194,11 +194,10 @@ async def _chunks(
 async def pieces_of(
     desk: Desk, outputs: AsyncIterator[Output], box: Toolbox
 ) -> AsyncIterator[Delta | Called]:
-    """What is said, piece by piece, or the call of a tool that it is, whole.
+    """What is said, piece by piece, or the call of a tool that it is, whole; nothing of one that was cut.
 
     Raises:
         PolicyDenied: as `checked`.
-        InvalidValue: a call was begun and cut.
     """
     calling, spoke = "", False
     async for delta in checked(desk, outputs):

@@ -139,6 +139,7 @@ def parameters(asked: Sampling, schema: JsonObject | None, grammar: str, logprob
         "max_tokens": min(most or MOST_TOKENS, 8000),
         "temperature": 0.0 if asked.temperature is None else asked.temperature,
         "media_type": "text/plain",
+        "whole": False,  # the caller is told by the finish_reason
     }
     if asked.top_p:
         params["top_p"] = asked.top_p

@@ -1,7 +1,7 @@
 """Tools: the caller's functions, offered to a model in words and held to their schemas by a grammar.
 
-The form is that of Hermes models (a JSON object between ``<tool_call>`` tags), which Qwen's templates use as well. A call
-is written whole or not at all, and its arguments always fit the schema; whether it makes sense is the model's part.
+The form is that of Hermes models (a JSON object between ``<tool_call>`` tags), which Qwen's templates use as well. The
+arguments of a whole call always fit the schema, and one that ``max_tokens`` cut is words; whether it makes sense is the model's part.
 """
 
 import json
@@ -79,21 +79,17 @@ class Toolbox:
         return f'%llguidance {{}}\n{start}\ncall: "{OPEN[:-1]}\\n" %json {shape} "\\n{CLOSE[1:]}"{text}'
 
     def found(self, text: str) -> Called | None:
-        """The call that an answer is, if it is one.
-
-        Raises:
-            InvalidValue: a call was begun and cut.
-        """
+        """The call that an answer is, if it is one; what was begun and cut is words, as it stands."""
         if not self.tools or not text.startswith(OPEN[:-1]):
             return None
-        inside = text.removeprefix(OPEN[:-1]).partition(CLOSE[1:])[0]
+        inside = text.removeprefix(OPEN[:-1]).lstrip()
         try:
-            said: dict[str, Any] = json.loads(inside)
+            said: dict[str, Any] = json.JSONDecoder().raw_decode(inside)[
+                0
+            ]  # CLOSE may stand in an argument too
             return Called(said["name"], json.dumps(said["arguments"], ensure_ascii=False))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidValue(
-                "the call of a tool was cut", where="max_tokens", remedy="allow more tokens"
-            ) from error
+        except (ValueError, KeyError, TypeError):
+            return None
 
 
 NO_TOOLS = Toolbox()

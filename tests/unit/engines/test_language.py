@@ -137,4 +137,10 @@ def test_answers_that_are_no_answer_fail() -> None:
         finished('"a', shaped, "length", {"completion_tokens": 9})
     with pytest.raises(EngineFailed, match="not JSON"):
         finished("Sure! Here", shaped, "stop", {})
+    as_it_is = shaped.model_copy(update={"whole": False})
+    cut = finished('{"a": "b', as_it_is, "length", {"completion_tokens": 9})
+    assert (cut.data, cut.media_type, cut.details["finish_reason"]) == (b'{"a": "b', "text/plain", "length")
+    assert finished("", as_it_is.model_copy(update={"json_schema": None}), "stop", {}).data == b"\n"
+    with pytest.raises(EngineFailed, match="not JSON"):
+        finished("Sure! Here", as_it_is, "stop", {})
     assert finished(' "é" ', shaped, "stop", {}).data == '"é"'.encode()

@@ -63,8 +63,7 @@ def test_what_was_called_is_read_back(name: str, arguments: dict[str, str]) -> N
     assert found is not None and found.name == name and json.loads(found.arguments) == arguments
 
 
-def test_words_are_no_call_and_half_a_call_is_an_error() -> None:
+def test_words_are_no_call_and_neither_is_half_a_call() -> None:
     box = toolbox([WEATHER], "auto")
     assert box.found("It is warm in Rome.") is None
-    with pytest.raises(InvalidValue, match="cut"):
-        box.found('<tool_call>\n{"name": "weather", "argu')
+    assert box.found('<tool_call>\n{"name": "weather", "argu') is None
