@@ -100,7 +100,12 @@ def test_a_batch_by_the_official_client(client: openai.OpenAI) -> None:
 
 
 def test_a_batch_that_is_asked_for_twice_under_one_key_is_one(server: Server) -> None:
-    line: dict[str, Any] = {"custom_id": "a", "method": "POST", "url": CHAT, "body": {"model": "echo", "messages": []}}
+    line: dict[str, Any] = {
+        "custom_id": "a",
+        "method": "POST",
+        "url": CHAT,
+        "body": {"model": "echo", "messages": []},
+    }
     with server.client() as http:
         sent = {"file": ("lines.jsonl", json.dumps(line).encode())}
         file = http.post("/v1/files", files=sent, data={"purpose": "batch"}).json()["id"]
