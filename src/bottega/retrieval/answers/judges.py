@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from bottega.core.request import Request
+from bottega.core.request import Part, Request
 from bottega.retrieval.answers.writing import Ask
 from bottega.retrieval.entail import Judgement, Probabilities
 
@@ -16,8 +16,8 @@ CROSS_ENCODER = "entailment-minilm"
 YES = 0.3
 
 _ASKED = (
-    "You compare a claim with a source. Answer Yes if the source fully supports the claim; answer No if it contradicts the claim or "
-    "does not say.\n\nSource: {premise}\n\nClaim: {hypothesis}\n\nIs the claim fully supported by the source? Answer Yes or No."
+    "You compare a claim with the source that stands between the tags. Answer Yes if the source fully supports the claim; answer No if it "
+    "contradicts the claim or does not say.\n\nClaim: {hypothesis}\n\nIs the claim fully supported by the source? Answer Yes or No."
 )
 
 
@@ -41,9 +41,10 @@ class YesNo:
         request = Request(
             engine="language",
             model=self.model,
+            parts=(Part(port="text", name="source", text=premise),),
             params={
                 "system": "",
-                "prompt": _ASKED.format(premise=premise, hypothesis=hypothesis),
+                "prompt": _ASKED.format(hypothesis=hypothesis),
                 "max_tokens": 1,
                 "logprobs": 10,
                 "media_type": "text/plain",

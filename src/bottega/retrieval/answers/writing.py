@@ -21,7 +21,7 @@ _SYSTEM = "You answer a customer's question from the sources, in their words. Co
 _PROMPT = "{question}\nAnswer only what is asked, with one or two short, complete sentences."
 _TYPED = "Question: {question}\n\nAnswer as JSON. Take every value from the sources, word for word. Leave a text empty that they do not give."
 _REWRITE = (
-    "{history}\n\nLast question: {question}\n\n"
+    "Last question: {question}\n\n"
     "Write the last question again as one complete question that can be understood alone. Use only words of the conversation."
 )
 _IN = {
@@ -89,17 +89,22 @@ def draft_request(
     return Request(engine="language", model=model, parts=(part,), params=params, seed=0, feedback=feedback)
 
 
-def rewrite_request(question: str, history: Sequence[tuple[str, str]], model: str) -> Request:
-    """The conversation as question and answer, then the question that leans on it."""
+def rewrite_request(
+    question: str, history: Sequence[tuple[str, str]], model: str, *, earlier: str = ""
+) -> Request:
+    """The conversation as question and answer, between tags and marked as data; then the question that leans on it.
+
+    ``earlier`` sums up what was said before that, and is data as well.
+    """
     said = "\n".join(f"Question: {asked}\nAnswer: {answered}" for asked, answered in history)
     params: JsonObject = {
         "system": "You rewrite questions. You write one question and nothing else.",
-        "prompt": _REWRITE.format(history=said, question=question)
-        + _IN.get(guess_language([question, said]), ""),
+        "prompt": _REWRITE.format(question=question) + _IN.get(guess_language([question, said]), ""),
         "max_tokens": 60,
         "media_type": "text/plain",
     }
-    return Request(engine="language", model=model, params=params, seed=0)
+    part = Part(port="text", name="conversation", text=f"Earlier: {earlier}\n{said}" if earlier else said)
+    return Request(engine="language", model=model, parts=(part,), params=params, seed=0)
 
 
 def claims(text: str) -> list[str]:

@@ -105,7 +105,9 @@ def test_a_short_reply_to_a_question_back_leans_on_it() -> None:
 async def test_the_rewritten_question_uses_words_of_the_conversation_only() -> None:
     good = Writer(["How much is delivery to Norway"])
     assert await standalone("And to Norway?", TURNS, good, "") == "How much is delivery to Norway?"
-    assert "Italy" in good.asked[0].params["prompt"] and "Belgium" not in good.asked[0].params["prompt"]
+    (conversation,) = good.asked[0].parts  # data, not instructions
+    assert conversation.text and "Italy" in conversation.text and "Belgium" in conversation.text
+    assert "Italy" not in good.asked[0].params["prompt"]
     for said in ("How much is the secret tunnel to Norway?", "How much is delivery to Italy?"):
         assert (
             await standalone("And to Norway?", TURNS, Writer([said]), "")
