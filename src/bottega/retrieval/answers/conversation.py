@@ -52,17 +52,20 @@ def conversation(session: str, turns: Sequence[Turn]) -> Conversation:
 
 
 def summary(turns: Sequence[Turn]) -> tuple[Sentence, ...]:
-    """The first cited sentence of each turn, the newest as long as they fit, each once, in their order."""
-    kept: dict[str, Sentence] = {}
-    words = 0
-    for turn in reversed(turns):
+    """The first cited sentence of each turn, each once, in their order: the oldest of all, then the newest as long as they fit."""
+    firsts: dict[str, Sentence] = {}
+    for turn in turns:
         first = next((each for each in turn.sentences if each.citations and not each.problem), None)
-        if first and first.text not in kept:
-            words += len(first.text.split())
-            if words > SUMMARY_WORDS:
-                break
-            kept[first.text] = first
-    return tuple(reversed(kept.values()))
+        if first:
+            firsts.setdefault(first.text, first)
+    left = SUMMARY_WORDS
+    kept: set[str] = set()
+    newest = list(reversed(firsts))
+    for text in [*firsts][:1] + newest:  # what a conversation began with is what it is about
+        if text not in kept and len(text.split()) <= left:
+            kept.add(text)
+            left -= len(text.split())
+    return tuple(sentence for text, sentence in firsts.items() if text in kept)
 
 
 def find(turns: Sequence[Turn], words: str) -> list[Turn]:
@@ -99,7 +102,7 @@ async def standalone(question: str, turns: Sequence[Turn], ask: Ask, model: str)
     recent = turns[-REWRITTEN_FROM:]
     history = [(turn.complete, " ".join(each.text for each in turn.sentences)) for turn in recent]
     older = " ".join(each.text for each in summary(turns[:-REWRITTEN_FROM]))
-    said = (await ask(rewrite_request(question, history, model))).text.strip().strip('"')
+    said = (await ask(rewrite_request(question, history, model, earlier=older))).text.strip().strip('"')
     line = next((each.strip() for each in said.splitlines() if each.strip()), "")
     line = re.sub(
         r"^(?:(?:last |rewritten )?question|frage|pregunta|domanda)\s*:\s*", "", line, flags=re.IGNORECASE

@@ -89,8 +89,13 @@ def draft_request(
     return Request(engine="language", model=model, parts=(part,), params=params, seed=0, feedback=feedback)
 
 
-def rewrite_request(question: str, history: Sequence[tuple[str, str]], model: str) -> Request:
-    """The conversation as question and answer, between tags and marked as data; then the question that leans on it."""
+def rewrite_request(
+    question: str, history: Sequence[tuple[str, str]], model: str, *, earlier: str = ""
+) -> Request:
+    """The conversation as question and answer, between tags and marked as data; then the question that leans on it.
+
+    ``earlier`` sums up what was said before that, and is data as well.
+    """
     said = "\n".join(f"Question: {asked}\nAnswer: {answered}" for asked, answered in history)
     params: JsonObject = {
         "system": "You rewrite questions. You write one question and nothing else.",
@@ -98,7 +103,7 @@ def rewrite_request(question: str, history: Sequence[tuple[str, str]], model: st
         "max_tokens": 60,
         "media_type": "text/plain",
     }
-    part = Part(port="text", name="conversation", text=said)
+    part = Part(port="text", name="conversation", text=f"Earlier: {earlier}\n{said}" if earlier else said)
     return Request(engine="language", model=model, parts=(part,), params=params, seed=0)
 
 
