@@ -350,9 +350,20 @@ def test_abrupt_and_slow_clients_harm_nobody(server: Server) -> None:
         peer.close()
 
 
-def test_a_provenance_check_tells_a_signed_picture_from_an_altered_one(server: Server) -> None:
-    import base64
+@pytest.mark.parametrize("coding", ["jpeg", "webp"])
+def test_a_picture_in_another_coding_is_signed_as_well(server: Server, coding: str) -> None:
+    asked = {"prompt": "A quiet kettle", "size": "256x256", "seed": 1, "output_format": coding}
+    with server.client() as client:
+        made = client.post("/v1/images/generations", json=asked)
+        picture = base64.b64decode(made.json()["data"][0]["b64_json"])
+        with Image.open(io.BytesIO(picture)) as opened:
+            assert opened.format == coding.upper() and opened.size == (256, 256)
+        check = client.post("/v1/content_provenance_checks", files={"file": (f"a.{coding}", picture)}).json()
+        assert check["results"][0]["validation_state"] == "trusted"
+        assert check["results"][0]["run"] == made.headers["x-bottega-run-id"]
 
+
+def test_a_provenance_check_tells_a_signed_picture_from_an_altered_one(server: Server) -> None:
     with server.client() as client:
         made = client.post(
             "/v1/images/generations", json={"prompt": "A quiet kettle", "size": "256x256", "seed": 1}

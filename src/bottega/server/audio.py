@@ -17,6 +17,7 @@ from bottega.server.form import Upload, read_form
 from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
+from bottega.service.signed import Coded
 
 VOICES = {"af_heart", "am_michael", "bf_emma", "ff_siwis"}
 FORMATS = {
@@ -76,12 +77,13 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     if desk.guards.on_output:
         await desk.guards.let_out(desk.service.shop.artifacts.read(made.artifact), made.artifact.media_type)
     kind = asked.response_format
-    if kind == "wav":
-        data = await asyncio.to_thread(
-            desk.service.signed, answer.id, asking(answer.target), answer.result, made
-        )
-    else:
-        data = await asyncio.to_thread(_coded, desk.service.shop.artifacts.read(made.artifact), kind)
+    coded = None
+    if kind != "wav":
+        sound = await asyncio.to_thread(_coded, desk.service.shop.artifacts.read(made.artifact), kind)
+        coded = Coded(sound, FORMATS[kind])
+    data = await asyncio.to_thread(
+        desk.service.signed, answer.id, asking(answer.target), answer.result, made, coded
+    )
     return Reply(data, 200, ((b"content-type", FORMATS[kind].encode()), *answer.headers))
 
 

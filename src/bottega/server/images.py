@@ -17,6 +17,7 @@ from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.names import ALIASES
 from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
+from bottega.service.signed import Coded
 
 ENGINES = ("layout", "image", "pictogram", "drawing")
 USUAL = (1024, 1024)  # pixels
@@ -146,10 +147,12 @@ async def _sent(desk: Desk, answer: Answer, asking: Callable[[Target], Request],
         await desk.guards.let_out(
             desk.service.shop.artifacts.read(output.artifact), output.artifact.media_type
         )
+    coded = None
+    if coding != "png":
+        made = desk.service.shop.artifacts.read(output.artifact)
+        coded = Coded(await asyncio.to_thread(_coded, made, coding), f"image/{coding}")
     request = asking(answer.target)
-    picture = await asyncio.to_thread(desk.service.signed, answer.id, request, answer.result, output)
-    if coding != "png":  # a signature is bound to the bytes: another coding leaves without it
-        picture = await asyncio.to_thread(_coded, picture, coding)
+    picture = await asyncio.to_thread(desk.service.signed, answer.id, request, answer.result, output, coded)
     return base64.b64encode(picture).decode()
 
 

@@ -41,7 +41,7 @@ from bottega.service.making import Making, Watch
 from bottega.service.privacy import Privacy
 from bottega.service.projects import Projects
 from bottega.service.replay import Note, Replays
-from bottega.service.signed import signed
+from bottega.service.signed import Coded, signed
 from bottega.service.store import Store
 from bottega.storage.budgets import named
 from bottega.storage.state import State
@@ -149,9 +149,11 @@ class Bottega(Making):
         """One request to one engine, for this service's actor or another; ``how`` is as `Calls.call` says."""
         return await Calls(self.shop, actor or self.actor).call(request, **how)
 
-    def signed(self, call_id: str, request: Request, result: StepResult, made: Made_) -> bytes:
+    def signed(
+        self, call_id: str, request: Request, result: StepResult, made: Made_, coded: Coded | None = None
+    ) -> bytes:
         """An output of a call with its credentials inside, as `bottega.service.signed` says."""
-        return signed(self.shop, self._authority(), call_id, request, result, made)
+        return signed(self.shop, self._authority(), call_id, request, result, made, coded)
 
     def read_plan(self, path: Path) -> Plan:
         """A plan from its file, validated.

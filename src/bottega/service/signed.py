@@ -2,8 +2,10 @@
 
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from bottega.core.artifact import Provenance
+from bottega.core.artifact import Artifact, Ingredient, Provenance
+from bottega.core.canonical import digest_bytes
 from bottega.core.request import Request
 from bottega.core.run import Made, StepResult
 from bottega.governance.authority import Authority
@@ -11,18 +13,37 @@ from bottega.governance.signing import EMBEDDED, Signer
 from bottega.pipelines.workshop import Workshop
 
 
+class Coded(NamedTuple):
+    """An output in another coding than it was made in."""
+
+    data: bytes
+    media_type: str
+
+
 def signed(
-    shop: Workshop, authority: Authority, call_id: str, request: Request, result: StepResult, made: Made
+    shop: Workshop,
+    authority: Authority,
+    call_id: str,
+    request: Request,
+    result: StepResult,
+    made: Made,
+    coded: Coded | None = None,
 ) -> bytes:
-    """The bytes of an output with a C2PA manifest inside; as they are where the format cannot hold one.
+    """The bytes of an output, or of what was ``coded`` from it, with a C2PA manifest inside; as they are where the format cannot hold one.
 
     Raises:
         EngineFailed: the signature cannot be made.
     """
-    artifact = made.artifact
-    source = shop.artifacts.checked(artifact)
+    artifact, source, parents = made.artifact, shop.artifacts.checked(made.artifact), ()
+    if coded is not None:
+        parents = (
+            (Ingredient(name=made.port, sha256=artifact.sha256, media_type=artifact.media_type), None),
+        )
+        artifact = Artifact(
+            sha256=digest_bytes(coded.data), media_type=coded.media_type, size=len(coded.data)
+        )
     if artifact.media_type not in EMBEDDED:
-        return source.read_bytes()
+        return coded.data if coded is not None else source.read_bytes()
     card = shop.card(request.engine)
     model, weights = shop.weights(card, request.model)
     provenance = Provenance(
@@ -46,6 +67,9 @@ def signed(
         source_type=card.source_type,
     )
     with tempfile.TemporaryDirectory(prefix="bottega-signing-") as folder:
+        if coded is not None:
+            source = Path(folder) / "coded"
+            source.write_bytes(coded.data)
         target = Path(folder) / f"output{source.suffix}"
-        Signer(authority).sign(source, target, provenance)
+        Signer(authority).sign(source, target, provenance, parents)
         return target.read_bytes()
