@@ -18,7 +18,7 @@ from bottega.checks.legible import Legible, LegibleOptions
 from bottega.checks.not_blank import NotBlank, NotBlankOptions
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest_bytes
-from bottega.core.errors import Cancelled, EngineFailed
+from bottega.core.errors import Cancelled, EngineFailed, InvalidValue
 from bottega.core.request import Finished, Part, Request
 from bottega.engines.base import Bench, Engine
 from bottega.engines.chart import Chart
@@ -132,7 +132,7 @@ async def test_long_words_shrink_and_too_much_is_refused(bench: Bench) -> None:
     for style in STYLES:
         made = await make(Layout(), bench, style=style, kind="social", title=title)
         assert all(text["box"][2] <= 1080 for text in made["png"].details["texts"])
-    with pytest.raises(EngineFailed, match="is too wide"):
+    with pytest.raises(InvalidValue, match="is too wide"):
         await make(Layout(), bench, width=200, height=120, title="X" * 200)
 
 
@@ -156,9 +156,9 @@ async def test_copy_comes_from_a_pointer_and_a_picture_fills_the_panel(bench: Be
 
 
 async def test_a_missing_title_and_a_wrong_colour_are_named(bench: Bench) -> None:
-    with pytest.raises(EngineFailed, match="no title"):
+    with pytest.raises(InvalidValue, match="no title"):
         await make(Layout(), bench)
-    with pytest.raises(EngineFailed, match="'teal' is not a colour"):
+    with pytest.raises(InvalidValue, match="'teal' is not a colour"):
         await make(Layout(), bench, title="x", palette=["teal"])
     bench.cancelled.set()
     with pytest.raises(Cancelled):
@@ -262,7 +262,7 @@ async def test_ocr_gives_places_in_pixels(bench: Bench, store_file: Any) -> None
     box = next(text["box"] for text in made["png"].details["texts"] if text["role"] == "title")
     assert abs(line["box"][0][0] - box[0]) < 25 and line["confidence"] > 0.9
     broken = Part(port="image", artifact=store_file(b"no picture", "image/png"))
-    with pytest.raises(EngineFailed, match="cannot be decoded"):
+    with pytest.raises(InvalidValue, match="cannot be decoded"):
         await make(READER, bench, broken)
 
 

@@ -13,7 +13,7 @@ import pytest
 from bottega.checks.audio_level import AudioLevel, AudioLevelOptions
 from bottega.checks.base import InputFile, Subject
 from bottega.checks.speech_matches import SpeechMatches, SpeechMatchesOptions
-from bottega.core.errors import Cancelled, EngineFailed
+from bottega.core.errors import Cancelled, InvalidValue
 from bottega.core.request import AudioChunk, Finished, Part, Progress, Request
 from bottega.engines.base import Bench, Engine
 from bottega.engines.speech import Speech
@@ -100,9 +100,9 @@ async def test_same_request_same_bytes(speech: Speech, bench: Bench) -> None:
 
 
 async def test_bad_requests(bench: Bench) -> None:
-    with pytest.raises(EngineFailed, match="nothing to read"):
+    with pytest.raises(InvalidValue, match="nothing to read"):
         await files(Speech(), request("```\ncode\n```"), bench)
-    with pytest.raises(EngineFailed, match="does not speak"):
+    with pytest.raises(InvalidValue, match="does not speak"):
         await files(Speech(), request("Bonjour.", voice="af_heart", language="fr"), bench)
 
 
@@ -115,5 +115,5 @@ async def test_cancelled_before_it_starts(bench: Bench) -> None:
 async def test_undecodable_sound(bench: Bench, store_file: Any) -> None:
     for data in (b"no sound", b""):
         part = Part(port="audio", name="noise.mp3", artifact=store_file(data, "audio/mpeg"))
-        with pytest.raises(EngineFailed, match="cannot be decoded"):
+        with pytest.raises(InvalidValue, match="cannot be decoded"):
             await files(Transcribe(), Request(engine="transcribe", parts=(part,)), bench)

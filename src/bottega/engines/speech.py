@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import InvalidValue
 from bottega.core.request import AudioChunk, Finished, Output, Progress, Request, Usage
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at, require
 from bottega.engines.kokoro import RATE, Kokoro
@@ -75,20 +75,23 @@ class Speech(Engine):
         """Yield an `AudioChunk` a sentence, then the whole, normalised.
 
         Raises:
-            EngineFailed: there is nothing to read, or the voice does not speak the language.
+            InvalidValue: there is nothing to read, or the voice does not speak the language.
         """
         params = SpeechParams.model_validate(request.params)
         voice = params.voice or next(
             name for name, said in VOICES.items() if said.startswith(params.language)
         )
         if not VOICES[voice].startswith(params.language):
-            raise EngineFailed(
+            raise InvalidValue(
                 f"the voice '{voice}' does not speak '{params.language}'",
+                where="voice",
                 remedy="leave the voice empty, or choose one of the language",
             )
         script = sentences("\n\n".join(bench.text(part) for part in parts_at(request, "script")))
-        if not script:
-            raise EngineFailed("the script has nothing to read", remedy="give at least one sentence")
+        if not any(character.isalnum() for _, text in script for character in text):
+            raise InvalidValue(
+                "the script has nothing to read", where="script", remedy="give at least one sentence"
+            )
         numpy: Any = require("numpy", extra="speech")
         pieces: list[Any] = []
         segments: list[dict[str, object]] = []

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import InvalidValue
 from bottega.core.request import Finished, Output, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, require
@@ -57,7 +57,7 @@ class Tokens(Engine):
         """Yield the usage in tokens, then the result.
 
         Raises:
-            EngineFailed: the model has no tokenizer that is known, or a token does not exist.
+            InvalidValue: the model has no tokenizer that is known, or a token does not exist.
         """
         params = TokensParams.model_validate(request.params)
         bench.check_cancelled()
@@ -73,7 +73,7 @@ class Tokens(Engine):
         else:
             size = tokenizer.get_vocab_size(with_added_tokens=True)
             if wrong := next((each for each in params.tokens if not 0 <= each < size), None):
-                raise EngineFailed(
+                raise InvalidValue(
                     f"the model has no token {wrong}", where="tokens", remedy=f"0 to {size - 1}"
                 )
             result = {"text": tokenizer.decode([*params.tokens], skip_special_tokens=False)}
@@ -101,13 +101,13 @@ def _load(folder: Path) -> tuple[Any, JsonObject]:
         tokenizer.no_padding()
         return tokenizer, {"context": None, "template": "", "begin": None, "end": ""}
     if not (folder / "model.gguf").is_file():
-        raise EngineFailed(
+        raise InvalidValue(
             "this model has no tokenizer of its own", where=folder.name, remedy="choose a language model"
         )
     head = metadata(folder / "model.gguf")
     cuts = WORDS.get(head.get("tokenizer.ggml.pre", ""))
     if head.get("tokenizer.ggml.model") != "gpt2" or cuts is None:
-        raise EngineFailed(
+        raise InvalidValue(
             f"its tokenizer '{head.get('tokenizer.ggml.pre', '')}' is not known here", where=folder.name,
             remedy="choose another model",
         )  # fmt: skip
@@ -146,7 +146,7 @@ def _written(facts: JsonObject, params: TokensParams) -> str:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     if not facts["template"]:
-        raise EngineFailed(
+        raise InvalidValue(
             "this model has no template for conversations", where="messages", remedy="send a prompt"
         )
     sandbox = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -159,4 +159,4 @@ def _written(facts: JsonObject, params: TokensParams) -> str:
             tools=None,
         )
     except TemplateError as error:
-        raise EngineFailed(f"the template refuses these messages: {error}", where="messages") from error
+        raise InvalidValue(f"the template refuses these messages: {error}", where="messages") from error

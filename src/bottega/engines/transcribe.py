@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import InvalidValue
 from bottega.core.request import Delta, Finished, Output, Progress, Request, Usage
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at, require
 
@@ -53,12 +53,12 @@ class Transcribe(Engine):
         """Yield a `Delta` for each stretch of speech, then the transcript.
 
         Raises:
-            EngineFailed: the sound cannot be decoded.
+            InvalidValue: the sound cannot be decoded.
         """
         params = TranscribeParams.model_validate(request.params)
         parts = parts_at(request, "audio")
         if not parts:
-            raise EngineFailed("there is no sound to write down", remedy="give one file at the port 'audio'")
+            raise InvalidValue("there is no sound to write down", remedy="give one file at the port 'audio'")
         samples = await asyncio.to_thread(_decode, bench.read(parts[0]), parts[0].name)
         bench.check_cancelled()
         duration = len(samples) / _RATE
@@ -131,9 +131,9 @@ def _decode(data: bytes, name: str) -> Any:
     try:
         samples = whisper.decode_audio(io.BytesIO(data), sampling_rate=_RATE)
     except Exception as error:  # the decoder raises its own tree of errors, all meaning this
-        raise EngineFailed(
+        raise InvalidValue(
             "the sound cannot be decoded", where=name, remedy="send WAV, MP3, FLAC, M4A or OGG"
         ) from error
     if not len(samples):
-        raise EngineFailed("the sound file is empty", where=name, remedy="send a recording with sound in it")
+        raise InvalidValue("the sound file is empty", where=name, remedy="send a recording with sound in it")
     return samples

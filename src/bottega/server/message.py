@@ -1,6 +1,7 @@
 """Requests and replies as ASGI sees them: bounded reading, one write for one event."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ Header = tuple[bytes, bytes]
 T = TypeVar("T")
 
 JSON: Header = (b"content-type", b"application/json")
+
+DEEPEST = 64  # levels of a JSON body
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+BRACKETS = bytes.maketrans(b"{}", b"[]")
+NO_BRACKETS = bytes({*range(256)} - {*b"[]{}"})
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
@@ -110,7 +116,7 @@ def decoded(body: bytes, shape: Any) -> Any:
     if decoder is None:
         decoder = _decoders[shape] = msgspec.json.Decoder(shape)
     try:
-        return decoder.decode(body)
+        value = decoder.decode(body)
     except msgspec.ValidationError as error:
         raise misfit(error) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -119,6 +125,19 @@ def decoded(body: bytes, shape: Any) -> Any:
             where="body",
             remedy="send a JSON object",
         ) from error
+    if _deeper(body, DEEPEST):
+        raise InvalidValue(f"it is nested deeper than {DEEPEST} levels", where="body")
+    return value
+
+
+def _deeper(body: bytes, most: int) -> bool:
+    """Whether valid JSON has more levels: each pass takes the innermost brackets away."""
+    if body.count(b"[") + body.count(b"{") <= most:
+        return False
+    left = STRING.sub(b"", body).translate(BRACKETS, NO_BRACKETS)
+    for _ in range(most):
+        left = left.replace(b"[]", b"")
+    return bool(left)
 
 
 def misfit(error: msgspec.ValidationError) -> InvalidValue:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import InvalidValue
 from bottega.core.request import Finished, Output, Progress, Request
 from bottega.core.value import JsonObject
 from bottega.engines import iconography
@@ -21,7 +21,7 @@ from bottega.engines.layout.measure import grounds
 from bottega.engines.layout.pointer import resolve
 from bottega.engines.layout.scene import Scene, rasterise
 from bottega.engines.layout.studio import Copy, Kind, Studio
-from bottega.engines.layout.typography import Typesetter
+from bottega.engines.layout.typography import Typesetter, printable
 
 FONTS = ("inter-fonts", "display-fonts")
 ICONS = "lucide-icons"
@@ -123,7 +123,7 @@ def compose(params: LayoutParams, request: Request, bench: Bench) -> tuple[str, 
     style = params.style if params.style != "auto" else random.Random(f"style {seed}").choice(sorted(STYLES))
     for colour in params.palette:
         if len(colour) != 7 or colour[0] != "#" or any(c not in "0123456789abcdefABCDEF" for c in colour[1:]):
-            raise EngineFailed(f"'{colour}' is not a colour", where="palette", remedy="write #rrggbb")
+            raise InvalidValue(f"'{colour}' is not a colour", where="palette", remedy="write #rrggbb")
     palette = derive(params.palette, seed)
     folders = {name: bench.weights(name) for name in FONTS}
     scene = Scene(width, height)
@@ -155,16 +155,16 @@ def _copy(
         try:
             found = resolve(json.loads(bench.text(part)), params.pointer)
         except json.JSONDecodeError as error:
-            raise EngineFailed("the copy is not JSON", where=part.name or "copy") from error
+            raise InvalidValue("the copy is not JSON", where=part.name or "copy") from error
         if not isinstance(found, dict):
-            raise EngineFailed(
+            raise InvalidValue(
                 "the copy is not an object", where=f"copy{params.pointer}", remedy="set `pointer`"
             )
         given = cast(JsonObject, found)
 
     def text(name: str) -> str:
         value = given.get(name)
-        return value if isinstance(value, str) and value.strip() else str(getattr(params, name))
+        return printable(value if isinstance(value, str) and value.strip() else str(getattr(params, name)))
 
     listed: Any = given.get("bullets")
     bullets = (
@@ -172,9 +172,9 @@ def _copy(
     )
     title = text("title")
     if not title.strip() and params.kind != "banner":
-        raise EngineFailed(
+        raise InvalidValue(
             "there is no title",
-            where=f"copy{params.pointer}",
+            where="title",
             remedy="give `title` in the copy or the parameters",
         )
     match = icons.find(text("icon")) if text("icon") else iconography.Match("", "", 0.0)
@@ -187,7 +187,7 @@ def _copy(
         subtitle=text("subtitle"),
         kicker=text("kicker") if text("kicker").casefold() != params.brand.casefold() else "",
         bullets=tuple(bullet for bullet in bullets if bullet.strip())[:6],
-        brand=params.brand,
+        brand=printable(params.brand),
         icon=match.name,
         picture=pictures[0] if pictures else "",
     ), match
@@ -199,7 +199,7 @@ def _data_url(data: bytes) -> str:
     try:
         image: Any = images.open(io.BytesIO(data)).convert("RGB")
     except OSError as error:
-        raise EngineFailed(
+        raise InvalidValue(
             "the picture cannot be read", where="picture", remedy="send a PNG or JPEG file"
         ) from error
     image.thumbnail((2048, 2048))

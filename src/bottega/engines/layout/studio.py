@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import InvalidValue
 from bottega.engines.iconography import Icons
 from bottega.engines.layout.art import Region
 from bottega.engines.layout.colour import Palette
@@ -109,7 +109,7 @@ class Studio:
         """Set texts under each other in a region, all shrunk by one factor until they fit; returns what they cover.
 
         Raises:
-            EngineFailed: when they do not fit at the smallest scale.
+            InvalidValue: when they do not fit at the smallest scale.
         """
         wanted = [line for line in lines if line.text.strip()]
         if not wanted:
@@ -164,7 +164,7 @@ class Studio:
         return block.width
 
     def _shrunk(self, lines: Sequence[Line], region: Region) -> tuple[list[Block], float]:
-        scale, failure = 1.0, EngineFailed("the texts do not fit the picture", remedy="shorten them")
+        scale, failure = 1.0, InvalidValue("the texts do not fit the picture", remedy="shorten them")
         while scale >= SMALLEST:
             try:
                 blocks = [
@@ -181,7 +181,7 @@ class Studio:
                     )
                     for line in lines
                 ]
-            except EngineFailed as error:
+            except InvalidValue as error:
                 failure = error
             else:
                 height = sum(block.height for block in blocks) + sum(line.space for line in lines[1:])

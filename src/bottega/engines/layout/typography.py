@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import EngineFailed, InvalidValue
 from bottega.engines.base import require
 
 
@@ -81,7 +81,7 @@ class Typesetter:
         """Set the text at the largest size between ``floor`` and ``size`` that fits; lines are balanced.
 
         Raises:
-            EngineFailed: when it does not fit even at the smallest size; the message says by how much.
+            InvalidValue: when it does not fit even at the smallest size; the message says by how much.
         """
         words = bind(text).split(" ")
         tried = size
@@ -94,12 +94,15 @@ class Typesetter:
             tried = max(floor, tried * 0.96)
         longest = max(words, key=len)
         if self.width(longest, face, floor) > width:
-            raise EngineFailed(
-                f"the word '{longest}' of the {name} is too wide", remedy="part it, or use a shorter word"
+            raise InvalidValue(
+                f"the word '{longest}' of the {name} is too wide",
+                where=name,
+                remedy="part it, or use a shorter word",
             )
         room = max(1, int(min(lines, height / (floor * face.leading)) * width / (floor * 0.52)))
-        raise EngineFailed(
+        raise InvalidValue(
             f"the {name} has {len(text)} characters and does not fit its place",
+            where=name,
             remedy=f"shorten it to about {room} characters",
         )
 
@@ -127,10 +130,14 @@ class Typesetter:
         raise EngineFailed(f"the font {file} is missing", remedy="bottega pull inter-fonts display-fonts")
 
 
+def printable(text: str) -> str:
+    """What can be set and may stand in an SVG: no control characters, white space collapsed."""
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() or c.isspace() else "" for c in text)).strip()
+
+
 def bind(text: str) -> str:
     """Tie what must not be parted at a line end: French punctuation, a number and its unit; collapse white space."""
-    text = re.sub(r"\s+", " ", "".join(c if c.isprintable() or c.isspace() else "" for c in text)).strip()
-    text = re.sub(r" ([:;!?»%–])", "\u00a0\\1", text)
+    text = re.sub(r" ([:;!?»%–])", "\u00a0\\1", printable(text))
     text = text.replace("« ", "«\u00a0")
     return re.sub(
         r"(\d) (?=(?:[kKMGcm]?[gmWAVhslLJ]|€|EUR|USD|\$|£|°C|min|kWh|Wh|GB|dB)\b)", "\\1\u00a0", text

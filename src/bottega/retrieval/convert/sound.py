@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import EngineFailed, InvalidValue
 from bottega.core.request import Part, Request
 from bottega.retrieval.chunk import Block
 from bottega.retrieval.convert.reading import Pages, Reading
@@ -26,7 +26,7 @@ async def read(reading: Reading) -> Pages:
     part = Part(port="audio", name=reading.name, artifact=reading.store(reading.data, reading.media_type))
     try:
         files = await reading.ask(Request(engine="transcribe", parts=(part,)))
-    except EngineFailed as error:
+    except (EngineFailed, InvalidValue) as error:
         raise reading.refuse(f"the speech could not be recognised: {error.message}", error.remedy) from error
     heard: dict[str, Any] = json.loads(next((one.data for one in files if one.data), b"{}"))
     blocks: list[Block] = []
