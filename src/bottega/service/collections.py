@@ -4,7 +4,8 @@ import asyncio
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.report import Progress, Report
 from bottega.retrieval.collections.schema import FILE
 from bottega.retrieval.collections.store import Labels, server_of
+from bottega.storage.artifacts import ArtifactStore
+from bottega.storage.cache import PrivateFolder
 
 WORDS_ONLY = "none"  # the embedder of a collection without vectors
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -81,22 +84,22 @@ class Collections:
         folder = self._folder / _named(name)
         given = None if labels is None else labelled(labels)
         chosen = embedder or await asyncio.to_thread(self._present, folder) or embed.DEFAULT
-        tools = Tools(
-            ask=partial(self._shop.ask, cancelled=cancelled),
-            store=self._shop.artifacts.put,
-            exact=self._shop.exact,
-        )
+        tools = Tools(exact=self._shop.exact)
         if chosen != WORDS_ONLY:
             model, weights = await asyncio.to_thread(self._embedder, chosen)
             tools = replace(tools, embedder=model, weights=weights)
         with collection_lock(folder, self._server) as held:
             if not held:
                 raise _busy(name)
-            indexer = await asyncio.to_thread(Indexer, folder, tools, watch, cancelled, self._server)
-            try:
-                report = await (indexer.index(paths, labels=given, prune=prune) if paths else indexer.embed())
-            finally:
-                indexer.close()
+            with self._private() as shop:
+                tools = replace(tools, ask=partial(shop.ask, cancelled=cancelled), store=shop.artifacts.put)
+                indexer = await asyncio.to_thread(Indexer, folder, tools, watch, cancelled, self._server)
+                try:
+                    report = await (
+                        indexer.index(paths, labels=given, prune=prune) if paths else indexer.embed()
+                    )
+                finally:
+                    indexer.close()
         await asyncio.to_thread(self._record, Act.COLLECTION_INDEXED, name, _facts(report, given, chosen))
         return report
 
@@ -209,6 +212,17 @@ class Collections:
             self._open.popitem()[1].close()
         if self._server:
             self._server.close()
+
+    @contextmanager
+    def _private(self) -> Generator[Workshop]:
+        """The workshop with artifacts that end here: pages and sounds given to other engines would outlive their document."""
+        own = PrivateFolder(self._shop.scratch)
+        try:
+            yield replace(
+                self._shop, artifacts=ArtifactStore(own.path / "artifacts"), _scratch=own, _folders=[]
+            )
+        finally:
+            own.close()
 
     def _names(self) -> list[str]:
         if self._server:

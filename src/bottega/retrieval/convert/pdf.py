@@ -23,6 +23,7 @@ _TAIL = 8192  # bytes in which the end mark of a whole PDF stands
 _AT_ONCE = 64  # pages
 _IMAGE = 3  # FPDF_PAGEOBJ_IMAGE
 _FEW_LINES = 8  # a page with more is not looked at for pictures
+_LEFTWARD = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")  # Hebrew, Arabic, Syriac, Thaana, N'Ko
 _COLUMN_GAP = 0.85  # em: a wider gap in a line divides the cells of a table
 
 
@@ -45,14 +46,21 @@ async def read(reading: Reading) -> AsyncIterator[list[Block]]:
             "give a PDF with a text layer, or fewer pages",
         )
     index = recognised = 0
+    leftward = False
     async for lines, _ in _pages(reading):
         png = await asyncio.to_thread(_render, reading, index) if index in bare else None
         if png is not None:
             yield await recognise(reading, png, "image/png", f"page {index + 1}")
             recognised += 1
         else:
+            leftward = leftward or any(_LEFTWARD.search(line.text) for line in lines)
             yield list(paragraphs(look.without_running(lines), look.body, look.pitch))
         index += 1
+    if leftward:
+        reading.notes.append(
+            "text from right to left: words and letters of a PDF may come in another order than they are read; "
+            "give it as DOCX, HTML or text"
+        )
     if recognised:
         reading.notes.append(f"{recognised} pages were read by character recognition")
 
