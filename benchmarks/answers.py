@@ -36,7 +36,6 @@ from bottega.pipelines.workshop import Listen
 from bottega.retrieval.answers.answer import Answer, Nearest
 from bottega.retrieval.answers.flow import Answering
 from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
-from bottega.retrieval.entail import Entailment, EntailmentMiniLM
 from bottega.service.answers import LOOKED_AT, Answers
 from bottega.settings import Settings
 
@@ -52,21 +51,6 @@ OUTCOMES = (
 
 
 OUTPUTS: TypeAdapter[list[Output]] = TypeAdapter(list[Output])
-
-
-@dataclass
-class Judged(Answers):
-    """Answers with the judge that is measured, whatever is pulled."""
-
-    chosen: str = "language"
-
-    def _entailment(self, ask: Any, model: str, loop: asyncio.AbstractEventLoop) -> tuple[Entailment, str]:
-        if self.chosen == "language":
-            return YesNo(ask, model, loop), f"{model} yes/no"
-        self._judge = self._judge or EntailmentMiniLM(
-            self.shop.catalog.path(CROSS_ENCODER), self.shop.threads
-        )
-        return self._judge, CROSS_ENCODER
 
 
 @dataclass
@@ -133,11 +117,11 @@ def judged(asked: dict[str, Any], answer: Answer) -> str:
             return "rightly asked back" if asked["expect"] == "asks_back" else "wrongly asked back"
 
 
-async def measure(answers: Answers, model: str, each: dict[str, Any]) -> dict[str, Any]:
+async def measure(answers: Answers, model: str, judge: Any, each: dict[str, Any]) -> dict[str, Any]:
     """Ask one question."""
     begun = time.perf_counter()
     answer = await answers.ask(
-        each["ask"], "support", allowed=each.get("labels", ()), model=model, fresh=True
+        each["ask"], "support", allowed=each.get("labels", ()), model=model, judge=judge, fresh=True
     )
     return {
         "ask": each["ask"], "half": each["half"], "expect": each["expect"], "came": judged(each, answer),
@@ -192,19 +176,14 @@ async def run(options: argparse.Namespace, state: Path) -> dict[str, Any]:
             options.keep.mkdir(parents=True, exist_ok=True)
             service.shop.generate = Replies(service.shop.generate, options.keep / "replies.jsonl")
         arms = {
-            f"{model}, judged by {judge}": (
-                model,
-                Judged(
-                    service.shop, service.collections(), service.actor, service.privacy, service.shop_of, chosen=judge
-                ),
-            )
+            f"{model}, judged by {judge}": (model, judge)
             for model in options.model
             for judge in options.judge
         }  # fmt: skip
         found: dict[str, Any] = {arm: [] for arm in arms}
         for each in asked:
-            for arm, (model, answers) in arms.items():
-                row = await measure(answers, model, each)
+            for arm, (model, judge) in arms.items():
+                row = await measure(service.answers(), model, judge, each)
                 found[arm].append(row)
                 if not options.json:
                     print(

@@ -37,6 +37,10 @@ CODES = {"answered": 0, "abstained": 10, "asks_back": 11}
     is_flag=True,
     help="Keep sentences that nothing bears out, and say so, instead of removing them.",
 )
+@click.option(
+    "--judge", type=click.Choice(["language", "entailment-minilm"]), default="language", show_default=True,
+    help="Who says whether a quote bears a sentence out.",
+)  # fmt: skip
 @click.option("--session", default="", metavar="ID", help="Go on with this conversation.")
 @click.option("--fresh", is_flag=True, help="Do not take an equal earlier answer over.")
 @charge_option
@@ -58,6 +62,7 @@ def command(
     model: str,
     schema: Path | None,
     flag: bool,
+    judge: str,
     session: str,
     fresh: bool,
     charge: tuple[str, ...],
@@ -81,7 +86,7 @@ def command(
     asked = [(question, mine)] if question else _read(questions, mine)
     how: dict[str, Any] = {
         "model": model, "unsupported": "flag" if flag else "remove", "session": session, "fresh": fresh,
-        "charge": charge, "data_subject": data_subject,
+        "judge": judge, "charge": charge, "data_subject": data_subject,
     }  # fmt: skip
     if schema:
         how["schema"] = _schema(schema)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from bottega.core.canonical import digest, digest_bytes
 from bottega.core.entry import Act
-from bottega.core.errors import EngineFailed, ExtraMissing, InvalidValue, WeightsMissing
+from bottega.core.errors import EngineFailed, ExtraMissing, InvalidValue
 from bottega.core.passage import Passage
 from bottega.core.request import Request
 from bottega.core.value import JsonObject
@@ -29,7 +29,7 @@ from bottega.retrieval.answers.conversation import (
     standalone,
 )
 from bottega.retrieval.answers.flow import FLOW, Answering, Policy
-from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
+from bottega.retrieval.answers.judges import JudgeName, YesNo
 from bottega.retrieval.answers.tabled import tabled
 from bottega.retrieval.answers.writing import Reply, reply
 from bottega.retrieval.collections.collection import Collection, Hit
@@ -71,6 +71,7 @@ class Answers:
         model: str = "",
         schema: JsonObject | None = None,
         unsupported: Policy = "remove",
+        judge: JudgeName = "language",
         session: str = "",
         fresh: bool = False,
         charge: Sequence[str] = (),
@@ -86,6 +87,7 @@ class Answers:
             model: a language model of the catalog; the engine's first by default.
             schema: JSON Schema of a typed answer, whose fields are cited one by one.
             unsupported: what becomes of sentences that nothing bears out after one repair.
+            judge: who says whether a quote bears a sentence out: the same language model, or the small cross-encoder, if it is pulled.
             session: a conversation to go on with: earlier turns complete the question, and this one is remembered.
             fresh: do not take an equal earlier answer over.
             charge: accounts (``project:kettles``) that pay, each in full, for what engines are asked on the way; what is
@@ -122,7 +124,7 @@ class Answers:
             earlier = turns[-REWRITTEN_FROM:]
             asked = await standalone(question, [turn for _, turn in turns], asking, chosen)
             leant = tuple(document for documents, _ in earlier for document in documents)
-        judge, judge_id = self._entailment(asking, chosen, asyncio.get_running_loop())
+        judging, judge_id = self._entailment(judge, asking, chosen, asyncio.get_running_loop())
         since = store.last_change(labels)
         key = digest(
             {
@@ -141,7 +143,7 @@ class Answers:
             found = [Nearest(passage=hit.passage, score=hit.score) for hit in hits]
             answer = None if schema else await self._from_tables(asked, store, hits, labels, chosen, engines)
             if answer is None:
-                answer = await Answering(asking, chosen, judge, judge_id, unsupported).answer(
+                answer = await Answering(asking, chosen, judging, judge_id, unsupported).answer(
                     asked, found, schema=schema
                 )
             answer = answer.model_copy(update={"collection": collection})
@@ -262,17 +264,15 @@ class Answers:
         made = tabled(question, found, documents)
         return made and made.model_copy(update={"model": model, "spent": Spent(calls=1)})
 
-    def _entailment(self, ask: Any, model: str, loop: asyncio.AbstractEventLoop) -> tuple[Entailment, str]:
-        """The cross-encoder where its weights lie, else the language model's yes or no."""
-        if any(each.id == CROSS_ENCODER for each in self.shop.catalog.models()):
-            try:
-                folder = self.shop.catalog.path(CROSS_ENCODER)
-            except WeightsMissing:
-                pass
-            else:
-                self._judge = self._judge or EntailmentMiniLM(folder, self.shop.threads)
-                return self._judge, CROSS_ENCODER
-        return YesNo(ask, model, loop), f"{model} yes/no"
+    def _entailment(
+        self, judge: JudgeName, ask: Any, model: str, loop: asyncio.AbstractEventLoop
+    ) -> tuple[Entailment, str]:
+        """The judge that was asked for, and its name in answers and in the record."""
+        if judge == "language":
+            return YesNo(ask, model, loop), f"{model} yes/no"
+        folder = self.shop.catalog.path(judge)
+        self._judge = self._judge or EntailmentMiniLM(folder, self.shop.threads)
+        return self._judge, judge
 
     def _record(self, answer: Answer, holder: str) -> None:
         """What the record keeps: neither question nor answer, because either may be a secret."""
