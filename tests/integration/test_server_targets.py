@@ -78,7 +78,12 @@ class Upstream:
                 peer.sendall(HEAD + f"data: {chunk}\n\n".encode())
                 return
             if b'"cut"' in got:
-                choice = {"index": 0, "delta": {"content": CUT}, "finish_reason": "length"}
+                logs = {
+                    "content": [
+                        {"token": CUT, "logprob": -0.5, "top_logprobs": [{"token": "x", "logprob": -1.5}]}
+                    ]
+                }
+                choice = {"index": 0, "delta": {"content": CUT}, "logprobs": logs, "finish_reason": "length"}
                 usage = {"prompt_tokens": 9, "completion_tokens": 4}
                 chunk = json.dumps({"choices": [choice], "usage": usage})
                 if b'"stream":true' in got:
@@ -175,6 +180,24 @@ def test_a_json_answer_that_max_tokens_cut_is_given_as_far_as_it_goes(server: Se
         }
         made = client.post("/v1/responses", json=whole).json()
     assert (made["status"], made["output"][0]["content"][0]["text"]) == ("incomplete", CUT)
+
+
+def test_an_answer_that_is_given_again_has_its_logprobs(server: Server) -> None:
+    head = {"Idempotency-Key": "logs"}
+    asked = body("brief", max_tokens=4, logprobs=True, top_logprobs=1)
+    with server.client() as client:
+        first, second = (client.post("/v1/chat/completions", json=asked, headers=head) for _ in range(2))
+        assert first.headers["x-bottega-run-id"] == second.headers["x-bottega-run-id"]
+        (log,) = second.json()["choices"][0]["logprobs"]["content"]
+        assert first.json()["choices"] == second.json()["choices"]
+        assert (log["token"], log["logprob"], log["top_logprobs"][0]["token"]) == (CUT, -0.5, "x")
+        head = {"Idempotency-Key": "streamed logs"}
+        texts = [
+            client.post("/v1/chat/completions", json={**asked, "stream": True}, headers=head).text
+            for _ in "12"
+        ]
+    said = [[json.loads(line[6:])["choices"] for line in text.split("\n\n")[:-2]] for text in texts]
+    assert said[0] == said[1] and said[1][1][0]["logprobs"]["content"][0]["logprob"] == -0.5
 
 
 def test_equal_requests_in_flight_are_made_once_within_a_tenant_and_not_across(server: Server) -> None:

@@ -1,7 +1,7 @@
 """What the two chat engines share: parameters, the composition of messages, the closing of schemas."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationError, model_validator
@@ -28,6 +28,7 @@ TURN = 20  # tokens of the template around one turn
 FRAME = 1000  # bytes and tokens of tags, of the template, and of the line that asks for a repair
 OPEN_STRING = 600  # characters, given to a string without maxLength
 OPEN_ARRAY = 12  # items, given to an array without maxItems
+Logprobs = tuple[tuple[str, float], ...]  # of one piece: the written token, then the likeliest ones
 AGAIN = 0.5  # least temperature of a repair: the likeliest words were refused, and would mostly come again
 
 
@@ -171,7 +172,12 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
     return Finished(port="text", media_type=params.answer_type, data=text.encode(), details=details)
 
 
-def logprobs(choice: JsonObject) -> tuple[tuple[str, float], ...]:
+def kept(logs: Sequence[Logprobs], params: ChatParams) -> JsonObject:
+    """The log-probabilities that were asked for as details of the answer, for who is given it once more."""
+    return {"logprobs": [each for each in logs if each]} if params.logprobs else {}
+
+
+def logprobs(choice: JsonObject) -> Logprobs:
     """The written token first, then the likeliest ones, each with its natural-log probability."""
     found: list[tuple[str, float]] = []
     told: Any = choice.get("logprobs") or {}

@@ -17,8 +17,10 @@ from bottega.engines.chat import (
     INPUTS,
     OUTPUTS,
     ChatParams,
+    Logprobs,
     close_schema,
     finished,
+    kept,
     logprobs,
     messages,
     most_tokens,
@@ -79,6 +81,7 @@ class Language(Engine):
         """Yield prompt progress, one `Delta` a token, the usage in tokens, then the text."""
         params = LanguageParams.model_validate(request.params)
         said: list[str] = []
+        logs: list[Logprobs] = []
         finish_reason = ""
         usage: JsonObject = {}
         async for chunk in self._chunks(
@@ -92,13 +95,14 @@ class Language(Engine):
                 finish_reason = choice["finish_reason"] or finish_reason
                 if piece := choice["delta"].get("content"):
                     said.append(piece)
-                    yield Delta(text=piece, logprobs=logprobs(choice))
+                    logs.append(logprobs(choice))
+                    yield Delta(text=piece, logprobs=logs[-1])
                     yield Progress(fraction=0.5 + 0.5 * min(len(said) / params.max_tokens, 1), note="writing")
         counts = {key: int(usage.get(key, 0)) for key in ("prompt_tokens", "completion_tokens")}
         yield Usage(
             input_units=counts["prompt_tokens"], output_units=counts["completion_tokens"], unit="token"
         )
-        yield finished("".join(said), params, finish_reason, {**counts})
+        yield finished("".join(said), params, finish_reason, {**counts, **kept(logs, params)})
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """One text port: JSON with a schema, else the asked text type."""

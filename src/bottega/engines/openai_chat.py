@@ -21,8 +21,10 @@ from bottega.engines.chat import (
     INPUTS,
     OUTPUTS,
     ChatParams,
+    Logprobs,
     close_schema,
     finished,
+    kept,
     logprobs,
     messages,
     most_tokens,
@@ -96,6 +98,7 @@ class OpenAIChat(Engine):
             )
         host = urlsplit(params.base_url).netloc
         said: list[str] = []
+        logs: list[Logprobs] = []
         finish_reason = ""
         usage: JsonObject = {}
         attempt = 0
@@ -109,7 +112,8 @@ class OpenAIChat(Engine):
                     delta: JsonObject = choice.get("delta") or choice.get("message") or {}
                     if piece := delta.get("content"):
                         said.append(piece)
-                        yield Delta(text=piece, logprobs=logprobs(choice))
+                        logs.append(logprobs(choice))
+                        yield Delta(text=piece, logprobs=logs[-1])
                         if params.stream:
                             yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
                 if not finish_reason:
@@ -127,7 +131,7 @@ class OpenAIChat(Engine):
         cost = (read * params.price_in + wrote * params.price_out) / 1e6
         yield Usage(input_units=read, output_units=wrote, unit="token", cost=cost)
         details = {"prompt_tokens": read, "completion_tokens": wrote, "host": host, "attempts": attempt + 1}
-        yield finished("".join(said), params, finish_reason, details)
+        yield finished("".join(said), params, finish_reason, {**details, **kept(logs, params)})
 
     def outputs_for(self, params: Params) -> tuple[Port, ...]:
         """One text port: JSON with a schema, else the asked text type."""

@@ -11,6 +11,7 @@ import msgspec
 
 from bottega.core.errors import BottegaError, InvalidValue, TooLarge
 from bottega.core.request import AudioChunk, Output, Part, Request
+from bottega.server.answer import Answer
 from bottega.server.config import Target
 from bottega.server.desk import Desk
 from bottega.server.form import Upload, read_form
@@ -67,10 +68,10 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
 
     if asked.stream_format == "sse" and not desk.guards.on_output:
         answer, outputs = await desk.stream(call, key, named, asking)
-        return events(_events(outputs, answer), *answer.headers)
+        return events(_events(desk, outputs, answer), *answer.headers)
     if asked.response_format == "pcm" and not desk.guards.on_output:
         answer, outputs = await desk.stream(call, key, named, asking)
-        return Flow(_sound(outputs), ((b"content-type", b"audio/pcm"), *answer.headers))
+        return Flow(_sound(desk, outputs, answer), ((b"content-type", b"audio/pcm"), *answer.headers))
     answer = await desk.ask(call, key, named, asking)
     assert answer.result is not None and answer.target is not None
     made = answer.output("audio")
@@ -204,17 +205,22 @@ def _coded(wav: bytes, kind: str) -> bytes:
     return out.getvalue()
 
 
-async def _sound(outputs: AsyncIterator[Output]) -> AsyncIterator[bytes]:
+async def _sound(desk: Desk, outputs: AsyncIterator[Output], answer: Answer) -> AsyncIterator[bytes]:
+    """Samples as they are made; of an earlier answer under the same idempotency key, all at once."""
+    spoke = False
     async for output in outputs:
         if isinstance(output, AudioChunk):
+            spoke = True
             yield output.pcm
+    if not spoke and answer.error is None:
+        whole = desk.service.shop.artifacts.read(answer.output("audio").artifact)
+        yield await asyncio.to_thread(_coded, whole, "pcm")
 
 
-async def _events(outputs: AsyncIterator[Output], answer: Any) -> AsyncIterator[bytes]:
-    async for output in outputs:
-        if isinstance(output, AudioChunk):
-            kind = "speech.audio.delta"
-            yield event({"type": kind, "audio": base64.b64encode(output.pcm).decode()}, kind)
+async def _events(desk: Desk, outputs: AsyncIterator[Output], answer: Answer) -> AsyncIterator[bytes]:
+    async for pcm in _sound(desk, outputs, answer):
+        kind = "speech.audio.delta"
+        yield event({"type": kind, "audio": base64.b64encode(pcm).decode()}, kind)
     if isinstance(answer.error, BottegaError):
         yield event({"type": "error", **body_of(answer.error)}, "error")
         return

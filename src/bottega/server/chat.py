@@ -1,10 +1,12 @@
 """`/v1/chat/completions` and `/v1/completions`, as OpenAI's clients know them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import Delta, Output, Request
+from bottega.core.value import JsonObject
+from bottega.engines.chat import Logprobs
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer
 from bottega.server.chunks import FINGERPRINT, ChatChunks, CompletionChunks, logs_of, tool_call
@@ -73,14 +75,16 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
             desk, answer, outputs, ChatChunks(answer, asked.model, top if asked.logprobs else -1), usage, box
         )
         return events(pieces, *answer.headers)
-    deltas: list[Delta] = []
-    answer = await desk.ask(call, key, named, asking, listen=_kept(deltas) if asked.logprobs else None)
+    answer = await desk.ask(call, key, named, asking)
     text, details = await _said(desk, answer)
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     wanted = box.found(text)
     if wanted is not None:
         message |= {"content": None, "tool_calls": [tool_call(wanted)]}
-    logs = {"content": [logs_of(delta, top) for delta in deltas if delta.logprobs], "refusal": None}
+    logs = {
+        "content": [logs_of(delta, top) for delta in again(text, details) if delta.logprobs],
+        "refusal": None,
+    }
     choice: dict[str, Any] = {
         "index": 0,
         "message": message,
@@ -181,7 +185,8 @@ async def _chunks(
     if wanted is not None:
         yield shape.called(wanted)
     elif not spoke:  # an earlier answer under the same idempotency key, or the call of a tool that was cut
-        yield shape.text(Delta(text=await said(desk, answer)))
+        for delta in again(*await _said(desk, answer)):
+            yield shape.text(delta)
     assert answer.result is not None
     yield shape.end("tool_calls" if wanted else answer.output().details.get("finish_reason") or "stop")
     if answer.continued:
@@ -242,9 +247,7 @@ async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[D
         yield delta
 
 
-def _kept(deltas: list[Delta]) -> Callable[[Output], None]:
-    def keep(output: Output) -> None:
-        if isinstance(output, Delta):
-            deltas.append(output)
-
-    return keep
+def again(text: str, details: JsonObject) -> list[Delta]:
+    """An answer that was made, as it was said: token by token where the log-probabilities were kept, else whole."""
+    logs: list[Logprobs] = details.get("logprobs") or []
+    return [Delta(text=each[0][0], logprobs=each) for each in logs] or [Delta(text=text)]
