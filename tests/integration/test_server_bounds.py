@@ -99,6 +99,24 @@ def test_an_upload_goes_to_disk_as_it_comes(server: Server, scratch: Path) -> No
     assert [*scratch.glob("bottega-upload-*")] == []
 
 
+def test_files_that_nobody_reads_are_not_held_in_memory(server: Server) -> None:
+    data = bytes(range(256)) * (48 << 12)  # 48 MiB
+    host, port = server.url.removeprefix("http://").split(":")
+    with server.client() as client:
+        sent = client.post("/v1/files", files={"file": ("a.bin", data)}, data={"purpose": "user_data"}).json()
+        head = f"GET /v1/files/{sent['id']}/content HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.key}\r\n\r\n"
+        before = peak(server)
+        idle = [socket.create_connection((host, int(port))) for _ in range(4)]
+        for peer in idle:
+            peer.sendall(head.encode())
+        assert client.get(f"/v1/files/{sent['id']}/content").content == data
+        assert all(peer.recv(15) == b"HTTP/1.1 200 OK" for peer in idle)
+        assert peak(server) - before < 24 * PIECE
+        for peer in idle:
+            peer.close()
+        assert client.delete(f"/v1/files/{sent['id']}").status_code == 200
+
+
 @pytest.mark.parametrize("end", ["head", "part", "middle", "last"])
 def test_nothing_stays_of_an_upload_that_breaks_off(server: Server, scratch: Path, end: str) -> None:
     part = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'

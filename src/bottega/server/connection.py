@@ -1,4 +1,4 @@
-"""One connection: whoever sends too slowly, or headers without an end, is cut off before a call is made of it."""
+"""One connection: whoever sends too slowly, headers without an end, or takes no answer, is cut off."""
 
 import asyncio
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SLOW = 20.0  # seconds for a request's headers, and for each piece of its body
+UNREAD = 60.0  # seconds in which a client must take some of an answer that waits for it
 PIECE = 16 << 10  # bytes of a body that must come in that time
 MOST_HEAD = 64 << 10  # bytes of request line and headers, and one read more
 
@@ -14,10 +15,12 @@ class Connection(HttpToolsProtocol):
     """A connection that keeps a clock while it is the client's turn; it stops while we answer."""
 
     slow = SLOW
+    unread = UNREAD
 
     def connection_made(self, transport: Any) -> None:
         """Give it time for the first request."""
         self._clock: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._head, self._piece, self._heading = 0, 0, True
         super().connection_made(transport)
         self._wind()
@@ -25,6 +28,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._stop()
+        self._taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,6 +63,22 @@ class Connection(HttpToolsProtocol):
         """It is there: now it is our turn."""
         self._stop()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not take what we send: who still has not in a while is cut off."""
+        super().pause_writing()
+        self._taken()
+        self._stalled = self.loop.call_later(self.unread, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It takes it again."""
+        self._taken()
+        super().resume_writing()
+
+    def _taken(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _wind(self) -> None:
         self._stop()

@@ -8,7 +8,7 @@ from typing import Any
 from bottega.core.errors import InvalidValue
 from bottega.server.desk import Desk
 from bottega.server.form import read_form
-from bottega.server.message import Call, Reply, reply
+from bottega.server.message import Call, Flow, Reply, contents, reply
 from bottega.service.files import StoredFile
 from bottega.service.keys import ApiKey
 
@@ -50,11 +50,10 @@ async def one(desk: Desk, call: Call, key: ApiKey) -> Reply:
     return reply(told(desk.service.files.get(key.actor, call.at["file"])))
 
 
-async def content(desk: Desk, call: Call, key: ApiKey) -> Reply:
+async def content(desk: Desk, call: Call, key: ApiKey) -> Flow:
     """Its bytes."""
     found = desk.service.files.get(key.actor, call.at["file"])
-    data = await asyncio.to_thread(found.path.read_bytes)
-    return Reply(data, 200, ((b"content-type", b"application/octet-stream"), *as_download(found.name)))
+    return await contents(found.path, "application/octet-stream", *as_download(found.name))
 
 
 async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:

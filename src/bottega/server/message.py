@@ -5,8 +5,9 @@ import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,6 +21,7 @@ Header = tuple[bytes, bytes]
 T = TypeVar("T")
 
 JSON: Header = (b"content-type", b"application/json")
+PIECE = 256 << 10  # bytes of a file that are in memory at a time
 
 DEEPEST = 64  # levels of a JSON body
 STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
@@ -203,6 +205,21 @@ def events(pieces: AsyncIterator[bytes], *headers: Header) -> Flow:
     """Server-sent events as an answer."""
     kind = (b"content-type", b"text/event-stream; charset=utf-8")
     return Flow(pieces, (kind, (b"cache-control", b"no-cache"), *headers))
+
+
+async def contents(source: BinaryIO | Path, kind: str, *headers: Header) -> Flow:
+    """A file as an answer, read as the client takes it; the file is closed at the end."""
+    reader = await asyncio.to_thread(source.open, "rb") if isinstance(source, Path) else source
+    size = reader.seek(0, 2)
+    reader.seek(0)
+    heads = ((b"content-type", kind.encode()), (b"content-length", b"%d" % size), *headers)
+    return Flow(_pieces(reader), heads)
+
+
+async def _pieces(reader: BinaryIO) -> AsyncIterator[bytes]:
+    with reader:
+        while piece := await asyncio.to_thread(reader.read, PIECE):
+            yield piece
 
 
 def event(value: Any, name: str = "", number: int | None = None) -> bytes:

@@ -6,8 +6,9 @@ import mimetypes
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from pydantic import ValidationError
@@ -23,9 +24,9 @@ from bottega.server.access import SEES_ALL, oversees
 from bottega.server.answer import call_id, idempotency_key
 from bottega.server.desk import Desk
 from bottega.server.files import as_download
-from bottega.server.message import Call, Flow, Reply, decoded, encode, event, reply
+from bottega.server.message import Call, Flow, Reply, contents, decoded, encode, event, reply
 from bottega.server.message import events as sent
-from bottega.service.deliveries import file_of, files_of
+from bottega.service.deliveries import files_of, path_of
 from bottega.service.following import follow
 from bottega.service.keys import ApiKey
 
@@ -128,20 +129,20 @@ async def events(desk: Desk, call: Call, key: ApiKey) -> Flow:
     return sent(_events(desk, call, run.id, int(given) if given.isdecimal() and len(given) < 19 else -1))
 
 
-async def file(desk: Desk, call: Call, key: ApiKey) -> Reply:
+async def file(desk: Desk, call: Call, key: ApiKey) -> Flow:
     """One delivered file, signed."""
     run, _ = await asyncio.to_thread(_seen, desk, key, call.at["run"])
     path = call.at["path"]
-    data = await asyncio.to_thread(file_of, run, path)
+    found = await asyncio.to_thread(path_of, run, path)
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return Reply(data, 200, ((b"content-type", kind.encode()), *as_download(Path(path).name)))
+    return await contents(found, kind, *as_download(found.name))
 
 
-async def artifact(desk: Desk, call: Call, key: ApiKey) -> Reply:
+async def artifact(desk: Desk, call: Call, key: ApiKey) -> Flow:
     """The bytes of something that a run or call of the caller's has made or was given; sealed ones are opened."""
     sha256 = call.at["sha256"]
-    data = await asyncio.to_thread(_bytes, desk, key, sha256)
-    return Reply(data, 200, ((b"content-type", b"application/octet-stream"), *as_download(sha256)))
+    reader = await asyncio.to_thread(_opened, desk, key, sha256)
+    return await contents(reader, "application/octet-stream", *as_download(sha256))
 
 
 async def _planned(desk: Desk, key: ApiKey, asked: BriefBody) -> Plan:
@@ -201,8 +202,8 @@ def _seen(desk: Desk, key: ApiKey, run_id: str) -> tuple[Run, Plan]:
     return run, plan
 
 
-def _bytes(desk: Desk, key: ApiKey, sha256: str) -> bytes:
-    """An artifact's bytes, if one of the runs and calls that refer to it is the caller's to see.
+def _opened(desk: Desk, key: ApiKey, sha256: str) -> BinaryIO:
+    """An artifact's bytes to be read, if one of the runs and calls that refer to it is the caller's to see.
 
     Raises:
         NotFound: there is none, it is not the caller's, or whom it was about is erased: nobody can tell which.
@@ -212,7 +213,9 @@ def _bytes(desk: Desk, key: ApiKey, sha256: str) -> bytes:
         with suppress(NotFound, PolicyDenied):  # its data subject is erased
             if _refers(desk, key, run_id, holder):
                 store = desk.service.shop_of(holder).artifacts
-                return store.read(Artifact(sha256=sha256, media_type="", size=0))
+                if small := store.objects.read(sha256):
+                    return BytesIO(small)
+                return store.open(Artifact(sha256=sha256, media_type="", size=0))
     raise NotFound("there is no such artifact", where="sha256")
 
 

@@ -15,8 +15,8 @@ from bottega.server.batches import paged
 from bottega.server.desk import Desk
 from bottega.server.files import as_download, seconds
 from bottega.server.form import Upload, read_form
-from bottega.server.message import Call, Reply, reply
-from bottega.service.deliveries import file_of, files_of
+from bottega.server.message import Call, Flow, Reply, contents, reply
+from bottega.service.deliveries import files_of, path_of
 from bottega.service.films import FILM, film_plan
 from bottega.service.keys import ApiKey
 
@@ -72,7 +72,7 @@ async def one(desk: Desk, call: Call, key: ApiKey) -> Reply:
     return reply(told(*await asyncio.to_thread(_film, desk, key, call.at["video"])))
 
 
-async def content(desk: Desk, call: Call, key: ApiKey) -> Reply:
+async def content(desk: Desk, call: Call, key: ApiKey) -> Flow:
     """The film, signed."""
     run, _ = await asyncio.to_thread(_film, desk, key, call.at["video"])
     if call.query.get("variant", "video") != "video":
@@ -81,8 +81,8 @@ async def content(desk: Desk, call: Call, key: ApiKey) -> Reply:
         raise ReviewNeeded(
             f"the film is not there: {run.reason or run.state}", where="video", remedy="ask again later"
         )
-    data = await asyncio.to_thread(file_of, run, FILM)
-    return Reply(data, 200, ((b"content-type", b"video/mp4"), *as_download(f"{run.id}.mp4")))
+    path = await asyncio.to_thread(path_of, run, FILM)
+    return await contents(path, "video/mp4", *as_download(f"{run.id}.mp4"))
 
 
 async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:

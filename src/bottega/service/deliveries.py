@@ -15,12 +15,17 @@ def files_of(run: Run) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
 
 
-def file_of(run: Run, path: str) -> bytes:
-    """The bytes of one of them.
+def path_of(run: Run, path: str) -> Path:
+    """Where one of them lies.
 
     Raises:
         NotFound: the run has delivered no such file.
     """
     if path not in files_of(run):
         raise NotFound("this run has delivered no such file", where="path", remedy="see which files it has")
-    return (Path(run.out) / path).read_bytes()
+    return Path(run.out) / path
+
+
+def file_of(run: Run, path: str) -> bytes:
+    """The bytes of one of them. Raises as `path_of` does."""
+    return path_of(run, path).read_bytes()

@@ -12,6 +12,7 @@ from bottega.server.connection import MOST_HEAD, Connection
 
 class Hasty(Connection):
     slow = 0.3
+    unread = 0.3
 
 
 async def answers(scope: Any, receive: Any, send: Any) -> None:
@@ -24,6 +25,13 @@ async def answers(scope: Any, receive: Any, send: Any) -> None:
         size += len(message.get("body", b""))
         if not message.get("more_body"):
             break
+    if scope["path"] == "/endless":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        gone = asyncio.ensure_future(receive())
+        while not gone.done():
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+            await asyncio.sleep(0)
+        return
     await asyncio.sleep(0.6)
     await send(
         {
@@ -88,6 +96,17 @@ async def test_a_client_that_waits_for_its_answer_gets_it(port: int) -> None:
     pieces = [b"x" * (16 << 10)] * 40
     whole = await said(port, HEAD + b"content-length: %d\r\n\r\n" % size, *pieces, pause=0.02)
     assert whole.endswith(b"%d" % size)
+
+
+async def test_who_takes_no_answer_is_cut_off(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
+    try:
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        await asyncio.sleep(1.5)
+        assert not (await asyncio.wait_for(reader.read(), 20)).endswith(b"0\r\n\r\n")  # it ends, unfinished
+    finally:
+        writer.close()
 
 
 async def test_headers_without_an_end_are_refused(port: int) -> None:
