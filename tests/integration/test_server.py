@@ -164,8 +164,9 @@ def test_a_failed_engine_and_a_broken_stream(client: openai.OpenAI, server: Serv
         list(client.chat.completions.create(model="hasty", messages=HELLO, stream=True))
 
 
-def test_a_client_that_goes_away_stops_the_engine(server: Server) -> None:
-    with server.client() as client:
+def test_a_client_that_goes_away_stops_the_engine_and_pays_for_the_part_that_was_made(server: Server) -> None:
+    secret = server.make_key("leaver", charge=["project:leavers"])
+    with server.client() as admin, server.client(secret) as client:
         body = {"model": "slow", "messages": HELLO, "stream": True}
         with client.stream("POST", "/v1/chat/completions", json=body) as answer:
             call = answer.headers["x-bottega-run-id"]
@@ -173,10 +174,16 @@ def test_a_client_that_goes_away_stops_the_engine(server: Server) -> None:
         until = time.monotonic() + 20
         acts: list[str] = []
         while "pipeline:step:stopped" not in acts and time.monotonic() < until:
-            found = client.get("/v1/audit", params={"subject": f"run/{call}", "last": "9"}).json()["data"]
+            found = admin.get("/v1/audit", params={"subject": f"run/{call}", "last": "9"}).json()["data"]
             acts = [entry["act"] for entry in found]
             time.sleep(0.05)
-    assert acts == ["pipeline:step:leased", "pipeline:step:stopped"]
+        rows = admin.get("/v1/budgets").json()["data"]
+    assert [act for act in acts if act.startswith("pipeline")] == [
+        "pipeline:step:leased",
+        "pipeline:step:stopped",
+    ]
+    row = next(r for r in rows if (r["account"], r["unit"]) == ("project:leavers", "word"))
+    assert float(row["reserved"]) == 0 and 1 <= float(row["spent"]) < 20  # of the 22 that it would have said
 
 
 def test_two_hundred_at_once_never_pass_a_budget(server: Server) -> None:

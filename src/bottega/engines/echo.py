@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import BottegaError, EngineFailed
 from bottega.core.request import Delta, Finished, Output, Progress, Request, Usage
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at
 
@@ -52,16 +52,22 @@ class Echo(Engine):
             os._exit(max(params.die, 0))
         if params.fail:
             raise EngineFailed(params.fail)
-        said = [bench.text(part) for part in parts_at(request, "text")] + [params.text, request.feedback]
-        text = "\n".join(piece for piece in said if piece)
+        parts = [bench.text(part) for part in parts_at(request, "text")] + [params.text, request.feedback]
+        text = "\n".join(piece for piece in parts if piece)
         words = text.split(" ")
-        for index, word in enumerate(words):
-            if not params.ignore_stop:
-                bench.check_cancelled()
-            if params.delay:
-                await asyncio.sleep(params.delay)
-            yield Delta(text=word if index == 0 else f" {word}")
-            yield Progress(fraction=(index + 1) / len(words))
+        said = 0
+        try:
+            for index, word in enumerate(words):
+                if not params.ignore_stop:
+                    bench.check_cancelled()
+                if params.delay:
+                    await asyncio.sleep(params.delay)
+                said += 1
+                yield Delta(text=word if index == 0 else f" {word}")
+                yield Progress(fraction=(index + 1) / len(words))
+        except BottegaError:
+            yield Usage(input_units=len(request.parts), output_units=said, unit="word")
+            raise
         yield Usage(input_units=len(request.parts), output_units=len(words), unit="word")
         yield Finished(port="text", media_type=params.media_type, data=text.encode())
 

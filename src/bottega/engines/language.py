@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from bottega.core.errors import EngineFailed
+from bottega.core.errors import BottegaError, EngineFailed
 from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
@@ -84,20 +84,28 @@ class Language(Engine):
         logs: list[Logprobs] = []
         finish_reason = ""
         usage: JsonObject = {}
-        async for chunk in self._chunks(
-            request.model or self.card.models[0], body(request, params, bench), bench
-        ):
-            usage = chunk.get("usage") or usage
-            if progress := chunk.get("prompt_progress"):
-                done = progress["processed"] / max(progress["total"], 1)
-                yield Progress(fraction=done / 2, note=f"reading {progress['total']} tokens")
-            for choice in chunk["choices"]:
-                finish_reason = choice["finish_reason"] or finish_reason
-                if piece := choice["delta"].get("content"):
-                    said.append(piece)
-                    logs.append(logprobs(choice))
-                    yield Delta(text=piece, logprobs=logs[-1])
-                    yield Progress(fraction=0.5 + 0.5 * min(len(said) / params.max_tokens, 1), note="writing")
+        read = 0
+        try:
+            async for chunk in self._chunks(
+                request.model or self.card.models[0], body(request, params, bench), bench
+            ):
+                usage = chunk.get("usage") or usage
+                if progress := chunk.get("prompt_progress"):
+                    read = progress["processed"]
+                    done = read / max(progress["total"], 1)
+                    yield Progress(fraction=done / 2, note=f"reading {progress['total']} tokens")
+                for choice in chunk["choices"]:
+                    finish_reason = choice["finish_reason"] or finish_reason
+                    if piece := choice["delta"].get("content"):
+                        said.append(piece)
+                        logs.append(logprobs(choice))
+                        yield Delta(text=piece, logprobs=logs[-1])
+                        yield Progress(
+                            fraction=0.5 + 0.5 * min(len(said) / params.max_tokens, 1), note="writing"
+                        )
+        except BottegaError:  # whoever breaks it off pays for the part that was made
+            yield Usage(input_units=read, output_units=len(said), unit="token")
+            raise
         counts = {key: int(usage.get(key, 0)) for key in ("prompt_tokens", "completion_tokens")}
         yield Usage(
             input_units=counts["prompt_tokens"], output_units=counts["completion_tokens"], unit="token"

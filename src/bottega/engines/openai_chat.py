@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 from pydantic_core import from_json
 
-from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
+from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
@@ -34,6 +34,7 @@ from bottega.engines.chat import (
 from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
+BYTES_PER_TOKEN = 3.5  # European languages and JSON
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
 HEADERS = b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nUser-Agent: bottega\r\n"
 encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -102,34 +103,41 @@ class OpenAIChat(Engine):
         finish_reason = ""
         usage: JsonObject = {}
         attempt = 0
-        while not finish_reason:
-            try:
-                async for event in self._events(request, params, bench, host):
-                    usage = event.get("usage") or usage
-                    choices: list[JsonObject] = event.get("choices", [])
-                    choice: JsonObject = choices[0] if choices else {}
-                    finish_reason = choice.get("finish_reason") or finish_reason
-                    delta: JsonObject = choice.get("delta") or choice.get("message") or {}
-                    if piece := delta.get("content"):
-                        said.append(piece)
-                        logs.append(logprobs(choice))
-                        yield Delta(text=piece, logprobs=logs[-1])
-                        if params.stream:
-                            yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
-                if not finish_reason:
-                    raise EngineFailed(
-                        "the stream broke off before its end", where=host, remedy="run it again"
+        try:
+            while not finish_reason:
+                try:
+                    async for event in self._events(request, params, bench, host):
+                        usage = event.get("usage") or usage
+                        choices: list[JsonObject] = event.get("choices", [])
+                        choice: JsonObject = choices[0] if choices else {}
+                        finish_reason = choice.get("finish_reason") or finish_reason
+                        delta: JsonObject = choice.get("delta") or choice.get("message") or {}
+                        if piece := delta.get("content"):
+                            said.append(piece)
+                            logs.append(logprobs(choice))
+                            yield Delta(text=piece, logprobs=logs[-1])
+                            if params.stream:
+                                yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
+                    if not finish_reason:
+                        raise EngineFailed(
+                            "the stream broke off before its end", where=host, remedy="run it again"
+                        )
+                except EngineBusy as error:
+                    pause = error.retry_after or params.backoff * 2**attempt * random.uniform(0.5, 1)
+                    if said or attempt == params.retries or pause > LONGEST_PAUSE:
+                        raise
+                    attempt += 1
+                    yield Progress(
+                        fraction=0, note=f"{error.message}; attempt {attempt + 1} in {pause:.1f} s"
                     )
-            except EngineBusy as error:
-                pause = error.retry_after or params.backoff * 2**attempt * random.uniform(0.5, 1)
-                if said or attempt == params.retries or pause > LONGEST_PAUSE:
-                    raise
-                attempt += 1
-                yield Progress(fraction=0, note=f"{error.message}; attempt {attempt + 1} in {pause:.1f} s")
-                await _pause(pause, bench)
+                    await _pause(pause, bench)
+        except BottegaError:
+            if said:  # what it had cost until then; of what was never answered nothing is known
+                size = sum(len(turn["content"].encode()) for turn in messages(request, params, bench))
+                yield _usage(round(size / BYTES_PER_TOKEN), len(said), params)
+            raise
         read, wrote = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-        cost = (read * params.price_in + wrote * params.price_out) / 1e6
-        yield Usage(input_units=read, output_units=wrote, unit="token", cost=cost)
+        yield _usage(read, wrote, params)
         details = {"prompt_tokens": read, "completion_tokens": wrote, "host": host, "attempts": attempt + 1}
         yield finished("".join(said), params, finish_reason, {**details, **kept(logs, params)})
 
@@ -141,9 +149,7 @@ class OpenAIChat(Engine):
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Fifty tokens a second, and the price of the whole answer."""
         assert isinstance(params, OpenAIChatParams)
-        read = (
-            input_bytes + len(params.prompt) + len(params.system) + said_before(params)
-        ) / 3.5  # bytes a token
+        read = (input_bytes + len(params.prompt) + len(params.system) + said_before(params)) / BYTES_PER_TOKEN
         cost = (read * params.price_in + params.max_tokens * params.price_out) / 1e6
         most = most_tokens(params, input_bytes)
         highest = (most * params.price_in + params.max_tokens * params.price_out) / 1e6
@@ -214,6 +220,11 @@ class OpenAIChat(Engine):
             said = answer.body[:300].decode("utf-8", "replace")
             raise _refusal(answer, _masked(said, key), host)
         return answer.body
+
+
+def _usage(read: int, wrote: int, params: OpenAIChatParams) -> Usage:
+    cost = (read * params.price_in + wrote * params.price_out) / 1e6
+    return Usage(input_units=read, output_units=wrote, unit="token", cost=cost)
 
 
 def _headers(key: str, host: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bottega.core.errors import InvalidValue
+from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import AudioChunk, Finished, Output, Progress, Request, Usage
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at, require
 from bottega.engines.kokoro import RATE, Kokoro
@@ -96,25 +96,33 @@ class Speech(Engine):
         pieces: list[Any] = []
         segments: list[dict[str, object]] = []
         at = 0  # samples
-        for index, (paragraph, text) in enumerate(script):
-            bench.check_cancelled()
-            if index:
-                breath = params.pause * (1 if paragraph == script[index - 1][0] else 2)
-                pieces.append(numpy.zeros(int(breath * RATE), dtype=numpy.float64))
-                at += len(pieces[-1])
-            said = await asyncio.to_thread(self._say, text, voice, params, bench)
-            pieces.append(said)
-            start, at = at, at + len(said)
-            segments.append(
-                {
-                    "start": round(start / RATE, 3),
-                    "end": round(at / RATE, 3),
-                    "text": text,
-                    "paragraph": paragraph,
-                }
+        try:
+            for index, (paragraph, text) in enumerate(script):
+                bench.check_cancelled()
+                if index:
+                    breath = params.pause * (1 if paragraph == script[index - 1][0] else 2)
+                    pieces.append(numpy.zeros(int(breath * RATE), dtype=numpy.float64))
+                    at += len(pieces[-1])
+                said = await asyncio.to_thread(self._say, text, voice, params, bench)
+                pieces.append(said)
+                start, at = at, at + len(said)
+                segments.append(
+                    {
+                        "start": round(start / RATE, 3),
+                        "end": round(at / RATE, 3),
+                        "text": text,
+                        "paragraph": paragraph,
+                    }
+                )
+                yield AudioChunk(pcm=_pcm(said * _STREAM_GAIN), sample_rate=RATE)
+                yield Progress(fraction=(index + 1) / len(script), note=text)
+        except BottegaError:
+            yield Usage(
+                input_units=sum(len(text) for _, text in script[: len(segments)]),
+                output_units=round(at / RATE, 3),
+                unit="second",
             )
-            yield AudioChunk(pcm=_pcm(said * _STREAM_GAIN), sample_rate=RATE)
-            yield Progress(fraction=(index + 1) / len(script), note=text)
+            raise
         whole = await asyncio.to_thread(normalise, numpy.concatenate(pieces), RATE)
         seconds = len(whole) / RATE
         timings = {"sample_rate": RATE, "duration": round(seconds, 3), "segments": segments}

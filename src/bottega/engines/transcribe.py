@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bottega.core.errors import InvalidValue
+from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import Delta, Finished, Output, Progress, Request, Usage
 from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, parts_at, require
 
@@ -65,20 +65,26 @@ class Transcribe(Engine):
         segments, info = await asyncio.to_thread(self._start, samples, params, bench)
         words: list[dict[str, object]] = []
         text: list[str] = []
-        while (segment := await asyncio.to_thread(next, segments, None)) is not None:
-            bench.check_cancelled()
-            words.extend(
-                {
-                    "word": word.word.strip(),
-                    "start": round(float(word.start), 2),
-                    "end": round(float(word.end), 2),
-                    "probability": round(float(word.probability), 3),
-                }
-                for word in segment.words or ()
-            )
-            text.append(segment.text)
-            yield Delta(text=segment.text)
-            yield Progress(fraction=min(1.0, float(segment.end) / duration))
+        heard = 0.0  # seconds
+        try:
+            while (segment := await asyncio.to_thread(next, segments, None)) is not None:
+                bench.check_cancelled()
+                words.extend(
+                    {
+                        "word": word.word.strip(),
+                        "start": round(float(word.start), 2),
+                        "end": round(float(word.end), 2),
+                        "probability": round(float(word.probability), 3),
+                    }
+                    for word in segment.words or ()
+                )
+                text.append(segment.text)
+                heard = float(segment.end)
+                yield Delta(text=segment.text)
+                yield Progress(fraction=min(1.0, float(segment.end) / duration))
+        except BottegaError:
+            yield Usage(output_units=round(heard, 3), unit="second")
+            raise
         transcript = {
             "text": "".join(text).strip(),
             "language": info.language,

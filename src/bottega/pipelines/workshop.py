@@ -150,7 +150,7 @@ class Workshop:
         """Run one request to its end and gather its files and what it used.
 
         Raises:
-            BottegaError: as the engine raised it; anything else an engine raises becomes `EngineFailed`.
+            BottegaError: as the engine raised it, with the usage that it told before; anything else an engine raises becomes `EngineFailed`.
         """
         files: list[Finished] = []
         used = NOTHING
@@ -169,7 +169,9 @@ class Workshop:
                             used = output
                         if listen is not None:
                             listen(output)
-            except BottegaError:
+            except BottegaError as error:
+                if used != NOTHING and not error.used.get("usage"):
+                    error.used = {**error.used, "usage": used.document()}
                 raise
             except Exception as error:
                 raise failure(error, request.engine) from error

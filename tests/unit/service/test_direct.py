@@ -11,7 +11,7 @@ import pytest
 
 from bottega.core.entry import Act
 from bottega.core.errors import BudgetExceeded, InvalidValue
-from bottega.core.request import Request
+from bottega.core.request import Output, Request
 from bottega.core.run import StepResult
 from bottega.service import Bottega
 
@@ -29,6 +29,7 @@ class Upstream:
     status: int = 200
     body: dict[str, Any] = field(default_factory=lambda: SAID)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
+    said: bytes = b""  # of a stream, before it waits
     asked: int = 0
     arrived: asyncio.Queue[None] = field(default_factory=asyncio.Queue[None])
 
@@ -47,7 +48,12 @@ async def upstream() -> AsyncIterator[Upstream]:
             await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
             state.asked += 1
             state.arrived.put_nowait(None)
+            if state.said:
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + state.said)
+                await writer.drain()
             await state.hold.wait()
+            if state.said:
+                return
             body = json.dumps(state.body).encode()
             head = b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (
                 state.status,
@@ -147,6 +153,31 @@ async def test_who_goes_away_stops_the_engine_and_pays(service: Bottega, upstrea
     with pytest.raises(asyncio.CancelledError):
         await cancelled
     assert acts(service).count(Act.STEP_STOPPED) == 2 and held(service) == []
+
+
+@pytest.mark.parametrize("how", ["stopped", "broken"])
+async def test_a_stream_that_does_not_end_is_billed_for_what_was_said(
+    service: Bottega, upstream: Upstream, how: str
+) -> None:
+    chunk = json.dumps({"choices": [{"delta": {"content": "word "}}]})
+    upstream.said = f"data: {chunk}\n\n".encode() * 3
+    stop, heard = threading.Event(), list[Output]()
+    if how == "stopped":
+        upstream.hold.clear()
+
+    def listen(output: Output) -> None:
+        heard.append(output)
+        if how == "stopped" and sum(each.kind == "delta" for each in heard) == 3:
+            stop.set()
+
+    params = {"stream": True, "prompt": "x" * 700}
+    result = await ask(service, upstream, params=params, cancelled=stop, listen=listen)
+    assert result.state == ("stopped" if how == "stopped" else "failed")
+    (settled,) = (entry for entry in service.shop.journal.about() if entry.act is Act.BUDGET_SETTLED)
+    assert (
+        3_000_000 + 200_000_000 < settled.cost["token"] < 3_000_000 + 260_000_000
+    )  # 3.5 bytes a token of the prompt
+    assert settled.cost["usd"] == 3_000_000 and held(service) == []
 
 
 async def test_as_many_at_once_as_may_be(service: Bottega, upstream: Upstream) -> None:
