@@ -12,9 +12,10 @@ from bottega.core.errors import (
     EngineBusy,
     EngineDied,
     EngineFailed,
+    RateLimited,
     SetupError,
 )
-from bottega.core.request import Output, Request
+from bottega.core.request import AudioChunk, Delta, Output, Preview, Request
 from bottega.core.run import StepResult
 from bottega.governance.fetching import Fetcher
 from bottega.server.access import Access
@@ -36,6 +37,8 @@ from bottega.service.keys import ApiKey
 
 REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
+UNREAD = 16 << 20  # bytes of a stream that may wait for its client here
+HEAD = 500  # bytes of an output beside what it carries
 LOOK = 0.05  # seconds of a call after which it is looked whether its client is still there
 
 Asking = Callable[[Target], Request]
@@ -212,8 +215,22 @@ class Desk:
         """
         answer = Answer(call_id(call, key), named)
         queue: asyncio.Queue[Output | None] = asyncio.Queue()
+        unread = 0  # bytes in the queue
+        late: BottegaError | None = None
+
+        def hear(output: Output) -> None:
+            nonlocal unread, late
+            unread += _weight(output)
+            if unread > UNREAD:  # the engine cannot wait for a client, so it ends
+                late = RateLimited(
+                    "the answer was not taken as fast as it was made", where="stream", remedy="read faster"
+                )
+                call.cancelled.set()
+            else:
+                queue.put_nowait(output)
+
         work = asyncio.ensure_future(
-            self.ask(call, key, named, asking, answer=answer, listen=queue.put_nowait, go_on=go_on)
+            self.ask(call, key, named, asking, answer=answer, listen=hear, go_on=go_on)
         )
         work.add_done_callback(lambda _: queue.put_nowait(None))
         first = await queue.get()
@@ -221,14 +238,16 @@ class Desk:
             raise work.exception() or AssertionError
 
         async def outputs() -> AsyncIterator[Output]:
+            nonlocal unread
             output = first
             while output is not None:
+                unread -= _weight(output)
                 yield output
                 output = await queue.get()
             failure = work.exception()
             if failure is not None and not isinstance(failure, BottegaError):
                 raise failure
-            answer.error = failure
+            answer.error = late or failure
 
         return answer, outputs()
 
@@ -241,3 +260,16 @@ class Desk:
         weights = [named.targets[place].weight for place in able]
         first = random.choices(able, weights)[0] if sum(weights) else able[0]
         return [first, *(place for place in able if place != first)]
+
+
+def _weight(output: Output) -> int:
+    """About the bytes that an output takes in memory."""
+    match output:
+        case Delta():
+            return HEAD + len(output.text)
+        case AudioChunk():
+            return HEAD + len(output.pcm)
+        case Preview():
+            return HEAD + len(output.data)
+        case _:
+            return HEAD

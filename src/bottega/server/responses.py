@@ -167,6 +167,8 @@ async def _background(
         except BottegaError as error:
             fault = {"code": "server_error", "message": body_of(error)["message"]}
             kept.body = response_body(answer, asked, None, "failed", fault)
+        if desk.shelf.holds(kept.body["id"]):
+            desk.shelf.keep(kept)
 
     kept.work = asyncio.create_task(work())
     desk.shelf.keep(kept)
