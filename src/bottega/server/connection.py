@@ -5,6 +5,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bottega.core.errors import InvalidValue
+from bottega.server.problem import problem
+
 SLOW = 20.0  # seconds for a request's headers, and for each piece of its body
 PIECE = 16 << 10  # bytes of a body that must come in that time
 MOST_HEAD = 64 << 10  # bytes of request line and headers, and one read more
@@ -59,6 +62,13 @@ class Connection(HttpToolsProtocol):
         """It is there: now it is our turn."""
         self._stop()
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell what no call can be made of in the form of every other error, and hang up."""
+        body = problem(InvalidValue(msg, where="headers")).body
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        self.transport.write(head % len(body) + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
 
     def _wind(self) -> None:
         self._stop()
