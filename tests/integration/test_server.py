@@ -164,6 +164,17 @@ def test_a_failed_engine_and_a_broken_stream(client: openai.OpenAI, server: Serv
         list(client.chat.completions.create(model="hasty", messages=HELLO, stream=True))
 
 
+@pytest.mark.parametrize(("model", "stream", "status"), [("slow", True, 200), ("hasty", False, 502)])
+def test_the_time_of_an_engine_is_no_overhead(server: Server, model: str, stream: bool, status: int) -> None:
+    with server.client() as client:
+        body = {"model": model, "messages": HELLO, "stream": stream}
+        began = time.monotonic()
+        with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            waited = (time.monotonic() - began) * 1000  # ms
+    assert answer.status_code == status and waited > 200
+    assert float(answer.headers["x-bottega-overhead-ms"]) < waited - 180
+
+
 def test_a_client_that_goes_away_stops_the_engine_and_pays_for_the_part_that_was_made(server: Server) -> None:
     secret = server.make_key("leaver", charge=["project:leavers"])
     with server.client() as admin, server.client(secret) as client:

@@ -37,7 +37,8 @@ class App:
         try:
             route = self.routes.find(call)
         except BottegaError as error:
-            return await self._send(call, send, problem(error), None)
+            dialect = "anthropic" if scope["path"].startswith("/v1/messages") else ""
+            return await self._send(call, send, problem(error, dialect), None)
         with self.desk.traces.request(call, route.path) as told:
             answer = await self._answered(route, call)
             told(answer.status)

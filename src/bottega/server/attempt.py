@@ -1,17 +1,18 @@
 """One attempt at one target: its engine's queue, what it shares with equal ones, the call, and what it used."""
 
 import threading
+from time import perf_counter
 
 from bottega.core.canonical import digest
 from bottega.core.errors import BottegaError, Cancelled, EngineFailed
-from bottega.core.request import Request
+from bottega.core.request import Output, Request
 from bottega.core.run import StepResult
 from bottega.server.answer import idempotency_key
 from bottega.server.config import Named
 from bottega.server.gate import Gate
 from bottega.server.message import Call
 from bottega.server.metrics import Metrics
-from bottega.server.race import Listen
+from bottega.server.race import SPOKEN, Listen
 from bottega.server.sharing import Sharing
 from bottega.server.telemetry import Traces
 from bottega.service import Bottega
@@ -90,12 +91,22 @@ class Attempts:
         async with self.gate(request.engine).entered():
             if stop.is_set():
                 raise Cancelled("stopped before it began")
+            began, heard = perf_counter(), 0.0
+
+            def told(output: Output) -> None:
+                nonlocal heard
+                if not heard and output.kind in SPOKEN:  # a stream's headers are sent next
+                    heard = perf_counter() - began
+                    call.engine_seconds += heard
+                listen(output)
+
             result = await self._service.call(
                 request, actor=key.actor, idempotency_key=given, charge=key.charge,
-                call_id=name, reuse=reuse, listen=listen, cancelled=stop, patient=False,
+                call_id=name, reuse=reuse, listen=told, cancelled=stop, patient=False,
                 failed=errors.append, together=True, tenant=tenant,
             )  # fmt: skip
-        call.engine_seconds += result.seconds
+        worked = result.seconds or perf_counter() - began  # of a failure the result does not say it
+        call.engine_seconds += worked - heard
         self._count(request.engine, result)
         if errors:
             raise errors[0]

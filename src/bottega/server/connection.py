@@ -5,6 +5,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bottega.core.errors import InvalidValue
+from bottega.server.problem import problem
+
 SLOW = 20.0  # seconds for a request's headers, and for each piece of its body
 UNREAD = 60.0  # seconds in which a client must take some of an answer that waits for it
 PIECE = 16 << 10  # bytes of a body that must come in that time
@@ -64,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._stop()
         super().on_message_complete()
 
+<<<<<<< HEAD
     def pause_writing(self) -> None:
         """The client does not take what we send: who still has not in a while is cut off."""
         super().pause_writing()
@@ -79,6 +83,14 @@ class Connection(HttpToolsProtocol):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+=======
+    def send_400_response(self, msg: str) -> None:
+        """Tell what no call can be made of in the form of every other error, and hang up."""
+        body = problem(InvalidValue(msg, where="headers")).body
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        self.transport.write(head % len(body) + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
+>>>>>>> issue5b
 
     def _wind(self) -> None:
         self._stop()

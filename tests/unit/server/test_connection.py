@@ -1,6 +1,7 @@
 """Whoever sends too slowly or without an end is cut off; whoever waits for an answer is not."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -112,3 +113,11 @@ async def test_who_takes_no_answer_is_cut_off(port: int) -> None:
 async def test_headers_without_an_end_are_refused(port: int) -> None:
     lines = [b"a%d: %b\r\n" % (n, b"x" * 8000) for n in range(MOST_HEAD // 8000 + 1)]
     assert b"400" in (await said(port, HEAD, *lines, pause=0.0))[:20]
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/9\r\nx\r\n\r\n"])
+async def test_what_is_no_request_is_answered_as_every_mistake_is(port: int, sent: bytes) -> None:
+    head, _, body = (await asyncio.wait_for(said(port, sent), 30)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400") and b"content-type: application/json" in head
+    error = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
