@@ -75,6 +75,7 @@ class Config(Value, frozen=True):
     requests_per_minute: int = Field(default=0, ge=0, description="of one key; 0: as many as it likes")
     queue: int = Field(default=64, ge=1, description="calls that may wait for one engine")
     at_once: dict[str, int] = Field(default_factory=dict, description="calls of one engine at a time")
+    connections: int = Field(default=2048, ge=1, description="at a time; a request on a further one gets 503")
     json_bytes: int = Field(default=8 << 20, ge=1024, description="longest JSON body")
     file_bytes: int = Field(default=200 << 20, ge=1024, description="largest uploaded file")
     pixels: int = Field(default=8 << 20, ge=4096, description="largest picture")

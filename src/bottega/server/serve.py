@@ -73,7 +73,7 @@ def run(
     settings = uvicorn.Config(
         app,
         log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
-        timeout_keep_alive=IDLE, timeout_graceful_shutdown=GRACE, http=Connection,
+        limit_concurrency=config.connections, timeout_keep_alive=IDLE, timeout_graceful_shutdown=GRACE, http=Connection,
         proxy_headers=bool(proxies), forwarded_allow_ips=proxies or None,
         ssl_certfile=str(certificate) if certificate else None, ssl_keyfile=str(key) if key else None,
     )  # fmt: skip
