@@ -67,7 +67,6 @@ class Connection(HttpToolsProtocol):
         self._stop()
         super().on_message_complete()
 
-<<<<<<< HEAD
     def pause_writing(self) -> None:
         """The client does not take what we send: who still has not in a while is cut off."""
         super().pause_writing()
@@ -83,14 +82,13 @@ class Connection(HttpToolsProtocol):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
-=======
+
     def send_400_response(self, msg: str) -> None:
         """Tell what no call can be made of in the form of every other error, and hang up."""
         body = problem(InvalidValue(msg, where="headers")).body
         head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
         self.transport.write(head % len(body) + b"connection: close\r\n\r\n" + body)
         self.transport.close()
->>>>>>> issue5b
 
     def _wind(self) -> None:
         self._stop()
