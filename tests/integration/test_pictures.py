@@ -262,7 +262,7 @@ async def test_ocr_gives_places_in_pixels(bench: Bench, store_file: Any) -> None
     box = next(text["box"] for text in made["png"].details["texts"] if text["role"] == "title")
     assert abs(line["box"][0][0] - box[0]) < 25 and line["confidence"] > 0.9
     broken = Part(port="image", artifact=store_file(b"no picture", "image/png"))
-    with pytest.raises(InvalidValue, match="cannot be decoded"):
+    with pytest.raises(EngineFailed, match="cannot be decoded"):
         await make(READER, bench, broken)
 
 

@@ -103,10 +103,18 @@ def test_what_happened_is_told_to_the_journal_and_the_old_record_stays(service: 
     assert folded(service.state) == before
 
 
-def test_results_are_reused(service: Bottega) -> None:
-    made = asyncio.run(service.make(plan_of(echo("x"), echo("y", "more words", ("x",))), None, run_id="new"))
-    assert [result.state for result in made.run.results] == ["reused", "reused"]
+def test_results_are_used_and_judged_again(service: Bottega) -> None:
+    """The first releases did not write down by what they were judged."""
+    happened: list[str] = []
+
+    def watch(event: Event) -> None:
+        happened.append(event.what)
+
+    plan = plan_of(echo("x"), echo("y", "more words", ("x",)))
+    made = asyncio.run(service.make(plan, None, run_id="new", watch=watch))
+    assert [result.state for result in made.run.results] == ["done", "done"] and "output" not in happened
     assert made.run.results[0].outputs[0].artifact.sha256 == digest_bytes(b"two words")
+    assert [verdict.outcome for verdict in made.run.results[0].outputs[0].verdicts] == ["pass"]
 
 
 def test_a_finished_run_comes_out_the_same_without_work(service: Bottega, tmp_path: Path) -> None:
@@ -124,7 +132,7 @@ def test_a_finished_run_comes_out_the_same_without_work(service: Bottega, tmp_pa
 def test_a_killed_run_goes_on(service: Bottega, tmp_path: Path) -> None:
     made = asyncio.run(service.resume("killed", out=tmp_path / "out"))
     assert made.run.state == "released"
-    assert states(service, "killed") == {"a": "reused", "b": "done"}
+    assert states(service, "killed") == {"a": "done", "b": "done"}
     assert (tmp_path / "out" / "text.txt").read_text() == "two words\nother words"
 
 

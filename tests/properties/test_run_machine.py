@@ -232,7 +232,7 @@ class Runs(RuleBasedStateMachine):
         )  # fmt: skip
 
     def came_(self, claim: Claim, found: Any, hand: Any) -> Held | None:
-        wanted = self.expected(claim)
+        wanted = self.expected(claim, hand)
         match found:
             case Lease():
                 assert wanted == ("leased", found.attempt - 1, found.delays, found.before is not None)
@@ -247,14 +247,14 @@ class Runs(RuleBasedStateMachine):
                 assert wanted == found.state
         return None
 
-    def expected(self, claim: Claim) -> Any:
-        """What a claim must come to; the model changes with it."""
+    def expected(self, claim: Claim, hand: Any) -> Any:
+        """What a claim must come to; the model changes with it. A worker that others take for dead holds what it has for itself."""
         place = claim.run, claim.step
         job = self.jobs[claim.run]
         if job.round != claim.round or job.state != "running":
             return "skipped"
         for (run, step), held in [*self.leases.items()]:  # all workers are on one host, all steps are local
-            if not held.hand.alive:
+            if not held.hand.alive and held.hand is not hand:
                 self.drop(run, step, counts=not held.hand.signed_off)
         if place in self.leases:
             return "busy"
