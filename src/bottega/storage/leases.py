@@ -15,7 +15,7 @@ from bottega.storage.budgets import Budgets, Charge, Refusal
 from bottega.storage.change import Change, ended
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction, Work
-from bottega.storage.journal import Journal
+from bottega.storage.journal import NEVER, Journal
 from bottega.storage.wakes import Wakes
 from bottega.storage.workers import SIGNED_OFF, Workers
 
@@ -348,23 +348,29 @@ class Leases:
             )
 
     def _finished(self, transaction: Transaction, claim: Claim) -> tuple[int, str, StepResult, bool] | None:
-        """A finished result with this key: its entry, its digest, itself, and whether it was judged by the same.
-
-        What was judged by the same comes first, then what is of this run, then the oldest.
-        """
-        judged = "" if claim.judge_again else "AND checks = ?"
+        """A finished result with this key: its entry, its digest, itself, and whether it was judged by the same."""
         anywhere = "OR reusable = 1" if claim.reuse else ""
-        rows = transaction.execute(
-            f"SELECT checks, run_id, n, result FROM results WHERE key = ? {judged} AND holder = ? AND (run_id = ? {anywhere})",
-            (claim.key, *(() if claim.judge_again else (claim.checks,)), claim.holder, claim.run),
-        ).fetchall()
-        if not rows:
+        same = "FROM results WHERE key = ? AND checks = ? AND holder = ?"
+        (found,) = (
+            transaction.execute(  # its own first; smallest and not sorted, which costs a sorter even for no row
+                f"SELECT MIN(CASE WHEN run_id = ? THEN n ELSE n + {NEVER} END) {same} AND (run_id = ? {anywhere})",
+                (claim.run, claim.key, claim.checks, claim.holder, claim.run),
+            ).fetchone()
+        )
+        row = None
+        if found is not None:
+            row = transaction.execute(
+                f"SELECT n, result {same} AND n = ?", (claim.key, claim.checks, claim.holder, found % NEVER)
+            ).fetchone()
+        elif claim.judge_again:
+            row = transaction.execute(
+                f"SELECT n, result FROM results WHERE key = ? AND holder = ? AND (run_id = ? {anywhere}) LIMIT 1",
+                (claim.key, claim.holder, claim.run),
+            ).fetchone()
+        body = self._contents.find(transaction, row[1], holder=claim.holder) if row else None
+        if row is None or body is None:
             return None
-        checks, _, n, name = min(rows, key=lambda row: (row[0] != claim.checks, row[1] != claim.run, row[2]))
-        body = self._contents.find(transaction, name, holder=claim.holder)
-        if body is None:
-            return None
-        return n, name, step_result(claim.step, "reused", claim.key, "", body), checks == claim.checks
+        return row[0], row[1], step_result(claim.step, "reused", claim.key, "", body), found is not None
 
     def _reuse(
         self, transaction: Transaction, claim: Claim, n: int, digest: str, result: StepResult, worker: str
