@@ -74,20 +74,26 @@ def counted(entries: Sequence[Entry]) -> dict[str, int]:
     finished: dict[str, int] = {}  # key of a step: its first entry
     in_round: Counter[tuple[str, int, str]] = Counter()
     acts = Counter(entry.act for entry in entries)
-    lost: set[int] = set()
+    lost, judging = set[int](), set[int]()  # tokens
     again = beside = late = silent = 0
     for entry in entries:
         detail, step = entry.detail, not entry.subject.endswith("/@delivery")
         match entry.act:
             case Act.STEP_LEASED:
-                again += step and detail["key"] in finished
+                if "judges" in detail:  # what is made already, by other sources; it is not made again
+                    judging.add(entry.n)
+                again += step and entry.n not in judging and detail["key"] in finished
             case Act.STEP_LOST | Act.STEP_DIED:
                 lost.add(detail["token"])
                 silent += "heartbeat" in entry.why
             case Act.STEP_FINISHED:
                 in_round[entry.subject, detail["round"], detail["key"]] += 1
                 late += detail["token"] in lost
-                beside += step and finished.setdefault(detail["key"], entry.n) < entry.n
+                beside += (
+                    step
+                    and detail["token"] not in judging
+                    and finished.setdefault(detail["key"], entry.n) < entry.n
+                )
             case _:
                 pass
     return {
@@ -98,6 +104,7 @@ def counted(entries: Sequence[Entry]) -> dict[str, int]:
         "leases lost by silence": silent,
         "engine processes that died under a step": acts[Act.STEP_DIED],
         "steps parked after three deaths": acts[Act.STEP_PARKED],
+        "steps judged again, because their sources had changed": len(judging),
         "steps finished twice in a round": sum(count - 1 for count in in_round.values()),
         "steps leased again although finished": again,
         "results written under a lost lease": late,

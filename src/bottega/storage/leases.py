@@ -282,7 +282,7 @@ class Leases:
             "SELECT round, state, key, result, error, deaths, delays, wake_at, checks FROM steps WHERE run_id = ? AND step_id = ?",
             (claim.run, claim.step),
         ).fetchone()
-        deaths, delays, before, stored = 0, 0, None, None
+        deaths, delays, before, stored, judges = 0, 0, None, None, ""
         if row is not None and row[2] == claim.key:
             round_, state, key, digest, error, deaths, delays, wake_at, checks = row
             body = self._contents.find(transaction, digest, holder=claim.holder) if digest else None
@@ -297,7 +297,7 @@ class Leases:
         if found := self._finished(transaction, claim):
             n, digest, result, judged = found
             if not judged:
-                stored = result
+                stored, judges = result, digest
             elif not claim.shown(result):
                 return self._reuse(transaction, claim, n, digest, result, worker)
             else:
@@ -313,6 +313,7 @@ class Leases:
                 return self._unpaid(transaction, claim, approval, worker)
         detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
         detail |= {"lane": claim.lane} if claim.lane else {}
+        detail |= {"judges": judges} if judges else {}
         token = self._journal.append(
             transaction, Act.STEP_LEASED, subject, actor=worker, behalf=claim.behalf, holder=claim.holder,
             detail={**detail, "host": host if claim.local else "", **claim.detail},

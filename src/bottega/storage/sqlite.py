@@ -14,6 +14,7 @@ from bottega.storage.database import Database, Transaction
 from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
 
+READING = 5.0  # seconds in which others may end what they read, before old pages are said to be left
 BUSY = 30.0  # seconds that a change waits for another process's
 WAL = (
     16 << 20
@@ -100,13 +101,20 @@ class SQLite(Database):
         return True
 
     def purge(self) -> bool:
-        """Carry the write-ahead log into the file and cut it off; deleted rows were overwritten with zeros there."""
-        with self._in_turn():
-            try:
-                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error as error:
-                raise _failed(self._path, "cannot be cleaned", error) from error
-        return not busy
+        """Carry the write-ahead log into the file and cut it off; deleted rows were overwritten with zeros there.
+
+        Who reads just now is waited for a while.
+        """
+        until = time.monotonic() + READING
+        while True:
+            with self._in_turn():
+                try:
+                    busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                except sqlite3.Error as error:
+                    raise _failed(self._path, "cannot be cleaned", error) from error
+            if not busy or time.monotonic() > until:
+                return not busy
+            time.sleep(0.05)
 
     def copy_to(self, path: Path) -> None:
         """SQLite's online backup: one consistent state, whoever writes meanwhile."""
