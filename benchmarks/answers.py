@@ -24,7 +24,7 @@ import tomllib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
@@ -33,9 +33,9 @@ from bottega.core.canonical import digest
 from bottega.core.request import Finished, Output, Request, Usage
 from bottega.engines.base import Bench
 from bottega.pipelines.workshop import Listen
-from bottega.retrieval.answers.answer import Answer, Nearest
+from bottega.retrieval.answers.answer import Answer, JudgeName, Nearest
 from bottega.retrieval.answers.flow import Answering
-from bottega.retrieval.answers.judges import CROSS_ENCODER, YesNo
+from bottega.retrieval.answers.judges import YesNo
 from bottega.service.answers import LOOKED_AT, Answers
 from bottega.settings import Settings
 
@@ -213,9 +213,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", action="append", help="repeat for several")
-    parser.add_argument(
-        "--judge", action="append", choices=("language", CROSS_ENCODER), help="repeat for both"
-    )
+    parser.add_argument("--judge", action="append", choices=get_args(JudgeName), help="repeat for both")
     parser.add_argument(
         "--keep", type=Path, help="keep the replies of language models in this folder, and use them again"
     )

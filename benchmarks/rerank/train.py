@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.nli.train import EVERY, build, collate, load_base, resume, save, tensors, weights
+from benchmarks.nli.train import EVERY, build, collate, freeze, load_base, resume, save, tensors, weights
 from benchmarks.rerank.data import Listed, read_lists
 from tokenizers import Encoding, Tokenizer
 from transformers import BertForSequenceClassification
@@ -109,11 +109,7 @@ def main() -> None:
 
     model = build(options.work / "base", outputs=1)
     load_base(model, options.work / "base" / "model.safetensors")
-    model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
-    if options.frozen:
-        model.bert.embeddings.requires_grad_(False)
-        model.bert.encoder.layer[: options.frozen].requires_grad_(False)
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    named = freeze(model, options.frozen)
     groups: list[dict[str, Any]] = [
         {"params": [w for n, w in named if n.startswith("classifier") == head], "lr": rate}
         for head, rate in ((False, options.rate), (True, options.head_rate))

@@ -26,6 +26,7 @@ OUTPUTS = (Port(name="text", media_types=("text/markdown", "text/plain", "applic
 
 TURN = 20  # tokens of the template around one turn
 FRAME = 1000  # bytes and tokens of tags, of the template, and of the line that asks for a repair
+BYTES_PER_TOKEN = 3.5  # European languages and JSON
 OPEN_STRING = 600  # characters, given to a string without maxLength
 OPEN_ARRAY = 12  # items, given to an array without maxItems
 Logprobs = tuple[tuple[str, float], ...]  # of one piece: the written token, then the likeliest ones

@@ -14,6 +14,7 @@ from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
 from bottega.engines.chat import (
+    BYTES_PER_TOKEN,
     INPUTS,
     OUTPUTS,
     ChatParams,
@@ -31,7 +32,6 @@ from bottega.engines.llama import CONTEXT, SHORTER, SLOT, SLOTS, LlamaServer
 
 PROMPT_SPEED = 60.0  # tokens a second, 1.5 billion weights at 4 bits on two cores
 ANSWER_SPEED = 13.0  # tokens a second
-BYTES_PER_TOKEN = 3.5  # European languages and JSON
 LOADING = 4.0  # seconds
 
 

@@ -18,6 +18,7 @@ from bottega.core.request import Delta, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port
 from bottega.engines.chat import (
+    BYTES_PER_TOKEN,
     INPUTS,
     OUTPUTS,
     ChatParams,
@@ -34,7 +35,6 @@ from bottega.engines.chat import (
 from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
-BYTES_PER_TOKEN = 3.5  # European languages and JSON
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
 HEADERS = b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nUser-Agent: bottega\r\n"
 encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -13,7 +13,7 @@ from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
 from bottega.engines.chat import close_schema
 from bottega.engines.language import ANSWER_SPEED, LOADING, PROMPT_SPEED, Language
-from bottega.retrieval.answers.answer import MEDIA_TYPE, Nearest
+from bottega.retrieval.answers.answer import MEDIA_TYPE, JudgeName, Nearest
 from bottega.retrieval.answers.flow import Answering
 from bottega.retrieval.answers.writing import MOST_TOKENS, MOST_TOKENS_TYPED, Ask, Reply, reply
 from bottega.retrieval.document import PASSAGES_MEDIA_TYPE, load_passages
@@ -33,9 +33,7 @@ class AnswerParams(Params, frozen=True):
     unsupported: Literal["remove", "flag"] = Field(
         default="remove", description="sentences that nothing bears out after one repair"
     )
-    judge: Literal["language", "entailment-minilm"] = Field(
-        default="language", description="who judges whether a quote supports a sentence"
-    )
+    judge: JudgeName = Field(default="language", description="who judges whether a quote supports a sentence")
     must_answer: bool = Field(
         default=False, description="fail instead of giving a file that says why there is no answer"
     )

@@ -15,7 +15,7 @@ from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
 from bottega.engines.language import LOADING, PROMPT_SPEED, Language
 from bottega.retrieval.answer_step import AnswerParams, judge_named, passages_given
-from bottega.retrieval.answers.answer import Citation
+from bottega.retrieval.answers.answer import Citation, JudgeName
 from bottega.retrieval.answers.coverage import without_instructions
 from bottega.retrieval.answers.gate import premise
 from bottega.retrieval.answers.writing import Reply, reply
@@ -34,7 +34,7 @@ RANK = {"contradicts": 0, "not_enough": 1, "supports": 2}
 class EntailParams(Params, frozen=True):
     """Who judges, and what becomes of what nothing bears out."""
 
-    judge: Literal["language", "entailment-minilm"] = Field(
+    judge: JudgeName = Field(
         default=AnswerParams.model_fields["judge"].default,
         description="who judges whether the quotes support a sentence",
     )

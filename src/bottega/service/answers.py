@@ -18,7 +18,7 @@ from bottega.core.request import Request
 from bottega.core.value import JsonObject
 from bottega.engines.chat import close_schema
 from bottega.pipelines.workshop import Workshop
-from bottega.retrieval.answers.answer import Answer, Nearest, Sentence, Spent
+from bottega.retrieval.answers.answer import Answer, JudgeName, Nearest, Sentence, Spent
 from bottega.retrieval.answers.conversation import (
     REWRITTEN_FROM,
     Conversation,
@@ -29,7 +29,7 @@ from bottega.retrieval.answers.conversation import (
     standalone,
 )
 from bottega.retrieval.answers.flow import FLOW, Answering, Policy
-from bottega.retrieval.answers.judges import JudgeName, YesNo
+from bottega.retrieval.answers.judges import YesNo
 from bottega.retrieval.answers.tabled import tabled
 from bottega.retrieval.answers.writing import Reply, reply
 from bottega.retrieval.collections.collection import Collection, Hit

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bottega.core.errors import InvalidValue
-from bottega.storage.disk import disk, draft, sync_folder
+from bottega.storage.disk import digest_of, disk, draft, sync_folder
 from bottega.training.family import Nets
 
 Optimisers = dict[str, tuple[torch.optim.Optimizer, ...]]
@@ -51,6 +51,19 @@ def load_nets(nets: Nets, state: dict[str, Tensor], prefix: str, where: str) -> 
                 where=where,
                 remedy="resume with the recipe, depth and data that it was begun with, or choose another --out",
             ) from error
+
+
+def unchanged(path: Path, sha256: str, what: str = "base", otherwise: str = "begin again") -> Path:
+    """The path of a file that a run holds on to, as it was when the run was begun.
+
+    Raises:
+        InvalidValue: it is gone, or no longer the same.
+    """
+    if not path.is_file() or digest_of(path) != sha256:
+        raise InvalidValue(
+            f"the {what} is gone or has changed", where=str(path), remedy=f"bring it back, or {otherwise}"
+        )
+    return path
 
 
 def optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:

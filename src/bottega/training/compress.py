@@ -172,13 +172,16 @@ def _passes(run: Run, made: Mapping[str, Nets]) -> dict[str, float]:
         name: tuple(torch.cat([part] * (PASS // len(part))) for part in each)
         for name, (_, each) in run.family.exports(run.nets).items()
     }
+    asked = {
+        kind: {name: nets[name] if kind in FILES else run.family.exports(nets)[name][0] for name in inputs}
+        for kind, nets in made.items()
+    }
     found: dict[str, list[float]] = {kind: [] for kind in made}
     with torch.no_grad():
         for _ in range(ROUNDS + 1):
-            for kind, nets in made.items():
-                asked = run.family.exports(nets) if kind not in FILES else {n: (nets[n], ()) for n in inputs}
+            for kind, nets in asked.items():
                 began = time.process_time()
-                for name, (net, _given) in asked.items():
+                for name, net in nets.items():
                     net(*inputs[name])
                 found[kind].append(1000 * (time.process_time() - began))
     return {kind: min(times[1:]) for kind, times in found.items()}  # the first finds its memory

@@ -19,6 +19,7 @@ Reason = Literal[
 ]
 Judged = Literal["supports", "contradicts", "not_enough"]
 
+JudgeName = Literal["language", "entailment-minilm"]  # who says whether a quote bears a sentence out
 MEDIA_TYPE = "application/vnd.bottega.answer+json"
 
 

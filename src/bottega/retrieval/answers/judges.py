@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bottega.core.request import Part, Request
 from bottega.retrieval.answers.writing import Ask
 from bottega.retrieval.entail import Judgement, Probabilities
 
-CROSS_ENCODER = "entailment-minilm"
-JudgeName = Literal["language", "entailment-minilm"]
 # Probability of Yes from which a quote counts as support. In the tuned half of examples/support-assistant true claims had 0.44 and more,
 # the false one that the quotes let through 0.38.
 YES = 0.41

@@ -13,7 +13,6 @@ from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import MODEL, Table
 from bottega.networks import lora
-from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.families.tuned import Base
@@ -84,11 +83,7 @@ class Adapted(Family[AdaptedConfig]):
         Raises:
             InvalidValue: the base is gone, or no longer the one that the run was begun with.
         """
-        path = Path(self.config.base.weights)
-        if not path.is_file() or digest_of(path) != self.config.base.sha256:
-            raise InvalidValue(
-                "the base is gone or has changed", where=str(path), remedy="bring it back, or begin again"
-            )
+        path = checkpoint.unchanged(Path(self.config.base.weights), self.config.base.sha256)
         state = checkpoint.read(path)
         for name, tensor in checkpoint.flat(nets, "net").items():
             if name in state and (more := len(tensor) - len(state[name]) if tensor.dim() else 0) > 0:

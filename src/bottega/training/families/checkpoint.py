@@ -18,7 +18,8 @@ from bottega.evaluation.texts import compressed_bits, counted_bits
 from bottega.networks import lora
 from bottega.networks.noise import key
 from bottega.networks.preference import supervised_loss, token_logps
-from bottega.storage.disk import digest_of, disk
+from bottega.storage.disk import disk
+from bottega.training.checkpoint import unchanged
 from bottega.training.data.base import Data
 from bottega.training.data.records import unpacked
 from bottega.training.families.tuned import joined, picked
@@ -107,12 +108,7 @@ class Checkpoint(Family[CheckpointConfig]):
         """
         folder = Path(self.config.folder)
         for name, sha256 in self.config.sha256.items():
-            if not (folder / name).is_file() or digest_of(folder / name) != sha256:
-                raise InvalidValue(
-                    "the checkpoint is gone or has changed",
-                    where=str(folder / name),
-                    remedy="bring it back, or begin again",
-                )
+            unchanged(folder / name, sha256, "checkpoint")
         from transformers import AutoModelForCausalLM
 
         model: Any = AutoModelForCausalLM

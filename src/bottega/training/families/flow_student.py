@@ -13,7 +13,6 @@ from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import Table
 from bottega.networks.flow import distil_loss
 from bottega.networks.noise import normal
-from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.families.flow import Flow, FlowConfig
@@ -57,13 +56,7 @@ class FlowStudent(Velocity[StudentConfig]):
             InvalidValue: it is gone, or no longer the one that the run was begun with.
         """
         told = self.config.teacher
-        path = Path(told.weights)
-        if not path.is_file() or digest_of(path) != told.sha256:
-            raise InvalidValue(
-                "the teacher is gone or has changed",
-                where=told.weights,
-                remedy="bring it back, or distil again",
-            )
+        path = checkpoint.unchanged(Path(told.weights), told.sha256, "teacher", "distil again")
         nets = Flow(told.config, self.shape, self.labels, {}).nets()
         checkpoint.load_nets(nets, checkpoint.read(path), "net", told.weights)
         return nets

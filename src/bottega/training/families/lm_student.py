@@ -8,11 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject, Value
 from bottega.evaluation.table import MODEL, Table
 from bottega.networks.transformer import distil_loss
-from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.families.lm import Lm, LmConfig
@@ -59,13 +57,7 @@ class LmStudent(Lm):
             InvalidValue: it is gone, or no longer the one that the run was begun with.
         """
         told = self.how.teacher
-        path = Path(told.weights)
-        if not path.is_file() or digest_of(path) != told.sha256:
-            raise InvalidValue(
-                "the teacher is gone or has changed",
-                where=told.weights,
-                remedy="bring it back, or distil again",
-            )
+        path = checkpoint.unchanged(Path(told.weights), told.sha256, "teacher", "distil again")
         nets = Lm(told.config, self.shape, self.labels, self.codec).nets()
         checkpoint.load_nets(nets, checkpoint.read(path), "net", told.weights)
         return nets

@@ -20,7 +20,6 @@ from bottega.networks.control import Controlled, outline
 from bottega.networks.flow import flow_loss, flow_sample
 from bottega.networks.noise import key
 from bottega.networks.unet import UNet, channels_last
-from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.families.flow import Flow, FlowConfig
@@ -87,10 +86,7 @@ class Sketch(Velocity[SketchConfig]):
         """
         told = self.config.base
         assert told is not None  # no family is made without, see learn_codec
-        path = Path(told.weights)
-        if not path.is_file() or digest_of(path) != told.sha256:
-            remedy = "bring it back, or begin again"
-            raise InvalidValue("the base is gone or has changed", where=told.weights, remedy=remedy)
+        path = checkpoint.unchanged(Path(told.weights), told.sha256)
         net = cast(Controlled, nets["velocity"])
         checkpoint.load_nets({"velocity": net.base}, checkpoint.read(path), "net", told.weights)
         net.freeze()

@@ -18,7 +18,6 @@ from bottega.core.value import JsonObject
 from bottega.evaluation.table import Table
 from bottega.networks.noise import key
 from bottega.networks.unet import UNet, channels_last
-from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.families.flow import Flow, FlowConfig
@@ -111,10 +110,7 @@ class TextFlow(Flow):
         """
         if (told := self.how.base) is None:
             return
-        path = Path(told.weights)
-        if not path.is_file() or digest_of(path) != told.sha256:
-            remedy = "bring it back, or begin again"
-            raise InvalidValue("the base is gone or has changed", where=told.weights, remedy=remedy)
+        path = checkpoint.unchanged(Path(told.weights), told.sha256)
         state = checkpoint.read(path)
         if self.how.hints:  # a base without them: what they say counts nothing at first
             state["net.velocity.hints"] = cast(Tensor, nets["velocity"].hints)

@@ -16,7 +16,6 @@ from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Tabl
 from bottega.networks.noise import key
 from bottega.networks.preference import token_logps
 from bottega.networks.transformer import Decoder, generate
-from bottega.storage.disk import digest_of
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
 from bottega.training.data.records import unpacked
@@ -91,11 +90,7 @@ class Tuned(Lm):
         """
         told = self.how.base
         assert told is not None
-        path = Path(told.weights)
-        if not path.is_file() or digest_of(path) != told.sha256:
-            raise InvalidValue(
-                "the base is gone or has changed", where=told.weights, remedy="bring it back, or begin again"
-            )
+        path = checkpoint.unchanged(Path(told.weights), told.sha256)
         nets = self.nets()
         checkpoint.load_nets(nets, checkpoint.read(path), "net", told.weights)
         return nets
