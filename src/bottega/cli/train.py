@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0), help="Same seed, same bytes on the same machine.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, instead of the recipe's.")
-@click.option("--depth", type=click.IntRange(1, 64), help="The one dial: width and so on follow from it.")
+@click.option(
+    "--depth",
+    type=click.IntRange(1, 64),
+    help="The one dial: width, heads, batch, rate and steps follow from it.",
+)
 @click.option(
     "--data",
     help="A data set by name, a folder of pictures in one folder a class, a text file, or JSON lines.",

@@ -44,21 +44,24 @@ def counted_bits(train: bytes, test: bytes, order: int) -> float:
 
 
 @torch.no_grad()
-def model_bits(model: nn.Module, tokens: Tensor, lengths: Tensor, context: int) -> float:
+def model_bits(
+    model: nn.Module, tokens: Tensor, lengths: Tensor, context: int, *, apart: bool = False
+) -> float:
     """Bits a byte of a model over tokens [N], whose ``lengths`` [vocabulary] are in bytes.
 
-    Windows of ``context`` overlap by half: each token but those of the first has half a window or more before it. The
+    Windows of ``context`` overlap by half: each token but those of the first has half a window or more before it. ``apart``, they
+    stand behind each other, and a token has half a window before it on average, as training losses are reported. The
     bits are those of one way to cut the text into tokens, so they are never too few.
     """
-    half, spent, counted = context // 2, 0.0, 0
-    starts = list(range(0, len(tokens) - context, half))
+    known, spent, counted = 0 if apart else context // 2, 0.0, 0
+    starts = list(range(0, len(tokens) - context, context - known))
     for group in (starts[i : i + 64] for i in range(0, len(starts), 64)):
         windows = torch.stack([tokens[s : s + context + 1] for s in group])
         losses = F.cross_entropy(
             model(windows[:, :-1]).flatten(0, 1).float(), windows[:, 1:].flatten(), reduction="none"
         )
         for start, line, said in zip(group, losses.view(len(group), context), windows[:, 1:], strict=True):
-            new = slice(0 if start == 0 else half, None)
+            new = slice(0 if start == 0 else known, None)
             spent += float(line[new].sum())
             counted += int(lengths[said[new]].sum())
     return spent / counted / math.log(2)

@@ -54,7 +54,10 @@ class Recipe(Value, frozen=True):
     family: str
     data: str = Field(description="a data set by name, or a folder or file of one's own")
     depth: int = Field(
-        default=2, ge=1, le=64, description="the one dial: width, heads and so on follow from it"
+        default=2,
+        ge=1,
+        le=64,
+        description="the one dial: width and heads follow from it; ``fit`` is meant for it",
     )
     seed: int = Field(default=0, ge=0, lt=2**53)
     fit: Fit
@@ -76,6 +79,8 @@ def names() -> list[str]:
 def read_recipe(wanted: str, **given: object) -> Recipe:
     """A shipped recipe by name, or a TOML file; ``given`` values that are not None replace its own.
 
+    At another ``depth`` than its own, batch, rate and steps are what `scaled` makes of them.
+
     Raises:
         NotFound: no such recipe; names the nearest.
         InvalidValue: not TOML, an unknown key or a wrong value: names the field.
@@ -88,12 +93,32 @@ def read_recipe(wanted: str, **given: object) -> Recipe:
         document = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidValue(f"not TOML: {error}", where=str(path), remedy="mend the file") from error
+    given = {name: value for name, value in given.items() if value is not None}
+    if (depth := given.pop("depth", None)) is not None:
+        meant = checked(Recipe, document, str(path))
+        deeper = checked(Recipe, {**document, "depth": depth}, str(path))
+        document = scaled(meant, deeper.depth).document()
     for name, value in given.items():
-        if value is None:
-            continue
         group, _, field = name.rpartition("__")  # fit__steps is the field steps of [fit]
         (document.setdefault(group, {}) if group else document)[field] = value
     return checked(Recipe, document, str(path))
+
+
+def scaled(recipe: Recipe, depth: int) -> Recipe:
+    """The recipe at another depth, as long and as fast as that size wants.
+
+    Width and layers both follow from depth, so there are its cube as many weights; examples grow with weights (Hoffmann 2022), batch with depth
+    and steps with its square. The rate falls with the root of the width. Rules of thumb: a recipe that was chosen at its size beats them.
+    """
+    times = depth / recipe.depth
+    fit = recipe.fit.model_copy(
+        update={
+            "batch": max(1, round(recipe.fit.batch * times)),
+            "steps": max(1, round(recipe.fit.steps * times**2)),
+            "rate": min(1.0, recipe.fit.rate / times**0.5),
+        }
+    )
+    return recipe.model_copy(update={"depth": depth, "fit": fit})
 
 
 def checked(kind: type[T], document: JsonObject, where: str) -> T:

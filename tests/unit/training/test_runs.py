@@ -83,6 +83,15 @@ def test_depth_sets_the_size(recipe: Callable[..., Recipe]) -> None:
         assert small != large
 
 
+def test_depth_sets_how_it_is_trained() -> None:
+    own, deeper = read_recipe("text-lm"), read_recipe("text-lm", depth=8)
+    assert (deeper.depth, deeper.fit.batch, deeper.fit.steps) == (8, 2 * own.fit.batch, 4 * own.fit.steps)
+    assert deeper.fit.rate == pytest.approx(own.fit.rate / 2**0.5)
+    assert read_recipe("text-lm", depth=own.depth) == own
+    assert read_recipe("text-lm", depth=1, fit__steps=7).fit.steps == 7
+    refused(InvalidValue, "depth", lambda: read_recipe("text-lm", depth=0))
+
+
 def refused(error: type[BottegaError], match: str, act: Callable[[], object]) -> None:
     """One clear error that says what to do."""
     with pytest.raises(error, match=match) as raised:

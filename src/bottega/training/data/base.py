@@ -47,6 +47,7 @@ SETS = {
     "fashion-mnist": "bottega.training.data.fashion_mnist",
     "icons": "bottega.training.data.icons",
     "jargon-file": "bottega.training.data.jargon_file",
+    "tiny-shakespeare": "bottega.training.data.tiny_shakespeare",
     "sums": "bottega.training.data.sums",
     "sums-in-words": "bottega.training.data.sums_in_words",
     "package-descriptions": "bottega.training.data.package_descriptions",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bottega.training.data.icon_words import is_brand, is_flag, words_of
-from bottega.training.data.pinned import from_npm
+from bottega.training.data.pinned import from_registry
 
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
 SHA256 = "1a545f86fa224d6531d8fb101dcbe83aac2b28689a21cbed6fc68318a5af4d91"
@@ -55,8 +55,8 @@ def refusal(info: Mapping[str, Any]) -> str:
 
 
 def fetch(folder: Path) -> Path:
-    """The package's archive in ``folder``, as `from_npm` says."""
-    return from_npm(PACKAGE, VERSION, SHA256, folder)
+    """The package's archive in ``folder``, as `from_registry` says."""
+    return from_registry("npm", PACKAGE, VERSION, SHA256, folder)
 
 
 def icons(file: Path) -> Iterator[Icon]:

@@ -1,30 +1,30 @@
-"""Archives that data sets are read from: those of npm, and the SHA-256 that every one is held to."""
+"""Archives that data sets are read from: those of npm and PyPI, and the SHA-256 that every one is held to."""
 
 import shutil
 import tempfile
 import threading
 from pathlib import Path
 
-from bottega.catalog.model import Archive
+from bottega.catalog.model import Archive, Registry
 from bottega.catalog.registries import REGISTRIES
 from bottega.core.errors import Tampered
 from bottega.storage.disk import digest_of
 
 
-def from_npm(package: str, version: str, sha256: str, folder: Path) -> Path:
+def from_registry(registry: Registry, package: str, version: str, sha256: str, folder: Path) -> Path:
     """The package's archive in ``folder``; what is there already and fits is kept.
 
     Raises:
-        SetupError: there is no npm, and nobody laid the file there.
-        TransferFailed: npm could not fetch it.
+        SetupError: there is no npm or pip, and nobody laid the file there.
+        TransferFailed: it could not fetch it.
         Tampered: other bytes than pinned.
     """
-    archive = Archive(registry="npm", package=package, version=version)
+    archive = Archive(registry=registry, package=package, version=version)
     file = folder / archive.file_name
     folder.mkdir(parents=True, exist_ok=True)
     if not file.is_file():
         with tempfile.TemporaryDirectory(dir=folder) as empty:
-            fetched = REGISTRIES["npm"](archive, Path(empty), lambda fraction: None, threading.Event())
+            fetched = REGISTRIES[registry](archive, Path(empty), lambda fraction: None, threading.Event())
             shutil.move(fetched, file)
     return held_to(sha256, file)
 

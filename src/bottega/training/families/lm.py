@@ -128,9 +128,16 @@ class Lm(Family[LmConfig]):
         """Bits a byte against compressors and counted models that have seen the training text."""
         train, test = _bytes(data.train["tokens"]), _bytes(data.test["tokens"][: self.config.judged])
         tokens = self.tokenizer.encode(test)
+        what = f"{self.tokenizer.size} tokens, context {self.config.context}"
 
         def row(kind: str, what: str, bits: float) -> Row:
             return Row(kind=kind, what=what, values={"bits": bits, "nats": bits * math.log(2)})
+
+        def said(what: str, apart: bool) -> Row:
+            bits = model_bits(
+                nets["decoder"], tokens, self.tokenizer.lengths, self.config.context, apart=apart
+            )
+            return row(MODEL, what, bits)
 
         packed = [
             row(CLASSICAL, f"{name}, after the training text", compressed_bits(train, test, name))
@@ -143,11 +150,8 @@ class Lm(Family[LmConfig]):
                 row(TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)),
                 *packed,
                 row(CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)),
-                row(
-                    MODEL,
-                    f"{self.tokenizer.size} tokens, context {self.config.context}",
-                    model_bits(nets["decoder"], tokens, self.tokenizer.lengths, self.config.context),
-                ),
+                said(f"{what}, one window behind the other, as losses of training are reported", True),
+                said(what, False),
             ),
             notes=(f"{len(test)} held-out bytes; xz looks back over the whole training text",),
         )
