@@ -128,16 +128,14 @@ class Lm(Family[LmConfig]):
         """Bits a byte against compressors and counted models that have seen the training text."""
         train, test = _bytes(data.train["tokens"]), _bytes(data.test["tokens"][: self.config.judged])
         tokens = self.tokenizer.encode(test)
-        what = f"{self.tokenizer.size} tokens, context {self.config.context}"
 
         def row(kind: str, what: str, bits: float) -> Row:
             return Row(kind=kind, what=what, values={"bits": bits, "nats": bits * math.log(2)})
 
-        def said(what: str, apart: bool) -> Row:
-            bits = model_bits(
+        def said(apart: bool) -> float:
+            return model_bits(
                 nets["decoder"], tokens, self.tokenizer.lengths, self.config.context, apart=apart
             )
-            return row(MODEL, what, bits)
 
         packed = [
             row(CLASSICAL, f"{name}, after the training text", compressed_bits(train, test, name))
@@ -150,10 +148,12 @@ class Lm(Family[LmConfig]):
                 row(TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)),
                 *packed,
                 row(CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)),
-                said(f"{what}, one window behind the other, as losses of training are reported", True),
-                said(what, False),
+                row(MODEL, f"{self.tokenizer.size} tokens, context {self.config.context}", said(False)),
             ),
-            notes=(f"{len(test)} held-out bytes; xz looks back over the whole training text",),
+            notes=(
+                f"{len(test)} held-out bytes; xz looks back over the whole training text",
+                f"one window behind the other, as losses are reported, the model comes to {said(True) * math.log(2):.3g} nats",
+            ),
         )
 
 
