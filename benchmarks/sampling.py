@@ -1,8 +1,10 @@
 """Sampling a trained flow: our sampler and the exported ONNX file, beside the scheduler loop of diffusers, on the same weights.
 
-CPU seconds of one thread, taken in turns. The pictures must be the same. diffusers is no dependency.
+CPU seconds of one thread, taken in turns. The pictures must be the same. diffusers is no dependency. Given a language model: its sampler one text at a
+time and many, beside one that keeps nothing of the tokens before.
 
     bottega export runs/flow && OMP_NUM_THREADS=1 python benchmarks/sampling.py runs/flow
+    OMP_NUM_THREADS=1 python benchmarks/sampling.py runs/lm
 """
 
 import statistics
@@ -19,16 +21,53 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from torch import Tensor
 
 from bottega.networks.flow import flow_sample
+from bottega.networks.noise import key
+from bottega.networks.transformer import generate
 from bottega.training.families.flow import Flow
-from bottega.training.runs import open_run
+from bottega.training.families.lm import Lm
+from bottega.training.runs import Run, open_run
 
-GUIDANCE, STEPS, ROUNDS = 2.0, 10, 5
+GUIDANCE, STEPS, ROUNDS, BATCH = 2.0, 10, 5, 32
 
 
 def main() -> None:
-    """Print CPU milliseconds a picture for one picture and for 32 at a time."""
+    """Print what the samplers of a run cost."""
     torch.set_num_threads(1)
     run = open_run(Path(sys.argv[1]))
+    pictures(run) if isinstance(run.family, Flow) else texts(run)
+
+
+@torch.no_grad()
+def texts(run: Run) -> None:
+    """Print CPU milliseconds a token: kept or read again, one text at a time or `BATCH`."""
+    net = run.nets["decoder"]
+    length = cast(Lm, run.family).config.context // 2
+    prompt = torch.full((BATCH, 1), 10)
+
+    def again(rows: Tensor) -> Tensor:
+        for place in range(length):
+            odds = net(rows)[:, -1].float().softmax(-1)
+            rows = torch.cat((rows, torch.multinomial(odds, 1, generator=key(0, place))), dim=1)
+        return rows
+
+    ways: dict[str, Callable[[], object]] = {
+        "all read again for each token, one text": lambda: again(prompt[:1]),
+        "kept, one text": lambda: generate(net, prompt[:1], length, key(0)),
+        f"kept, {BATCH} texts": lambda: generate(net, prompt, length, key(0)),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS + 1):
+        for name, way in ways.items():
+            start = time.process_time()
+            way()
+            made = length * (BATCH if str(BATCH) in name else 1)
+            spent[name].append(1000 * (time.process_time() - start) / made)
+    for name, each in spent.items():
+        print(f"{name}: {statistics.median(each[1:]):.3f} ms a token")
+
+
+def pictures(run: Run) -> None:
+    """Print CPU milliseconds a picture for one picture and for 32 at a time."""
     net, family = run.nets["velocity"], run.family
     assert isinstance(family, Flow)
     session = _session(Path(sys.argv[1]) / "export" / "velocity.onnx")

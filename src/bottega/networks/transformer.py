@@ -3,6 +3,8 @@
 Vaswani 2017; Su 2021 (rotary); Henry 2020 (QK norm); So 2021 (squared ReLU). The cache makes sampling linear.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -119,13 +121,13 @@ def generate(
     model: nn.Module,
     prompt: Tensor,
     length: int,
-    key: torch.Generator,
+    key: torch.Generator | Sequence[torch.Generator],
     temperature: float = 1.0,
     below: int | None = None,
 ) -> Tensor:
     """Continue a prompt [B, T] by ``length`` tokens: [B, length]; all, or those ``below`` a number.
 
-    A temperature of 0 takes the likeliest.
+    One ``key`` draws for the batch, or each row has its own. A temperature of 0 takes the likeliest.
     """
     cache: Cache = []
     made: list[Tensor] = []
@@ -134,7 +136,9 @@ def generate(
         logits = model(tokens, cache)[:, -1, :below].float()
         if temperature > 0:
             chances = F.softmax(logits / temperature, dim=-1).cpu()
-            tokens = torch.multinomial(chances, 1, generator=key).to(prompt.device)
+            keys = [key] * len(chances) if isinstance(key, torch.Generator) else key
+            drawn = [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, keys, strict=True)]
+            tokens = torch.stack(drawn).to(prompt.device)
         else:
             tokens = logits.argmax(-1, keepdim=True)
         made.append(tokens)

@@ -1,6 +1,7 @@
 """A decoder-only language model over the tokens of a text."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, cast
@@ -91,33 +92,32 @@ class Lm(Family[LmConfig]):
             / int(self.tokenizer.lengths[said].sum())
         )
 
-    def write(self, nets: Nets, prompt: bytes, length: int, temperature: float, seed: int) -> bytes:
-        """Continue a prompt by ``length`` bytes, up to the context from the cache and then in windows of its last half."""
+    def write(
+        self, nets: Nets, prompt: bytes, length: int, temperature: float, seeds: Sequence[int]
+    ) -> list[bytes]:
+        """Continue a prompt by ``length`` bytes once for each seed, all at a time.
+
+        Up to the context each token needs one pass over itself, the rest being kept; then in windows of the last half.
+        """
         net, half = cast(Decoder, nets["decoder"]), self.config.context // 2
-        tokens = cast(list[int], self.tokenizer.encode(prompt or b"\n").tolist())
-        begun, part, made = len(tokens), 0, b""
-        while len(made) < length:
-            window = torch.tensor([tokens[-half:]])
-            tokens += generate(net, window, half, key(seed, part), temperature)[0].tolist()
-            made = self.tokenizer.decode(tokens[begun:])
+        rows = self.tokenizer.encode(prompt or b"\n").repeat(len(seeds), 1)
+        begun, part, made = rows.shape[1], 0, [b""]
+        while min(map(len, made)) < length:
+            keys = [key(seed, part) for seed in seeds]
+            rows = torch.cat((rows, generate(net, rows[:, -half:], half, keys, temperature)), dim=1)
+            made = [self.tokenizer.decode(row) for row in cast(list[list[int]], rows[:, begun:].tolist())]
             part += 1
-        return (prompt or b"\n") + made[:length]
+        return [(prompt or b"\n") + each[:length] for each in made]
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """Text files that begin with the prompt."""
-        prompt = wish.prompt.encode()
-        return [
-            Made(
-                f"{i:03d}.txt",
-                "text/plain",
-                self.write(nets, prompt, wish.length, wish.temperature, wish.seed + i),
-            )
-            for i in range(wish.count)
-        ]
+        seeds = range(wish.seed, wish.seed + wish.count)
+        texts = self.write(nets, wish.prompt.encode(), wish.length, wish.temperature, seeds)
+        return [Made(f"{i:03d}.txt", "text/plain", text) for i, text in enumerate(texts)]
 
     def show(self, nets: Nets) -> list[Made]:
         """A page of text at temperature 0.8."""
-        return [Made("sample.txt", "text/plain", self.write(nets, b"\n", 2000, 0.8, 0))]
+        return [Made("sample.txt", "text/plain", *self.write(nets, b"\n", 2000, 0.8, (0,)))]
 
     def exports(self, nets: Nets) -> dict[str, Export]:
         """The decoder over a full context, without its cache."""
