@@ -74,6 +74,8 @@ class Family(ABC, Generic[C]):
     """Whether `evaluate` asks nothing of the networks but what ``exports`` of them answers: then ONNX files are measured too."""
     shards: ClassVar[bool] = True
     """Whether a batch may be learnt in parts: nothing but gradients changes its networks."""
+    compiles: ClassVar[bool] = True
+    """Whether its networks may be compiled: no loss is a gradient of a gradient."""
 
     def __init__(
         self, config: C, shape: Mapping[str, int], labels: tuple[str, ...], codec: JsonObject
@@ -200,6 +202,12 @@ def family_for(recipe: Recipe, data: Data) -> "Family[Value]":
     """
     kind = family_type(recipe.family)
     fitting(kind, data)
+    if recipe.fit.compiled and not kind.compiles:
+        raise InvalidValue(
+            f"torch.compile gives no gradients of gradients, which a {recipe.family} learns by",
+            where="fit.compiled",
+            remedy="leave it out",
+        )
     if recipe.fit.shards > 1 and (not kind.shards or recipe.fit.batch % recipe.fit.shards):
         raise InvalidValue(
             f"a batch of {recipe.fit.batch} of the family {recipe.family} in {recipe.fit.shards} shards",

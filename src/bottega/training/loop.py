@@ -89,6 +89,9 @@ def fit(
     family.start(average)
     for net in (*nets.values(), *average.values()):
         net.to(device)
+    if how.compiled:
+        for net in nets.values():
+            net.compile()
     optimisers = {phase.name: _optimisers(nets[phase.net], how) for phase in family.phases()}
     step, best, waited = _restore(nets, average, optimisers, folder)
     if share.rank == 0:

@@ -41,6 +41,10 @@ class Fit(Value, frozen=True):
     clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     save_every: int = Field(default=100, gt=0)
     validate_every: int = Field(default=0, ge=0, description="steps between validations; 0 never")
+    compiled: bool = Field(
+        default=False,
+        description="whether torch.compile turns the networks into kernels first: minutes that a long run on CUDA earns back",
+    )
     patience: int = Field(
         default=0, ge=0, description="validations without a better one before it stops; 0 never"
     )

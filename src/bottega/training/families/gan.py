@@ -33,6 +33,7 @@ class Gan(Family[GanConfig]):
     """A generator whose pictures shall look more real to a critic than real ones, and the critic."""
 
     config_type = GanConfig
+    compiles = False
     needs = frozenset({"images", "bags"})
     exported = True
 
