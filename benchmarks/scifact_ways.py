@@ -1,13 +1,14 @@
 """Compares ways to rank on SciFact's train claims: what might be built, and must first gain here. The test claims are not looked at.
 
     python -m benchmarks.scifact --data DIR --keep FOLDER     # indexes; may be stopped, what is indexed counts
-    python -m benchmarks.scifact_ways --zip scifact.zip --keep FOLDER [--judge 90] [--tokens] [--only fusion]
+    python -m benchmarks.scifact_ways --zip scifact.zip --keep FOLDER [--judge 90] [--reranker FOLDER] [--tokens] [--only fusion]
 
 The passages are those of FOLDER, the claims those of ``claims_train.csv`` whose cited abstracts are all among them. Words are ranked by `Lexical`, which is
 BM25 as tantivy has it, so that its parts can be changed. Each way is printed with nDCG@10, the difference to fusion, and an interval of 95 % of the
-difference (claims resampled 1,000 times). ``--judge N`` reads the best 20 passages of N claims with `entailment-minilm`; ``--tokens`` compares the token states of
+difference (claims resampled 1,000 times). ``--judge N`` reads the best 20 passages of N claims with `entailment-minilm`; ``--reranker`` reads the best 20 of every claim with what
+`benchmarks.rerank.train` wrote into FOLDER (with ``base/`` beside it), in torch; ``--tokens`` compares the token states of
 `arctic-embed-s` (late interaction), and embeds the best 50 passages of every claim again for it. ``--only`` leaves out the ways whose names do not
-begin so, and ``--beyond N`` the claims whose abstracts are all among the first N indexed: what pointed up on those must do so on the others.
+begin so, ``--claims`` all claims but so many, and ``--beyond N`` the claims whose abstracts are all among the first N indexed: what pointed up on those must do so on the others.
 """
 
 import argparse
@@ -39,6 +40,7 @@ from bottega.settings import Settings
 
 EMBEDDER = "arctic-embed-s"
 DEEP = 500  # places of a ranking that are kept
+FIRST = 20  # of them, those that are read again
 Ranking = list[tuple[int, float]]
 Way = Callable[[str], Ranking]
 
@@ -172,6 +174,26 @@ def again(ranking: Ranking, scores: Sequence[float], weight: float) -> Ranking:
     return sorted(first, key=lambda item: -item[1]) + ranking[len(first) :]
 
 
+def reranker(folder: Path) -> Callable[[str, Sequence[str]], tuple[float, ...]]:
+    """What scores passages for a claim by the trained network, which is imported with torch here alone."""
+    import torch
+    from benchmarks.nli.train import build, tensors
+    from benchmarks.rerank.data import Listed
+    from benchmarks.rerank.train import encoded, scores, tokenizer_of
+
+    torch.set_num_threads(1)
+    tokenizer = tokenizer_of(folder.parent / "base")
+    model = build(folder.parent / "base", outputs=1)
+    model.load_state_dict(tensors.load_file(folder / "model.safetensors"))
+    model.eval()
+
+    @torch.inference_mode()
+    def reads(claim: str, texts: Sequence[str]) -> tuple[float, ...]:
+        return tuple(map(float, scores(model, encoded(tokenizer, Listed(claim, texts, "")))))
+
+    return reads
+
+
 def main() -> None:
     """Print a line for each way."""
     parser = argparse.ArgumentParser(
@@ -180,6 +202,8 @@ def main() -> None:
     parser.add_argument("--zip", type=Path, required=True)
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--judge", type=int, default=0)
+    parser.add_argument("--reranker", type=Path)
+    parser.add_argument("--claims", type=int, default=0)
     parser.add_argument("--tokens", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--beyond", type=int, default=0)
@@ -223,7 +247,7 @@ def main() -> None:
             for id_ in among
         ]  # fmt: skip
 
-    everyone = list(claims)
+    everyone = np.random.default_rng(3).permutation(list(claims))[: options.claims or None].tolist()
     base = dict(zip(everyone, gains(fused, everyone), strict=True))
 
     def tell(name: str, way: Way, among: Sequence[str] = everyone) -> None:
@@ -283,6 +307,20 @@ def main() -> None:
                 f"entailment-minilm on the first 20, {weight}",
                 lambda claim, weight=weight: again(fused(claim), judged(claim), weight),
                 some,
+            )
+    if options.reranker:
+        reads = reranker(options.reranker)
+
+        @cache
+        def read_again(claim: str) -> tuple[float, ...]:
+            return reads(
+                claim, [f"{passages[p].heading}\n{passages[p].text}" for p, _ in fused(claim)[:FIRST]]
+            )
+
+        for weight in (0.1, 0.2, 0.3, 0.4, 0.6, 1.0):
+            tell(
+                f"reranker on the first {FIRST}, {weight}",
+                lambda claim, weight=weight: again(fused(claim), read_again(claim), weight),
             )
     if options.tokens:
 

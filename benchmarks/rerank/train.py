@@ -31,6 +31,14 @@ WARM_UP = 60  # steps
 LISTS = 4  # of one step
 
 
+def tokenizer_of(base: Path) -> Tokenizer:
+    """That of the base, without padding, cutting the end of what is too long."""
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(LONGEST, strategy="only_second")
+    return tokenizer
+
+
 def encoded(tokenizer: Tokenizer, one: Listed) -> list[Encoding]:
     """Question first, then the paragraph, whose end is cut when both are too long."""
     return tokenizer.encode_batch([(one.query, paragraph) for paragraph in one.paragraphs])
@@ -99,9 +107,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
     options.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = Tokenizer.from_file(str(options.work / "base" / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(LONGEST, strategy="only_second")
+    tokenizer = tokenizer_of(options.work / "base")
     lists = read_lists(options.work / "lists.jsonl")
     held = random.Random(SEED).sample(all_held := read_lists(options.work / "held.jsonl"), len(all_held))
     held = held[: options.held or len(held)]
