@@ -1,10 +1,9 @@
 """What a run will take, measured before it starts by a few steps of throwaway networks."""
 
+import resource
 import time
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 from bottega.core.value import Value
 from bottega.networks.noise import key
@@ -13,8 +12,9 @@ from bottega.training.family import Family
 from bottega.training.loop import build_nets
 from bottega.training.recipe import Fit
 
-PROCESS = 450 * 2**20  # the interpreter with torch loaded
-COPIES = 5  # weights, their average, gradient, and two moments of AdamW
+LATER = (
+    3  # copies of the weights that the steps here do not hold yet: their average, and two moments of AdamW
+)
 
 
 class Estimate(Value, frozen=True):
@@ -25,16 +25,16 @@ class Estimate(Value, frozen=True):
     seconds: float
 
 
+def peak() -> int:
+    """The most bytes of memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def estimate(family: Family[Value], data: Data, fit: Fit, steps: int) -> Estimate:
-    """Run three steps without an update: what the first keeps for its gradient is counted, the faster of the others timed."""
+    """Run three steps without an update, and a validation: the faster of the last two steps is timed, and the process's peak taken."""
     nets = build_nets(family, 0)
     family.start(nets)
     batch = family.batch(data, fit.batch, key(0, "estimate"))
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
 
     def step() -> float:
         spent = 0.0
@@ -45,9 +45,10 @@ def estimate(family: Family[Value], data: Data, fit: Fit, steps: int) -> Estimat
             spent += (time.monotonic() - begun) * (phase.until - phase.since)
         return spent
 
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        step()
+    step()
+    seconds = min(step(), step()) * steps * 1.1
+    if fit.validate_every:
+        with torch.no_grad():
+            family.validate(nets, data, key(0, "estimate"))
     parameters = sum(p.numel() for net in nets.values() for p in net.parameters())
-    held = sum(t.nbytes for part in (data.train, data.test) for t in part.values())
-    memory = PROCESS + held + 4 * COPIES * parameters + sum(kept.values())
-    return Estimate(parameters=parameters, memory=memory, seconds=min(step(), step()) * steps * 1.1)
+    return Estimate(parameters=parameters, memory=peak() + 4 * LATER * parameters, seconds=seconds)

@@ -1,7 +1,6 @@
 """The operations: train, sample, evaluate. A run folder goes in or comes out; the saved weights come before the evaluation."""
 
 import json
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from bottega.evaluation.table import Table
 from bottega.training import checkpoint
 from bottega.training.card import Report, card
 from bottega.training.data import base
-from bottega.training.estimate import Estimate, estimate
+from bottega.training.estimate import Estimate, estimate, peak
 from bottega.training.family import Family, Made, Nets, Wish, family_for, family_of
 from bottega.training.folder import Config, DataFacts, RunFolder
 from bottega.training.loop import Progress, build_nets, fit
@@ -112,7 +111,7 @@ def train(
         ended=fitted.ended,
         step=fitted.step,
         cpu_seconds=fitted.cpu_seconds,
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory=peak(),
     )
     _write_report(folder, config, report)
     watch.says("drawing samples")
