@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -521,6 +521,40 @@ def test_a_queue_that_is_full_says_when_to_return(tmp_path: Path) -> None:
         with server.client() as client:
             statuses = [client.get("/v1/models").status_code for _ in range(60)]
             assert 429 in statuses and statuses[0] == 200
+    finally:
+        assert server.stop() == 0
+
+
+def test_the_more_urgent_key_goes_first_and_who_cannot_wait_is_told_at_once(tmp_path: Path) -> None:
+    short = SLOW.replace("a b c d e f g h i j k l m n o p q r s t", "a b c d e f g h i j")
+    server = Server(tmp_path / "state", config='urgency = { "desk-*" = 1 }\n' + short)
+    desk = server.make_key("desk-1")
+    order: list[str] = []
+
+    def ask(name: str, secret: str = "", **headers: str) -> httpx.Response:
+        with server.client(secret) if secret else server.client() as client:
+            body = {"model": "slow", "messages": HELLO}
+            answer = client.post("/v1/chat/completions", json=body, headers=headers)
+        order.append(name)
+        return answer
+
+    try:
+        with ThreadPoolExecutor(5) as pool:
+            calls: list[Future[httpx.Response]] = []
+            for name, secret, said in (
+                ("first", "", {}),
+                ("greedy", "", {"priority": "u=0"}),  # a key of the usual level stays on it
+                ("patient", "", {"priority": "u=6, i"}),
+                ("desk", desk, {}),
+            ):
+                calls.append(pool.submit(ask, name, secret, **said))
+                time.sleep(0.15)
+            hurried = ask("hurried", Prefer="respond-async, wait=1")
+            assert hurried.status_code == 429 and "in time" in hurried.json()["error"]["message"]
+            assert int(hurried.headers["retry-after"]) >= 1
+            assert [call.result().status_code for call in calls] == [200] * 4
+        assert order == ["hurried", "first", "desk", "greedy", "patient"]
+        ask("alone", Prefer="wait=0").json()["error"]["message"].index("within 0 s")
     finally:
         assert server.stop() == 0
 

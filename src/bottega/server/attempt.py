@@ -1,6 +1,8 @@
 """One attempt at one target: its engine's queue, what it shares with equal ones, the call, and what it used."""
 
+import math
 import threading
+from contextlib import AbstractAsyncContextManager
 from time import perf_counter
 
 from bottega.core.canonical import digest
@@ -8,10 +10,11 @@ from bottega.core.errors import BottegaError, Cancelled, EngineFailed
 from bottega.core.request import Output, Request
 from bottega.core.run import StepResult
 from bottega.server.answer import idempotency_key
-from bottega.server.config import Named
+from bottega.server.config import Config, Named
 from bottega.server.gate import Gate
 from bottega.server.message import Call
 from bottega.server.metrics import Metrics
+from bottega.server.preference import patience, urgency
 from bottega.server.race import SPOKEN, Listen
 from bottega.server.sharing import Sharing
 from bottega.server.telemetry import Traces
@@ -24,9 +27,9 @@ REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 class Attempts:
     """The queues of a server's engines, and the calls that come through them."""
 
-    def __init__(self, service: Bottega, queue: int, metrics: Metrics, traces: Traces) -> None:
+    def __init__(self, service: Bottega, config: Config, metrics: Metrics, traces: Traces) -> None:
         self._service = service
-        self._queue = queue
+        self._config = config
         self._metrics = metrics
         self.traces = traces
         self._gates: dict[str, Gate] = {}
@@ -38,10 +41,17 @@ class Attempts:
             card = self._service.shop.card(engine)
             ours = card.together if card.locality == "local" else REMOTE_AT_ONCE
             at_once = self._service.shop.limits.get(engine, ours)
-            gate = self._gates[engine] = Gate(engine, at_once, self._queue)
+            gate = self._gates[engine] = Gate(engine, at_once, self._config.queue)
             self._metrics.inside.labels(engine).set_function(lambda: gate.inside)
             self._metrics.waiting.labels(engine).set_function(lambda: gate.waiting)
         return self._gates[engine]
+
+    def turn(
+        self, engine: str, call: Call, key: ApiKey, within: float = math.inf
+    ) -> AbstractAsyncContextManager[None]:
+        """A turn at an engine for a call that is of use ``within`` so many seconds, as `Gate.entered` gives it."""
+        level = urgency(call, key, self._config.urgency)
+        return self.gate(engine).entered(level, call.began + min(within, patience(call)))
 
     async def make(
         self,
@@ -57,13 +67,13 @@ class Attempts:
         """One attempt at one target. Where the route shares and nothing is left to chance, an equal one is waited for."""
         with self.traces.engine(request, self._service.shop.card(request.engine), named.name, name) as ended:
             if not (named.share or named.cache) or not self._repeatable(request):
-                result = await self._once(call, key, name, request, listen, part, stop)
+                result = await self._once(call, key, named, name, request, listen, part, stop)
             else:
                 content = digest({"tenant": key.owner, "request": request.document()})
                 async with self._sharing.one_at_a_time(content) as waited:
                     reuse = named.cache or waited
                     result = await self._once(
-                        call, key, name, request, listen, part, stop, reuse=reuse, tenant=key.owner
+                        call, key, named, name, request, listen, part, stop, reuse=reuse, tenant=key.owner
                     )
             ended(result)
         return result
@@ -76,6 +86,7 @@ class Attempts:
         self,
         call: Call,
         key: ApiKey,
+        named: Named,
         name: str,
         request: Request,
         listen: Listen,
@@ -88,7 +99,7 @@ class Attempts:
         errors: list[BottegaError] = []
         given = idempotency_key(call, key, part)
         stop = stop or call.cancelled
-        async with self.gate(request.engine).entered():
+        async with self.turn(request.engine, call, key, named.timeout):
             if stop.is_set():
                 raise Cancelled("stopped before it began")
             began, heard = perf_counter(), 0.0

@@ -84,7 +84,7 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
         desk.names.get(asked.model, ("language",))
     watching = asyncio.ensure_future(call.watch())
     try:
-        async with desk.attempts.gate("language").entered():
+        async with desk.attempts.turn("language", call, key):
             answers = replace(desk.service.answers(), actor=key.actor)
             found = await answers.ask(
                 asked.question, call.at["collection"], model=asked.model, schema=asked.json_schema,

@@ -74,6 +74,10 @@ class Config(Value, frozen=True):
     )
     requests_per_minute: int = Field(default=0, ge=0, description="of one key; 0: as many as it likes")
     queue: int = Field(default=64, ge=1, description="calls that may wait for one engine")
+    urgency: dict[str, Annotated[int, Field(ge=0, le=7)]] = Field(
+        default_factory=dict[str, int],
+        description="of calls, by shell patterns for a key's name or account, the first that fits: 0 first, 7 last, 3 for all others",
+    )
     at_once: dict[str, int] = Field(default_factory=dict, description="calls of one engine at a time")
     connections: int = Field(default=2048, ge=1, description="at a time; a request on a further one gets 503")
     json_bytes: int = Field(default=8 << 20, ge=1024, description="longest JSON body")

@@ -28,6 +28,7 @@ from bottega.server.message import Call
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
 from bottega.server.oidc import People
+from bottega.server.preference import patience
 from bottega.server.race import SPOKEN, Arm, Listen, Pace, Race
 from bottega.server.routes import Route
 from bottega.server.shelf import Shelf
@@ -62,7 +63,7 @@ class Desk:
         self.traces = traces_of(config.telemetry)
         self.shelf = Shelf()
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
-        self.attempts = Attempts(service, config.queue, self.metrics, self.traces)
+        self.attempts = Attempts(service, config, self.metrics, self.traces)
         self._breaker = Breaker()
         self._paces: dict[str, Pace] = {}
         self._leaving = set[asyncio.Task[StepResult]]()  # arms that lost, until what they used is settled
@@ -110,7 +111,8 @@ class Desk:
             call.cancelled.set()
 
         loop = asyncio.get_running_loop()
-        clock = loop.call_later(named.timeout, expire)
+        within = min(named.timeout, patience(call))
+        clock = loop.call_later(within, expire)
         watch = loop.call_later(LOOK, call.watched)
         error: BottegaError | None = None
         try:
@@ -156,7 +158,7 @@ class Desk:
             raise error
         except Cancelled:
             if expired.is_set():
-                raise EngineFailed(f"there was no answer within {named.timeout:g} s", where="model") from None
+                raise EngineFailed(f"there was no answer within {within:g} s", where="model") from None
             raise
         finally:
             clock.cancel()
