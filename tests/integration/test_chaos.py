@@ -34,9 +34,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_fifty_kills(tmp_path: Path) -> None:
+def test_fifty_kills(either_database: str, tmp_path: Path) -> None:
     mixture = Mixture(11, str(tmp_path / "slips"), seconds=0.1, real=False)
-    facts = Storm(tmp_path, mixture, KILLS, pause=0.2, at_hand=6).blow()
+    facts = Storm(tmp_path, mixture, KILLS, pause=0.2, at_hand=6, database=either_database).blow()
     assert facts["kills"] >= KILLS
     assert {name: facts.get(name, 0) for name in ZERO} == dict.fromkeys(ZERO, 0)
     assert facts["steps finished"] > facts["runs"] > 0

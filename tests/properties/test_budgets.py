@@ -4,13 +4,15 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from tests.servers import PostgresServer
 
 from bottega.bootstrap import now
 from bottega.core.entry import Act
@@ -29,8 +31,8 @@ accounts = st.lists(st.sampled_from(ACCOUNTS), min_size=1, unique=True)
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    state = open_state(tmp_path, now)
+def state(tmp_path: Path, either_database: str) -> Iterator[State]:
+    state = open_state(tmp_path, now, url=either_database)
     yield state
     state.close()
 
@@ -42,10 +44,12 @@ def tables(state: State) -> Mapping[str, Sequence[object]]:
 class Spending(RuleBasedStateMachine):
     """Accounts beside a model of them that is two dictionaries and a comparison."""
 
+    database: ClassVar[Callable[[], str]] = staticmethod(lambda: "")
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.state = open_state(Path(self.folder.name), now)
+        self.state = open_state(Path(self.folder.name), now, url=self.database())
         self.limits: dict[tuple[str, str], int | None] = {}
         self.spent: dict[tuple[str, str], int] = defaultdict(int)
         self.held: dict[int, Charge] = {}
@@ -129,7 +133,7 @@ class Spending(RuleBasedStateMachine):
     def die(self) -> None:
         """The process ends; another takes over everything that is reserved."""
         self.state.close()
-        self.state = open_state(Path(self.folder.name), now)
+        self.state = open_state(Path(self.folder.name), now, url=self.database())
         self.unchanged()
         for token in [*self.held]:
             self._settle(token, None)
@@ -196,6 +200,14 @@ TestSpending = Spending.TestCase
 TestSpending.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
+def test_spending_on_postgresql(postgres: PostgresServer) -> None:
+    class Here(Spending):
+        database = staticmethod(postgres.url)
+
+    fewer = settings(max_examples=8, stateful_step_count=20, deadline=None)
+    run_state_machine_as_test(Here, settings=fewer)  # pyright: ignore[reportUnknownMemberType]
+
+
 RACER = """
 import sys, threading
 from pathlib import Path
@@ -204,8 +216,8 @@ from bottega.core.errors import BudgetExceeded
 from bottega.storage.budgets import Charge
 from bottega.storage.state import open_state
 
-folder, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-state = open_state(folder, now)
+folder, url, first, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+state = open_state(folder, now, url=url)
 charge = Charge(("project:kettles", "team:home"), {"usd": 300_000, "token": 7})
 won, ready = [], threading.Barrier(count)
 
@@ -230,7 +242,9 @@ print(len(won))
 
 
 @pytest.mark.parametrize("limit", [5_000_000, 299_999, 1_000_000_000])
-def test_two_hundred_at_once_never_pass_a_limit(state: State, tmp_path: Path, limit: int) -> None:
+def test_two_hundred_at_once_never_pass_a_limit(
+    state: State, either_database: str, tmp_path: Path, limit: int
+) -> None:
     """200 threads of four processes reserve $0.30 each: as many succeed as the limit holds, and not one more."""
     state.database.write(
         lambda transaction: state.budgets.set_limit(
@@ -239,7 +253,7 @@ def test_two_hundred_at_once_never_pass_a_limit(state: State, tmp_path: Path, li
     )
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, str(tmp_path), str(1000 * number), "50"],
+            [sys.executable, "-c", RACER, str(tmp_path), either_database, str(1000 * number), "50"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
