@@ -261,7 +261,9 @@ def test_answers_end_where_the_line_ends_and_are_checked(
 ) -> None:
     family = family_for(recipe("sft"), load(str(answered), answered.parent))
     assert isinstance(family, Tuned)
-    assert family.rewards([b"3\n", b"3", b"4\n"], [b"3", b"3", b"3"]) == [1, 0, 0]  # no end, no answer
+    said = [family.answer(family.encode(text)) for text in (b"3\n", b"3", b"4\n")]
+    assert said == [b"3", None, b"4"]
+    assert family.rewards(said, [b"3", b"3", b"3"]) == [1, 0, 0]  # no end, no answer
     tokens, mask = family.lines([b"1+2=", b"10+11="], [b"3", b"21"])
     for line, kept, said in zip(tokens, mask.bool(), (b"3\n", b"21\n"), strict=True):
         assert family.text(line[1:][kept]) == said
