@@ -48,7 +48,7 @@ def adapted_from(
         NotFound: neither a trained run nor a checkpoint.
         InvalidValue: a run of a family that cannot be adapted, or ``ways`` that it does not have.
     """
-    if (path / "tokenizer.json").is_file():
+    if (path / "model_index.json").is_file() or (path / "tokenizer.json").is_file():
         return _checkpoint(path, data, rank, fit, seed, home, ways)
     if given := ways.model_dump(exclude_defaults=True):
         raise InvalidValue(
@@ -74,17 +74,24 @@ def adapted_from(
 
 
 def _checkpoint(path: Path, data: str, rank: int, fit: Fit, seed: int, home: Path, ways: Ways) -> Recipe:
-    """Rewards make it ``checkpoint-grpo``, records with an unwanted answer ``checkpoint-dpo``."""
-    files = sorted(path.glob("*.safetensors"))
+    """A pipeline of Diffusers learns pictures; a language model by rewards, from pairs, or what is said."""
+    pictures = (path / "model_index.json").is_file()
+    files = sorted(path.rglob("*.safetensors") if pictures else path.glob("*.safetensors"))
     if not files:
         raise NotFound(
-            "no safetensors in it", where=str(path), remedy="give a checkpoint as Transformers saves it"
+            "no safetensors in it",
+            where=str(path),
+            remedy="give a checkpoint as Transformers or Diffusers saves it",
         )
-    pairs = ways.reward is None and "rejected" in load(data, home).train
-    family = "checkpoint-grpo" if ways.reward else "checkpoint-dpo" if pairs else "checkpoint"
+    if pictures:
+        family = "checkpoint-pictures"
+    elif ways.reward:
+        family = "checkpoint-grpo"
+    else:
+        family = "checkpoint-dpo" if "rejected" in load(data, home).train else "checkpoint"
     model: JsonObject = {
         "folder": str(path.resolve()),
-        "sha256": {file.name: digest_of(file) for file in files},
+        "sha256": {str(file.relative_to(path)): digest_of(file) for file in files},
         "rank": rank,
         **ways.model_dump(mode="json", exclude_defaults=True),
     }

@@ -155,6 +155,7 @@ FAMILIES = {
     "adapted": "bottega.training.families.adapted:Adapted",
     "checkpoint": "bottega.training.families.checkpoint_text:CheckpointText",
     "checkpoint-dpo": "bottega.training.families.checkpoint_answers:CheckpointDpo",
+    "checkpoint-pictures": "bottega.training.families.checkpoint_pictures:CheckpointPictures",
     "checkpoint-grpo": "bottega.training.families.checkpoint_answers:CheckpointGrpo",
     "seq2seq": "bottega.training.families.seq2seq:Seq2Seq",
 }

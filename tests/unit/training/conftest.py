@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bottega.training.adapt import Ways, adapted_from
@@ -41,6 +42,7 @@ ADAPTED = {  # the base, the data, how
     "adapted": ("teacher", "pictures", Ways()),
     "checkpoint": ("saved", "text", Ways()),
     "checkpoint-dpo": ("saved", "answered", Ways()),
+    "checkpoint-pictures": ("pipeline", "larger", Ways()),
     "checkpoint-grpo": ("taught", "agreed", Ways(reward="answer", length=3, group=4)),
 }
 
@@ -146,7 +148,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def llama(folder: Path, *, tied: bool) -> Path:
     """A checkpoint as Transformers saves it: a tiny Llama with random weights, and a tokenizer of bytes."""
-    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -192,6 +193,21 @@ def taught(agreed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted = adapted_from(begun, str(folder / "both.jsonl"), 16, fit, 0, folder)
     train(wanted, folder / "run", folder, evaluates=False)
     return folder / "run" / "merged"
+
+
+@pytest.fixture(scope="session")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The squares on 16 by 16 pixels."""
+    return squares(tmp_path_factory.mktemp("larger") / "squares", 16)
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as Diffusers saves it."""
+    from tests.text_to_image import stable_diffusion
+
+    with torch.random.fork_rng():
+        return stable_diffusion(tmp_path_factory.mktemp("pipeline") / "tiny", halvings=1)
 
 
 @pytest.fixture

@@ -190,6 +190,7 @@ def test_the_layers_that_are_named_are_adapted_and_no_others(
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # of PEFT itself
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_peft_reads_the_adapter_and_says_the_same(kind: str, agreed: Path, tmp_path: Path) -> None:
     peft: Any = pytest.importorskip("peft", reason="pip install peft")
@@ -197,7 +198,9 @@ def test_peft_reads_the_adapter_and_says_the_same(kind: str, agreed: Path, tmp_p
 
     folder = llama(tmp_path / "base", tied=False)
     if kind == "gpt2":  # its linear layers lie the other way round
-        GPT2LMHeadModel(GPT2Config(vocab_size=256, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=1)).save_pretrained(folder)
+        GPT2LMHeadModel(
+            GPT2Config(vocab_size=256, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=1)
+        ).save_pretrained(folder)
     out, modules = tmp_path / "run", ("attention", "embeddings", "*mlp*")
     Training(tmp_path, 1).adapt(
         folder,
