@@ -57,10 +57,10 @@ def command(
     machine: bool,
     **ways: Any,
 ) -> None:
-    """Teach BASE, a trained run or a checkpoint of Transformers, new data by few numbers a matrix (LoRA).
+    """Teach BASE, a trained run or a checkpoint of Transformers or Diffusers, new data by few numbers a matrix (LoRA).
 
     A checkpoint learns a text, answers to prompts, with `rejected` beside them by preference (DPO), and with --reward from
-    answers of its own (GRPO). The weights that come out have the numbers merged.
+    answers of its own (GRPO); one of Diffusers learns pictures with their labels. The weights that come out have the numbers merged.
     """
     from bottega.cli.train import told, watch
     from bottega.service.training import Training

@@ -117,7 +117,7 @@ class Training:
         watch: "Watch | None" = None,
         **ways: Any,
     ) -> "Report":
-        """Teach a run, or a checkpoint of Transformers, new data by low-rank sums; they are merged in what comes out.
+        """Teach a run, or a checkpoint of Transformers or Diffusers, new data by low-rank sums; they are merged in what comes out.
 
         ``ways`` are fields of ``Ways``: which layers of a checkpoint, and how it is rewarded or held to its base.
 

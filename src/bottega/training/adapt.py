@@ -1,4 +1,4 @@
-"""Adaptation: the recipe that teaches a trained run, or a checkpoint of Transformers, new data by low-rank sums."""
+"""Adaptation: the recipe that teaches a trained run, or a checkpoint of Transformers or Diffusers, new data by low-rank sums."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def adapted_from(
     """A recipe for the run, or the folder of a checkpoint, at ``path``.
 
     Args:
-        path: a run folder; or a folder with ``config.json``, ``tokenizer.json`` and safetensors of Transformers.
+        path: a run folder; or a folder with ``config.json``, ``tokenizer.json`` and safetensors of Transformers, or a pipeline of Diffusers.
         data: what it shall learn.
         rank: outer products that each matrix gets.
         fit: how the loop runs.
@@ -50,11 +50,11 @@ def adapted_from(
     """
     if (path / "model_index.json").is_file() or (path / "tokenizer.json").is_file():
         return _checkpoint(path, data, rank, fit, seed, home, ways)
+    run = open_run(path)
     if given := ways.model_dump(exclude_defaults=True):
         raise InvalidValue(
             f"only a checkpoint has {' and '.join(sorted(given))}", where=str(path), remedy="leave it out"
         )
-    run = open_run(path)
     recipe = run.config.recipe
     if recipe.family in ALONE or recipe.family.startswith("checkpoint"):
         raise InvalidValue(

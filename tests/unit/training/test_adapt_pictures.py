@@ -39,7 +39,7 @@ def test_the_target_is_the_checkpoints_own(prediction: str, larger: Path, tmp_pa
     family = run.family
     assert isinstance(family, CheckpointPictures)
     latents = torch.randn(6, 4, 8, 8)
-    mixed, times, target = family._noised(latents, key(0))
+    mixed, times, target = family.noised(latents, key(0))
     scheduler = family.pipeline.scheduler
     if prediction == "flow":
         found = mixed - (times / 1000).view(-1, 1, 1, 1) * target
@@ -58,9 +58,11 @@ def test_the_target_is_the_checkpoints_own(prediction: str, larger: Path, tmp_pa
     assert learnt and all(".attn" in name for name in learnt)
 
 
+@pytest.mark.parametrize("straight", [False, True])
 async def test_the_engine_runs_what_comes_out(
-    pipeline: Path, larger: Path, bench: Bench, tmp_path: Path
+    straight: bool, pipeline: Path, larger: Path, bench: Bench, tmp_path: Path
 ) -> None:
+    pipeline = stable_diffusion_3(tmp_path / "straight") if straight else pipeline
     out = tmp_path / "run"
     report = Training(tmp_path, 1).adapt(
         pipeline, out, data=str(larger), rank=4, steps=20, batch=8, rate=1e-2
@@ -103,14 +105,15 @@ def test_what_cannot_be_adapted_is_refused(pipeline: Path, larger: Path, text: P
     (cut / "unet" / "config.json").unlink()
     index = json.loads((other / "model_index.json").read_text())
     (other / "model_index.json").write_text(json.dumps({**index, "_class_name": "AudioLDMPipeline"}))
-    for folder, data, ways, match in (
+    cases: tuple[tuple[Path, Path, dict[str, Any], str], ...] = (
         (pipeline, text, {}, "no bags and images"),
         (eighth, odd, {}, "pictures of 12 pixels"),
         (cut, larger, {}, "not a text-to-image checkpoint"),
         (other, larger, {}, "a AudioLDMPipeline is none of"),
         (pipeline, larger, {"modules": ("*.to_w",)}, "none of the layers"),
         (pipeline, larger, {"reward": "answer"}, "reward"),
-    ):
+    )
+    for folder, data, ways, match in cases:
         with pytest.raises(InvalidValue, match=match):
             training.adapt(folder, out, data=str(data), **ways)
     assert not out.exists()

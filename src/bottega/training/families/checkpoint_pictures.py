@@ -26,9 +26,9 @@ from bottega.training.families.pictures import grid, picture_table, png, scaled,
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 from bottega.training.folder import RunFolder
 
-PIPELINES = {  # what `encode_prompt` gives that the denoiser reads, by place
-    "StableDiffusionPipeline": {"encoder_hidden_states": 0},
-    "StableDiffusion3Pipeline": {"encoder_hidden_states": 0, "pooled_projections": 2},
+PIPELINES = {  # which of what `encode_prompt` gives the denoiser reads: the text, and the pooled text
+    "StableDiffusionPipeline": (0,),
+    "StableDiffusion3Pipeline": (0, 2),
 }
 TOGETHER = 8  # pictures that go through the VAE, or are drawn, at once
 
@@ -83,11 +83,13 @@ class CheckpointPictures(Family[PicturesConfig]):
         """
         try:
             import diffusers
+            from transformers.utils import logging
         except ImportError as error:
             raise ExtraMissing("diffusers is not installed", remedy="pip install 'bottega[image]'") from error
         folder, made = Path(self.config.folder), cast(Any, diffusers)
         made.utils.logging.set_verbosity_error()
         made.utils.logging.disable_progress_bar()
+        cast(Any, logging).disable_progress_bar()
         with self._readable():
             kind = str(json.loads((folder / "model_index.json").read_bytes())["_class_name"])
             if kind not in PIPELINES:
@@ -171,7 +173,7 @@ class CheckpointPictures(Family[PicturesConfig]):
         """Predict what the checkpoint predicts."""
         return (Phase("denoise", "denoiser", self._loss),)
 
-    def _noised(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def noised(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Noised latents [B, c, h, w], their times [B] and what is to be predicted [B, c, h, w]."""
         scheduler, count = self.pipeline.scheduler, len(latents)
         noise = normal(tuple(latents.shape), generator, latents)
@@ -194,13 +196,9 @@ class CheckpointPictures(Family[PicturesConfig]):
 
     def _loss(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
         latents, *read = batch
-        mixed, times, target = self._noised(latents, generator)
-        said = Denoiser(nets["denoiser"].eval(), self._names)(mixed, times, *read)
+        mixed, times, target = self.noised(latents, generator)
+        said = Denoiser(nets["denoiser"].eval())(mixed, times, *read)
         return nn.functional.mse_loss(said.float(), target)
-
-    @property
-    def _names(self) -> dict[str, int]:
-        return PIPELINES[type(self.pipeline).__name__]
 
     @lru_cache(maxsize=4)  # noqa: B019 - of this family's data, for as long as it trains
     def _encoded(self, data: Data, part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
@@ -228,7 +226,7 @@ class CheckpointPictures(Family[PicturesConfig]):
             do_classifier_free_guidance=False,
             **({"prompt_2": None, "prompt_3": None} if self._part == "transformer" else {}),
         )
-        return tuple(said[place] for place in self._names.values())
+        return tuple(said[place] for place in PIPELINES[type(self.pipeline).__name__])
 
     def _drawn(self, data: Data, part: Literal["train", "test"], pick: Tensor, key: torch.Generator) -> Batch:
         means, spreads = self._encoded(data, part)
@@ -285,7 +283,7 @@ class CheckpointPictures(Family[PicturesConfig]):
         with torch.no_grad():
             read = tuple(each.repeat(2, *(1 for _ in each.shape[1:])) for each in self._read(self.labels[0]))
         inputs = (torch.randn(shape, generator=key(0, "export")), torch.tensor([3.0, 7.0]), *read)
-        return {"denoiser": (Denoiser(nets["denoiser"], self._names), inputs)}
+        return {"denoiser": (Denoiser(nets["denoiser"]), inputs)}
 
     def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
         """The table of pictures, with what the checkpoint made of the labels before."""
@@ -309,16 +307,16 @@ class CheckpointPictures(Family[PicturesConfig]):
 
 
 class Denoiser(nn.Module):
-    """Latents [B, c, h, w], times [B] and what is read of the prompts -> the prediction [B, c, h, w]."""
+    """Latents [B, c, h, w], times [B], text [B, T, D], for some the pooled text [B, P] -> the prediction [B, c, h, w]."""
 
-    def __init__(self, net: nn.Module, names: dict[str, int]) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net, self.names = net, tuple(names)
+        self.net = net
 
-    def forward(self, latents: Tensor, times: Tensor, *read: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, times: Tensor, text: Tensor, pooled: Tensor | None = None) -> Tensor:
         """One pass."""
-        given = dict(zip(self.names, read, strict=True))
-        return self.net(latents, timestep=times, return_dict=False, **given)[0]
+        more = {} if pooled is None else {"pooled_projections": pooled}
+        return self.net(latents, timestep=times, encoder_hidden_states=text, return_dict=False, **more)[0]
 
 
 def _coloured(images: Tensor) -> Tensor:
