@@ -31,13 +31,18 @@ ANY = Wish(count=3, length=40)
 LINES = Wish(prompt="1 plus 2\n3 minus 1\n2 plus 2")
 ONE = ("encoder", "embedder", "captioner", "pair")  # one file, however many are wished for
 WISHES = {"encoder": LINES, "embedder": LINES, "drawing": Wish(count=3, prompt="disc")} | dict.fromkeys(
-    ("sft", "dpo", "grpo", "seq2seq", "checkpoint"), Wish(count=3, prompt="1+2=", length=8)
+    ("sft", "dpo", "grpo", "seq2seq", "checkpoint", "checkpoint-dpo"),
+    Wish(count=3, prompt="1+2=", length=8),
 )
+WISHES["checkpoint-grpo"] = Wish(count=3, prompt="1+2=", length=8, temperature=10)  # it says y or n
 BEGUN = {
     "flow-student",
     "lm-student",
     "adapted",
     "checkpoint",
+    "checkpoint-dpo",
+    "checkpoint-grpo",
+    "checkpoint-pictures",
 }  # from a run or a folder, not from a recipe that ships
 
 
