@@ -20,6 +20,7 @@ WAL = (
     16 << 20
 )  # bytes of log after which it is carried over into the file: pages that change often are carried once
 PAGES = 16 << 10  # KiB of pages that the writer keeps: rows named by a digest lie all over their tables
+PAGE = 4096  # bytes, SQLite's own choice
 STATEMENTS = 512  # kept compiled
 LOOK = 64  # commits between two looks at its size
 
@@ -41,7 +42,8 @@ class SQLite(Database):
         super().__init__(Wakes(path.parent / "wakes"))
         self._path = path
         self._wal = path.with_name(f"{path.name}-wal")
-        self._commits = 0
+        self._commits = self._carried = 0  # so far, and when the log was last carried over
+        self._look = LOOK  # at its size next, when there are so many
         self._reading = threading.Lock()
         self._durable = True
         try:
@@ -162,13 +164,22 @@ class SQLite(Database):
         except sqlite3.Error as error:
             raise _failed(self._path, "refused a change", error) from error
         self._commits += 1
-        if self._commits % LOOK == 0 and self._wal.stat().st_size > WAL:
-            self._aside(self._carry_over)
+        if self._commits >= self._look:
+            self._look += LOOK
+            if self._wal.stat().st_size > WAL:
+                self._aside(self._carry_over)
 
     def _carry_over(self) -> None:
-        """Move the log's pages into the file, beside the writer rather than within somebody's commit."""
+        """Move the log's pages into the file, beside the writer rather than within somebody's commit.
+
+        Then it is written from its beginning, and its file keeps its size: what was committed says when it is full again.
+        """
         with suppress(sqlite3.Error), closing(_connect(self._path)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            _, pages, carried = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages == carried > 0:
+                commits = self._commits - self._carried
+                self._carried += commits
+                self._look = self._carried + max(commits * WAL // (pages * PAGE), LOOK)
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):  # a full disk has rolled it back already, or it is closed
