@@ -167,19 +167,22 @@ class SQLite(Database):
         if self._commits >= self._look:
             self._look += LOOK
             if self._wal.stat().st_size > WAL:
-                self._aside(self._carry_over)
+                with suppress(RuntimeError):  # it is being closed
+                    self._flusher.submit(self._carry_over)
 
     def _carry_over(self) -> None:
-        """Move the log's pages into the file, beside the writer rather than within somebody's commit.
+        """Move the log's pages into the file: most beside the writer, and within its turn the few that it wrote meanwhile.
 
-        Then it is written from its beginning, and its file keeps its size: what was committed says when it is full again.
+        Then the log begins again, and its file keeps its size: what was committed says when it is full once more.
         """
+        carry = "PRAGMA wal_checkpoint(PASSIVE)"
         with suppress(sqlite3.Error), closing(_connect(self._path)) as connection:
-            _, pages, carried = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages == carried > 0:
-                commits = self._commits - self._carried
-                self._carried += commits
-                self._look = self._carried + max(commits * WAL // (pages * PAGE), LOOK)
+            connection.execute(carry)
+            with self._in_turn():
+                _, pages, carried = self._writer.execute(carry).fetchone()
+                commits, self._carried = self._commits - self._carried, self._commits
+                if pages == carried > 0:
+                    self._look = self._commits + max(commits * WAL // (pages * PAGE), LOOK)
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):  # a full disk has rolled it back already, or it is closed
