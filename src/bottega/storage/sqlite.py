@@ -3,13 +3,13 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from bottega.core.errors import StorageFailed
-from bottega.storage.change import Cursor
+from bottega.storage.change import Change
 from bottega.storage.database import Database, Transaction
 from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
@@ -32,6 +32,7 @@ class SQLite(Database):
     """
 
     keyed = True
+    failures = (StorageFailed, sqlite3.Error)
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -55,7 +56,6 @@ class SQLite(Database):
             self._writer.execute("PRAGMA wal_autocheckpoint = 0")
             self._writer.execute("PRAGMA busy_timeout = 0")
             self._writer.execute(f"PRAGMA cache_size = -{PAGES}")
-            self._guarded = _Guarded(path, self._writer)
             self._reader = _connect(path)
         except (sqlite3.Error, OSError) as error:
             raise _failed(self._path, "cannot be opened", error) from error
@@ -130,14 +130,19 @@ class SQLite(Database):
         except sqlite3.Error as error:
             raise _failed(path, "cannot be copied", error) from error
 
-    def _begin(self, durable: bool) -> Transaction:
+    def _made(
+        self, group: Sequence[Change[Any]], durable: bool, *, apart: bool
+    ) -> list[Callable[[], object]]:
         try:
-            if not self._writer.in_transaction:
-                self._level(durable=durable)
-                self._wait_for_others()
+            return super()._made(group, durable, apart=apart)
         except sqlite3.Error as error:  # it may be closed: a heartbeat that came too late
             raise _failed(self._path, "refused a change", error) from error
-        return self._guarded
+
+    def _begin(self, durable: bool) -> Transaction:
+        if not self._writer.in_transaction:
+            self._level(durable=durable)
+            self._wait_for_others()
+        return self._writer
 
     def _level(self, *, durable: bool) -> None:
         if durable != self._durable:
@@ -159,10 +164,7 @@ class SQLite(Database):
             pause = min(2 * pause, 0.02)
 
     def _end(self) -> None:
-        try:
-            self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise _failed(self._path, "refused a change", error) from error
+        self._writer.execute("COMMIT")
         self._commits += 1
         if self._commits >= self._look:
             self._look += LOOK
@@ -193,21 +195,6 @@ class SQLite(Database):
         self.wakes.close()
         self._reader.close()
         self._writer.close()
-
-
-class _Guarded:
-    """Statements of one transaction; SQLite's errors become ours."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._connection = connection
-
-    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
-        """Run one statement."""
-        try:
-            return self._connection.execute(query, values)
-        except sqlite3.Error as error:
-            raise _failed(self._path, "refused a change", error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
