@@ -31,6 +31,9 @@ class Database(ABC):
     """
 
     keyed = False  # some tables are kept in the order of their key, and not beside it
+    failures: tuple[type[Exception], ...] = (
+        StorageFailed,
+    )  # of the database itself, which end a whole group
 
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
@@ -207,7 +210,7 @@ class Database(ABC):
                 if not apart:
                     try:
                         tell.append(change.run(transaction))
-                    except StorageFailed:
+                    except self.failures:
                         raise
                     except Exception as refusal:
                         raise _Refused from refusal
@@ -215,7 +218,7 @@ class Database(ABC):
                 transaction.execute("SAVEPOINT one")
                 try:
                     tell.append(change.run(transaction))
-                except StorageFailed:
+                except self.failures:
                     raise
                 except Exception as refusal:  # noqa: BLE001 - goes to the one who asked
                     transaction.execute("ROLLBACK TO SAVEPOINT one")
