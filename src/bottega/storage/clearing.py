@@ -23,6 +23,7 @@ from bottega.storage.database import Transaction
 from bottega.storage.journal import Journal
 
 VALUES = 900  # in one statement
+TOGETHER = 100  # accounts that are looked up in one statement
 NOBODY = Charge((), {})
 
 
@@ -336,9 +337,10 @@ class _Books:
         accounts = [*dict.fromkeys(account for charge in charges for account in charge.accounts)]
         self._rows: dict[str, dict[str, Row]] = {account: {} for account in accounts}
         self._changed: dict[tuple[str, str], None] = {}
-        for account in accounts:  # few, and each a look-up; a list would be a table to SQLite
-            for row in transaction.execute(f"{ROW} WHERE id = ?", (account,)).fetchall():
-                self._rows[account][row[1]] = Row._make(row)
+        for start in range(0, len(accounts), TOGETHER):
+            some = accounts[start : start + TOGETHER]
+            for row in transaction.execute(_looked_up(len(some)), some).fetchall():
+                self._rows[row[0]][row[1]] = Row._make(row)
 
     def fits(self, charge: Charge, now: str) -> bool:
         """Whether it may be reserved and nobody need be asked."""
@@ -402,6 +404,12 @@ def _insert(transaction: Transaction, into: str, rows: Sequence[Sequence[object]
         some = rows[start : start + most]
         values = some[0] if len(some) == 1 else [value for row in some for value in row]
         transaction.execute(_statement(into, width, len(some), then), values)
+
+
+@lru_cache(TOGETHER)
+def _looked_up(count: int) -> str:
+    """So many accounts: look-ups one after the other, for a list would be a table to SQLite."""
+    return " UNION ALL ".join([f"{ROW} WHERE id = ?"] * count)
 
 
 @lru_cache(1024)
