@@ -131,7 +131,7 @@ async def test_the_record_shows_short_parameters_as_they_were_and_no_credentials
         1,
         8,
     )
-    whole = {
+    whole: dict[str, Any] = {
         "engine": "openai_chat",
         "version": "1",
         "weights": "",
