@@ -34,6 +34,7 @@ class Database(ABC):
     failures: tuple[type[Exception], ...] = (
         StorageFailed,
     )  # of the database itself, which end a whole group
+    syncs_aside = False  # what is committed can be made to survive a power cut afterwards, see `sync`
 
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
@@ -93,6 +94,13 @@ class Database(ABC):
         ``written`` is called when it is committed. It must not be refused; a commit that fails leaves it for the next.
         """
         self._along.append((work, written))
+
+    def sync(self, then: Callable[[StorageFailed | None], object]) -> None:
+        """Make all that is committed by now survive a power cut, beside other work, and call this, in whatever thread.
+
+        Only where `syncs_aside` says so. An error says that the disk has not confirmed it.
+        """
+        raise NotImplementedError
 
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
         """As `write`, without holding up the event loop; who is cancelled before the turn has changed nothing."""

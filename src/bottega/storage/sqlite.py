@@ -1,10 +1,12 @@
 """State in one SQLite file: write-ahead log, one writer, readers that never wait."""
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,14 @@ LOOK = 64  # commits between two looks at its size
 class SQLite(Database):
     """A file for the processes of one machine.
 
-    Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
+    Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them. So does
+    `sync`, which brings the log to the disk and leaves the writer to others meanwhile. (SQLite takes no lock on the log, so
+    that closing another handle on it takes none away.)
     """
 
     keyed = True
     failures = (StorageFailed, sqlite3.Error)
+    syncs_aside = True
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -45,6 +50,7 @@ class SQLite(Database):
         self._wal = path.with_name(f"{path.name}-wal")
         self._commits = self._carried = 0  # so far, and when the log was last carried over
         self._look = LOOK  # at its size next, when there are so many
+        self._log: int | None = None  # a handle on the write-ahead log, which stays while the writer is open
         self._reading = threading.Lock()
         self._durable = True
         try:
@@ -117,6 +123,21 @@ class SQLite(Database):
             if not busy or time.monotonic() > until:
                 return not busy
             time.sleep(0.05)
+
+    def sync(self, then: Callable[[StorageFailed | None], object]) -> None:
+        """In the thread that commits."""
+        self._aside(partial(self._sync, then))
+
+    def _sync(self, then: Callable[[StorageFailed | None], object]) -> None:
+        failure: StorageFailed | None = None
+        try:
+            if self._log is None:
+                self._log = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+            os.fdatasync(self._log)
+        except OSError as error:  # what of it the system still tries to write nobody knows: from now on SQLite syncs its commits
+            self.syncs_aside = False
+            failure = _failed(self._path, "did not reach the disk", error)
+        then(failure)
 
     def copy_to(self, path: Path) -> None:
         """SQLite's online backup: one consistent state, whoever writes meanwhile."""
@@ -195,6 +216,9 @@ class SQLite(Database):
         self.wakes.close()
         self._reader.close()
         self._writer.close()
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
