@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bottega.core.canonical import canonical_json, digest
+from bottega.core.canonical import Canonical, canonical_json, canonical_text, digest
 from bottega.core.errors import InvalidValue
 
 scalars = (
@@ -30,6 +30,11 @@ values = st.recursive(
 @given(values)
 def test_canonical_json_is_json_of_the_same_value(value: object) -> None:
     assert json.loads(canonical_json(value), parse_int=float) == value
+
+
+@given(values)
+def test_a_part_that_was_written_already_is_written_as_it_is(value: object) -> None:
+    assert canonical_json({"a": [Canonical(canonical_text(value))]}) == canonical_json({"a": [value]})
 
 
 @given(st.dictionaries(st.text("abcäé€", max_size=3), scalars, max_size=6), st.randoms())

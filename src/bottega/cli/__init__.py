@@ -33,7 +33,10 @@ COMMANDS = {
     "train": ("train", "Train a generative model of your own from a recipe, into a run folder."),
     "sample": ("sample", "Make files with a trained run."),
     "evaluate": ("evaluate", "Measure a trained run against a floor and two baselines."),
-    "adapt": ("adapt", "Teach a trained run, or a checkpoint of Transformers, new data by LoRA."),
+    "adapt": (
+        "adapt",
+        "Teach a trained run, or a checkpoint of Transformers or Diffusers, new data by LoRA.",
+    ),
     "distil": ("distil", "Teach a student to sample a trained flow in a few steps."),
     "compress": ("compress", "Write a trained run's weights in fewer bytes, each way measured."),
     "publish": ("publish", "Put a trained run into the catalog, for the engine `trained`."),

@@ -28,6 +28,12 @@ def canonical_json(value: object) -> bytes:
     return encoded(canonical_text(value))
 
 
+class Canonical(str):
+    """Canonical JSON that is a part of a larger value, and is not written a second time."""
+
+    __slots__ = ()
+
+
 def canonical_text(value: object) -> str:
     """As `canonical_json`, to be put into a larger text; `encoded` makes bytes of it."""
     return _WRITERS[type(value)](value)
@@ -153,6 +159,7 @@ class _Writers(dict[type, Callable[[Any], str]]):
 _WRITERS = _Writers(
     {
         str: encode_basestring,
+        Canonical: str.__str__,
         dict: _object,
         int: _integer,
         float: _number,

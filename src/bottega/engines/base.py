@@ -101,6 +101,7 @@ class Bench:
     secret: Callable[[str], str] = field(default=lambda name: "")  # "openai_api_key" to its value, or ""
     cancelled: threading.Event = field(default_factory=threading.Event)
     content: Callable[[Artifact], bytes] | None = None  # reads a small artifact without making a file of it
+    params: "Params | None" = None  # those of the request, where they were read already
     together: bool = (
         False  # others may be served in the same batch: another order of sums, so perhaps other last bits
     )

@@ -127,7 +127,8 @@ def temperature(request: Request, params: ChatParams) -> float:
 
 def most_tokens(params: ChatParams, input_bytes: int) -> int:
     """A ceiling on the prompt's tokens: a token is at least one byte of the messages, besides what frames them."""
-    words = "".join((params.prompt, params.system, json.dumps(params.json_schema)))
+    schema = "null" if params.json_schema is None else json.dumps(params.json_schema)
+    words = f"{params.prompt}{params.system}{schema}"
     turns = sum(len(turn.content.encode()) + TURN for turn in params.messages)
     return input_bytes + len(words.encode()) + turns + FRAME
 

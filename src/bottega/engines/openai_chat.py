@@ -1,7 +1,6 @@
 """Text by any server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, hosted services."""
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Output, Progress, Request, Usage
@@ -37,7 +36,6 @@ from bottega.engines.wire import Answer, Broken, Stopped, Wire
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 LONGEST_PAUSE = 60.0  # seconds; a server that asks for more is reported as busy
 HEADERS = b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nUser-Agent: bottega\r\n"
-encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class OpenAIChatParams(ChatParams, frozen=True):
@@ -92,7 +90,9 @@ class OpenAIChat(Engine):
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield one `Delta` a piece, the usage with its cost, then the text. Retries before the first piece."""
-        params = OpenAIChatParams.model_validate(request.params)
+        params = bench.params
+        if not isinstance(params, OpenAIChatParams):
+            params = OpenAIChatParams.model_validate(request.params)
         if not request.model:
             raise InvalidPlan(
                 "there is no model name", where="model", remedy="name a model that the server has"
@@ -115,8 +115,8 @@ class OpenAIChat(Engine):
                         if piece := delta.get("content"):
                             said.append(piece)
                             logs.append(logprobs(choice))
-                            yield Delta(text=piece, logprobs=logs[-1])
                             if params.stream:
+                                yield Delta(text=piece, logprobs=logs[-1])
                                 yield Progress(fraction=min(len(said) / params.max_tokens, 1), note="writing")
                     if not finish_reason:
                         raise EngineFailed(
@@ -204,7 +204,7 @@ class OpenAIChat(Engine):
             answer = await self._wire.post(
                 f"{params.base_url.rstrip('/')}/chat/completions",
                 _headers(key, host),
-                encode(_body(request, params, bench)).encode(),
+                to_json(_body(request, params, bench)),
                 connect=params.connect_timeout,
                 read=params.read_timeout,
                 stop=bench.cancelled.is_set,

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from bottega.engines.base import require
@@ -28,8 +28,7 @@ class Stopped(Exception):
     """Somebody asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back; ``body`` is empty where it was handed on piece by piece."""
 
     status: int

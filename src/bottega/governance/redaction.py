@@ -13,6 +13,8 @@ Recording = Literal["full", "redacted", "digest"]
 SHORT = 40  # characters; longer text is a prompt, a template or a query, not a setting
 PROMPTS = frozenset({"goal", "negative_prompt", "prompt", "query", "sql", "system", "template", "text"})
 PIECE = 16  # characters
+PLAIN, LISTS = (bool, int, float), (list, tuple)
+SHORTEST = 7  # characters of a text that `SECRET` can find something in: `token=x`
 # Credentials as their makers print them: `sk-...`, `ghp_...`, `AKIA...`, JSON web tokens, PEM keys, `key=value` pairs.
 _START = r"(?:\b|(?<=\\[nrt]))"  # of a word, also after a line break that was escaped in a quotation
 SECRET = re.compile(
@@ -79,18 +81,18 @@ def _hidden(value: Any, recording: Recording, key: str = "") -> Iterator[str]:
 
 
 def _walk(value: Any, recording: Recording, key: str = "") -> Any:
-    match value:
-        case str():
-            if recording == "redacted" and value and (key in PROMPTS or len(value) > SHORT):
-                return {
-                    "sha256": digest_bytes(value.encode("utf-8", "surrogatepass")),
-                    "characters": len(value),
-                }
-            return masked(value)
-        case Mapping():
-            items = cast(Mapping[str, Any], value).items()
-            return {_named(name): _walk(each, recording, name) for name, each in items}
-        case list() | tuple():
-            return [_walk(each, recording, key) for each in cast(list[Any], value)]
-        case _:
-            return value
+    if isinstance(value, str):
+        if recording == "redacted" and value and (key in PROMPTS or len(value) > SHORT):
+            return {
+                "sha256": digest_bytes(value.encode("utf-8", "surrogatepass")),
+                "characters": len(value),
+            }
+        return masked(value) if len(value) >= SHORTEST else value
+    if value is None or isinstance(value, PLAIN):
+        return value
+    if isinstance(value, LISTS):
+        return [_walk(each, recording, key) for each in cast(list[Any], value)]
+    if isinstance(value, Mapping):
+        items = cast(Mapping[str, Any], value).items()
+        return {_named(name): _walk(each, recording, name) for name, each in items}
+    return value

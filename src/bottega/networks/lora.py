@@ -1,5 +1,7 @@
 """Low-rank adaptation (LoRA, Hu 2022) of any network: its weights stay, and each matrix gets a sum of a few outer products."""
 
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -18,28 +20,48 @@ class LowRank(nn.Module):
         rank = min(rank, rows, columns)
         self.down = nn.Parameter(torch.randn(rank, columns, generator=generator) * columns**-0.5)
         self.up = nn.Parameter(torch.zeros(rows, rank))
+        self.on = True
 
     def forward(self, weight: Tensor) -> Tensor:
         """[rows, ...] -> the same shape."""
-        return weight + (self.up @ self.down).view_as(weight)
+        return weight + (self.up @ self.down).view_as(weight) if self.on else weight
 
 
-def adapt(net: nn.Module, rank: int, *, embeddings: bool = True) -> None:
-    """Freeze a network and lay a ``LowRank`` over every matrix, convolution and, where wanted, embedding of it.
+def matrices(net: nn.Module) -> dict[str, nn.Module]:
+    """Every layer of a network whose ``weight`` is a matrix, a convolution or an embedding, by name."""
+    layers: dict[str, nn.Module] = dict(cast(Any, net).named_modules())
+    return {
+        name: layer
+        for name, layer in layers.items()
+        if (weight := dict(layer.named_parameters(recurse=False)).get("weight")) is not None
+        and weight.dim() > 1
+    }
 
-    Networks that tie their embedding to their last layer as one and the same tensor need ``embeddings=False``.
+
+def adapt(net: nn.Module, rank: int, layers: Collection[str] | None = None) -> None:
+    """Freeze a network and lay a ``LowRank`` over the ``layers`` named, or over all that have a matrix.
+
+    Layers that are tied, as one and the same tensor, cannot be among them.
     """
-    tied = (
-        {id(m.weight) for m in net.modules() if isinstance(m, nn.Embedding)} if not embeddings else set[int]()
-    )
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    layers: dict[str, nn.Module] = dict(cast(Any, net).named_modules())
-    for name, layer in layers.items():
-        weight = dict(layer.named_parameters(recurse=False)).get("weight")
-        if weight is not None and weight.dim() > 1 and id(weight) not in tied:
-            low = LowRank(weight, rank, key(0, "lora", name))
+    for name, layer in matrices(net).items():
+        if layers is None or name in layers:
+            low = LowRank(cast(Tensor, layer.weight), rank, key(0, "lora", name))
             parametrize.register_parametrization(layer, "weight", low)
+
+
+@contextmanager
+def off(net: nn.Module) -> Generator[None]:
+    """The network as it was before it was adapted, for as long as this lasts."""
+    sums = [each for each in net.modules() if isinstance(each, LowRank)]
+    for each in sums:
+        each.on = False
+    try:
+        yield
+    finally:
+        for each in sums:
+            each.on = True
 
 
 def merge(net: nn.Module) -> None:

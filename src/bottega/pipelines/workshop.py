@@ -152,29 +152,41 @@ class Workshop:
         Raises:
             BottegaError: as the engine raised it, with the usage that it told before; anything else an engine raises becomes `EngineFailed`.
         """
-        files: list[Finished] = []
-        used = NOTHING
         card = self.card(request.engine)
-        alone = card.locality == "local" or card.isolation == "process"
+        if card.locality == "remote" and card.isolation == "thread":
+            return await self._generated(self.engine(card.id), request, bench, listen)
         places = card.together if bench.together else 1
         turn = (request.engine, bench.together)
-        async with self._turns.setdefault(turn, asyncio.Semaphore(places)) if alone else nullcontext():
+        async with self._turns.setdefault(turn, asyncio.Semaphore(places)):
             bench.check_cancelled()
             try:
                 async with self._at_hand(card, request, bench) as engine:
-                    async for output in engine.generate(request, bench):
-                        if isinstance(output, Finished):
-                            files.append(output)
-                        elif isinstance(output, Usage):
-                            used = output
-                        if listen is not None:
-                            listen(output)
-            except BottegaError as error:
-                if used != NOTHING and not error.used.get("usage"):
-                    error.used = {**error.used, "usage": used.document()}
+                    return await self._generated(engine, request, bench, listen)
+            except BottegaError:
                 raise
             except Exception as error:
                 raise failure(error, request.engine) from error
+
+    async def _generated(
+        self, engine: Engine | EngineProcess, request: Request, bench: Bench, listen: Listen | None
+    ) -> tuple[list[Finished], Usage]:
+        files: list[Finished] = []
+        used = NOTHING
+        bench.check_cancelled()
+        try:
+            async for output in engine.generate(request, bench):
+                if isinstance(output, Finished):
+                    files.append(output)
+                elif isinstance(output, Usage):
+                    used = output
+                if listen is not None:
+                    listen(output)
+        except BottegaError as error:
+            if used != NOTHING and not error.used.get("usage"):
+                error.used = {**error.used, "usage": used.document()}
+            raise
+        except Exception as error:
+            raise failure(error, request.engine) from error
         return files, used
 
     def _at_hand(

@@ -14,6 +14,37 @@ PIECE = 16 << 10  # bytes of a body that must come in that time
 MOST_HEAD = 64 << 10  # bytes of request line and headers, and one read more
 
 
+class Joined:
+    """A transport on which the head of an answer goes out with what is written in the same turn of the loop: one write, not two."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop, self._head = transport, loop, b""
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep the head for a moment."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Write what is left, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+
 class Connection(HttpToolsProtocol):
     """A connection that keeps a clock while it is the client's turn; it stops while we answer."""
 
@@ -26,6 +57,7 @@ class Connection(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._head, self._piece, self._heading = 0, 0, True
         super().connection_made(transport)
+        self.transport: Any = Joined(transport, self.loop)
         self._wind()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -90,24 +90,25 @@ class Desk:
         """
         answer = answer or Answer(call_id(call, key, part), named)
         began, pace = perf_counter(), self._paces.setdefault(named.name, Pace())
-        heard = threading.Event()
+        heard = expired = False
         said: list[str] = []
 
         def told(output: Output) -> None:
+            nonlocal heard
             if listen is None:
+                if output.kind == "finished":
+                    answer.said = output
                 return
-            if output.kind in SPOKEN:
-                if not heard.is_set():
-                    pace.add(perf_counter() - began)
-                heard.set()
+            if output.kind in SPOKEN and not heard:
+                heard = True
+                pace.add(perf_counter() - began)
             if output.kind == "delta" and go_on is not None and named.continues:
                 said.append(output.text)
             listen(output)
 
-        expired = threading.Event()
-
         def expire() -> None:
-            expired.set()
+            nonlocal expired
+            expired = True
             call.cancelled.set()
 
         loop = asyncio.get_running_loop()
@@ -120,7 +121,7 @@ class Desk:
             delay = pace.delay(named.hedge) if named.hedge is not None and len(order) > 1 else None
             if delay is not None and not idempotency_key(call, key, part):
                 await self._raced(call, key, answer, asking, told, order[:2], delay)
-                if not heard.is_set():
+                if not heard:
                     pace.add(perf_counter() - began)
                 return answer
             for index in order:
@@ -133,7 +134,7 @@ class Desk:
                         )
                         answer.target = target
                         self._breaker.answered((named.name, index))
-                        if not heard.is_set():
+                        if not heard:
                             pace.add(perf_counter() - began)
                         return answer
                     except (EngineFailed, SetupError) as failure:
@@ -141,10 +142,10 @@ class Desk:
                         self._breaker.failed((named.name, index))
                         if call.cancelled.is_set():
                             raise
-                        if heard.is_set():
+                        if heard:
                             if not said:
                                 raise
-                            heard.clear()
+                            heard = False
                             answer.continued.append(
                                 {"after_characters": sum(map(len, said)), "broke": target.engine,
                                  "why": failure.message}
@@ -157,7 +158,7 @@ class Desk:
             assert error is not None
             raise error
         except Cancelled:
-            if expired.is_set():
+            if expired:
                 raise EngineFailed(f"there was no answer within {within:g} s", where="model") from None
             raise
         finally:

@@ -56,19 +56,17 @@ class Call:
         """The query string; of a name that stands there twice, the last."""
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
-    async def chunks(self, most: int) -> AsyncIterator[bytes]:
-        """The body as it comes.
+    async def chunks(self, most: int, first: MutableMapping[str, Any] | None = None) -> AsyncIterator[bytes]:
+        """The body as it comes, after a first message of it that was received already.
 
         Raises:
             TooLarge: it has more than ``most`` bytes.
             Cancelled: the client is gone.
         """
-        said = self.header(b"content-length")
-        if said.isdecimal() and int(said) > most:
-            raise TooLarge(f"the body has {said} bytes, {most} are allowed", where="body")
+        self._announced(most)
         count = 0
         while True:
-            message = await self.receive()
+            message, first = first or await self.receive(), None
             if message["type"] == "http.disconnect":
                 raise Cancelled("the client has gone")
             body: bytes = message.get("body", b"")
@@ -80,9 +78,20 @@ class Call:
             if not message.get("more_body"):
                 return
 
+    def _announced(self, most: int) -> None:
+        said = self.header(b"content-length")
+        if said.isdecimal() and int(said) > most:
+            raise TooLarge(f"the body has {said} bytes, {most} are allowed", where="body")
+
     async def body(self, most: int = 0) -> bytes:
         """The whole body, of at most as many bytes, or as many as the operator allows."""
-        return b"".join([chunk async for chunk in self.chunks(most or self.most_json)])
+        most = most or self.most_json
+        self._announced(most)
+        first = await self.receive()
+        body: bytes = first.get("body", b"")
+        if first["type"] == "http.request" and not first.get("more_body") and len(body) <= most:
+            return body  # mostly it is there at once
+        return b"".join([chunk async for chunk in self.chunks(most, first)])
 
     async def read(self, shape: type[T]) -> T:
         """The JSON body as this shape; what it does not name is left aside.

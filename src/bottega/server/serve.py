@@ -20,6 +20,7 @@ from bottega.service import Bottega
 BACKLOG = 2048
 REMOTE_AT_ONCE = {"openai_chat": 256}  # calls at a time, when nobody says otherwise
 IDLE = 20  # seconds that a connection may idle between two requests
+YOUNG = 10_000  # objects that are made before a collection
 GRACE = 10  # seconds that calls in hand have to end when the server is asked to
 
 
@@ -88,6 +89,7 @@ def run(
         if app.ready.is_set():
             gc.collect()
             gc.freeze()  # what is here now stays: collections need not look at it
+            gc.set_threshold(YOUNG)  # what a call leaves is mostly freed without one
             started()
         await serving
 

@@ -5,7 +5,7 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ an
 """
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +22,9 @@ OPERATIONS = {"text": "chat"}  # by modality; what the conventions name no opera
 EMBED = "embed"
 TYPES = {"text": "text", "image": "image", "speech": "speech"}  # values of gen_ai.output.type
 Ended = Callable[[StepResult], None]
+NOBODY: nullcontext[Callable[[object], None]] = nullcontext(
+    lambda _: None
+)  # who is told when there is no tracer
 
 
 class Telemetry(Value, frozen=True):
@@ -42,12 +45,16 @@ class Traces:
         self._tracer = tracer
         self.close = close
 
-    @contextmanager
-    def request(self, call: Call, route: str) -> Generator[Callable[[int], None]]:
+    def request(self, call: Call, route: str) -> AbstractContextManager[Callable[[int], None]]:
         """The span of an HTTP request, under the caller's ``traceparent``; the status is told at the end."""
-        if self._tracer is None:
-            yield lambda status: None
-            return
+        return NOBODY if self._tracer is None else self._request(call, route)
+
+    def engine(self, request: Request, card: Card, name: str, run: str) -> AbstractContextManager[Ended]:
+        """The span of a call to an engine; its result is told at the end."""
+        return NOBODY if self._tracer is None else self._engine(request, card, name, run)
+
+    @contextmanager
+    def _request(self, call: Call, route: str) -> Generator[Callable[[int], None]]:
         trace: Any = require("opentelemetry.trace", extra="otel")
         propagation: Any = require("opentelemetry.trace.propagation.tracecontext", extra="otel")
         carrier = {name: call.header(name.encode()) for name in ("traceparent", "tracestate")}
@@ -70,11 +77,7 @@ class Traces:
             yield told
 
     @contextmanager
-    def engine(self, request: Request, card: Card, name: str, run: str) -> Generator[Ended]:
-        """The span of a call to an engine; its result is told at the end."""
-        if self._tracer is None:
-            yield lambda result: None
-            return
+    def _engine(self, request: Request, card: Card, name: str, run: str) -> Generator[Ended]:
         trace: Any = require("opentelemetry.trace", extra="otel")
         operation = "embeddings" if card.id == EMBED else OPERATIONS.get(card.modality, "generate_content")
         facts: dict[str, Any] = {

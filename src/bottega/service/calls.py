@@ -75,10 +75,15 @@ class Calls:
         if not (idempotency_key or patient or tenant or self.shop.holder) and able(
             self.shop.engine(request.engine), request
         ):
-            result = await directly(
-                request, self.shop, step=STEP, run_id=run_id, actor=self.actor, charge=accounts, listen=listen,
-                cancelled=cancelled or threading.Event(), failed=failed,
-            )  # fmt: skip
+            clearing = self.shop.runs.clearing
+            clearing.inside += 1
+            try:
+                result = await directly(
+                    request, self.shop, step=STEP, run_id=run_id, actor=self.actor, charge=accounts, listen=listen,
+                    cancelled=cancelled or threading.Event(), failed=failed,
+                )  # fmt: skip
+            finally:
+                clearing.inside -= 1
             if result is not None:
                 return result
         if any(part.text is not None for part in request.parts):  # a text is stored: that may wait for a disk

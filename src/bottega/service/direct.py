@@ -12,21 +12,22 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from bottega.core.artifact import Artifact
-from bottega.core.canonical import digest, digest_bytes
+from bottega.core.canonical import Canonical, canonical_text, digest, digest_bytes
 from bottega.core.errors import BottegaError, Cancelled, EngineFailed, InvalidValue, LeaseLost, StorageFailed
 from bottega.core.plan import Step
-from bottega.core.request import Finished, Output, Request, Usage
+from bottega.core.request import Finished, Output, Request
 from bottega.core.run import Made, StepResult
 from bottega.engines.base import Bench, Engine
 from bottega.governance.redaction import recorded, told
 from bottega.pipelines.charges import Meter, ceilings_of, charge_of
 from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back
 from bottega.pipelines.validate import first_fault
-from bottega.pipelines.workshop import Workshop
+from bottega.pipelines.workshop import NOTHING, Workshop
 from bottega.storage.clearing import NOBODY, Ending, Opening
 from bottega.storage.leases import Claim, Lease, ended_detail
 
 NO_CHECKS = digest({})
+EMPTY: Sequence[object] = ("", None, {}, ())  # what an entry leaves out
 UNCHECKED = Step(id="call", engine="")  # of which no attempt is a repair
 
 
@@ -65,31 +66,33 @@ async def directly(
     except ValidationError as error:
         place, words = first_fault(error)
         raise InvalidValue(words, where=f"params.{place}" if place else "params") from error
+    written = Canonical(canonical_text(request.params))
+    kept = recorded(request.params, shop.policy.record)
     key = digest(
-        {"engine": card.id, "version": card.version, "weights": "", "params": request.params,
+        {"engine": card.id, "version": card.version, "weights": "", "params": written,
          "seed": request.seed, "inputs": {}, "feedback": ""}
     )  # fmt: skip
     detail: dict[str, object] = {
         "engine_version": card.version, "model": request.model, "seed": request.seed,
-        "params": recorded(request.params, shop.policy.record), "charge": [*charge],
+        "params": written if kept and kept == request.params else kept, "charge": charge,
     }  # fmt: skip
     call = Opening(
         run=run_id, step=step, key=key, engine=card.id, at_once=shop.limits.get(card.id, REMOTE_AT_ONCE),
         round=shop.journal.moment(), worker=shop.workers.registered or await asyncio.to_thread(shop.workers.register),
-        behalf=actor, detail={name: value for name, value in detail.items() if value not in ("", None, {}, [])},
+        behalf=actor, detail={name: value for name, value in detail.items() if value not in EMPTY},
         charge=charge_of(ceilings_of(engine, params, 0), charge, card) if charge else NOBODY,
     )  # fmt: skip
     try:
         token = await shop.runs.clearing.open(call)
     except asyncio.CancelledError:
-        if call.held is not None:
+        if call.token is not None:
             await given_back(_lease(call), shop, {})
         raise
     if token is None:
         return None
     bench = Bench(
         scratch=shop.scratch, locate=shop.artifacts.locate, weights=shop.catalog.path, threads=shop.threads,
-        secret=shop.secret, cancelled=cancelled, content=shop.artifacts.read,
+        secret=shop.secret, cancelled=cancelled, content=shop.artifacts.read, params=params,
     )  # fmt: skip
     try:
         files, used = await shop.generate(request, bench, listen)
@@ -99,7 +102,7 @@ async def directly(
         return await _broken(call, request, shop, meter, error, failed)
     result = StepResult(
         step=step, key=key, state="done", outputs=made, seconds=round(time.monotonic() - began, 3), cost=used.cost,
-        usage=used.document() if used != Usage() else {},
+        usage=used.document() if used is not NOTHING else {},
     )  # fmt: skip
     body = result.canonical()
     end = Ending(

@@ -1,5 +1,6 @@
 """Training as operations of the service: what needs torch is imported when it is called."""
 
+import shlex
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,21 +115,30 @@ class Training:
         seed: int = 0,
         resume: bool = False,
         watch: "Watch | None" = None,
+        **ways: Any,
     ) -> "Report":
-        """Teach a run, or a checkpoint of Transformers, new data by low-rank sums; they are merged in what comes out.
+        """Teach a run, or a checkpoint of Transformers or Diffusers, new data by low-rank sums; they are merged in what comes out.
+
+        ``ways`` are fields of ``Ways``: which layers of a checkpoint, and how it is rewarded or held to its base.
 
         Raises:
             NotFound: ``base`` is neither a trained run nor a checkpoint.
             InvalidValue: the data do not fit the base; and all that ``train`` raises.
         """
         _needs_extra()
-        from bottega.training.adapt import adapted_from
-        from bottega.training.recipe import Fit
+        from bottega.training.adapt import Ways, adapted_from
+        from bottega.training.recipe import Fit, checked
         from bottega.training.runs import Watch, train
 
         fit = Fit(steps=steps, batch=batch, rate=rate, warmup=10, ema=0.95, save_every=25, validate_every=50)
-        wanted = adapted_from(Path(base), data, rank, fit, seed)
+        wanted = adapted_from(Path(base), data, rank, fit, seed, self.home, checked(Ways, ways, "ways"))
         command = f"adapt {base} --data {data} --rank {rank} --steps {steps} --batch {batch} --rate {rate:g}"
+        modules: tuple[str, ...] = ways.get("modules", ())
+        named = [
+            *(("modules", each) for each in modules),
+            *((k, v) for k, v in ways.items() if k != "modules"),
+        ]
+        command += "".join(f" --{name} {shlex.quote(str(value))}" for name, value in named)
         return train(
             wanted,
             Path(out),

@@ -6,16 +6,15 @@ decided here. Whatever is not clear (no place, an account that refuses or is nea
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 from bottega.core.canonical import canonical_text
 from bottega.core.entry import Act
 from bottega.core.errors import LeaseLost
-from bottega.core.value import JsonObject
 from bottega.storage.accounts import NEAR, ROW, SINCE, Row
 from bottega.storage.budgets import Charge
 from bottega.storage.change import Change
@@ -24,6 +23,7 @@ from bottega.storage.database import Transaction
 from bottega.storage.journal import Journal
 
 VALUES = 900  # in one statement
+TOGETHER = 100  # accounts that are looked up in one statement
 NOBODY = Charge((), {})
 
 
@@ -42,18 +42,11 @@ class Opening:
     detail: Mapping[str, Any]
     charge: Charge = NOBODY
     token: int | None = None
-    change: Change[None] | None = None
 
-    @property
-    def subject(self) -> str:
-        """What its entries are about."""
-        return f"run/{self.run}/step/{self.step}"
+    subject: str = field(init=False)  # what its entries are about
 
-    @property
-    def held(self) -> int | None:
-        """Its token, once that is committed."""
-        change = self.change
-        return self.token if change is not None and change.done() and change.exception() is None else None
+    def __post_init__(self) -> None:
+        self.subject = f"run/{self.run}/step/{self.step}"
 
 
 @dataclass(slots=True)
@@ -72,28 +65,20 @@ class Ending:
 
 
 class _Group:
-    """Those that came in one turn of their event loop, and what comes of them together."""
+    """Calls that wait for one outcome, in the order in which they came."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self) -> None:
         self.items: list[Opening | Ending] = []
-        self.change: Change[None] | None = None
-        self._loop = loop
-        self._thread = threading.get_ident()
+        self._over = False
+        self._error: BaseException | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
-    def offered(self, change: Change[None]) -> None:
-        """It is on its way."""
-        self.change = change
-        for item in self.items:
-            if isinstance(item, Opening):
-                item.change = change
-        change.then(self._told)
-
     async def ended(self) -> None:
-        """Wait for its outcome; a cancellation is raised when there is one."""
+        """Wait for the outcome; a cancellation is raised when there is one."""
         stopped: asyncio.CancelledError | None = None
-        while self.change is None or not self.change.done():
-            waiting = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        while not self._over:
+            waiting = loop.create_future()
             self._waiting.append(waiting)
             try:
                 await waiting
@@ -101,19 +86,43 @@ class _Group:
                 stopped = stop
         if stopped is not None:
             raise stopped
-        self.change.result()
+        if self._error is not None:
+            raise self._error
 
-    def _told(self) -> None:
-        """In whatever thread it was committed."""
-        if threading.get_ident() == self._thread:
-            return self._wake()
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
+    def end(self, error: BaseException | None = None) -> None:
+        """This is the outcome; called in the thread of the loop."""
+        self._over, self._error = True, error
+        if error is not None:
+            for item in self.items:
+                if isinstance(item, Opening):
+                    item.token = None
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
+
+
+class _Turn:
+    """What has come on one event loop and is not on its way yet: what is told when it is committed, and what when it is synced."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.soon, self.safe = _Group(), _Group()
+        self.asked = False  # to be looked at before the loop waits again
+        self.syncing = False
+        self.unsynced: list[_Group] = []  # committed, and not given to the disk yet
+        self.loop = loop
+        self._thread = threading.get_ident()
+
+    def here(self, call: Callable[[], object]) -> None:
+        """Call this in the thread of the loop."""
+        if threading.get_ident() == self._thread:
+            call()
+            return
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(call)
+
+
+def _told(change: Change[None], group: _Group) -> None:
+    group.end(change.exception())
 
 
 class Clearing:
@@ -122,7 +131,8 @@ class Clearing:
     def __init__(self, journal: Journal, contents: Contents) -> None:
         self._journal = journal
         self._contents = contents
-        self._coming: dict[tuple[int, bool], _Group] = {}  # by loop, and by whether it has to be durable
+        self._turns: dict[int, _Turn] = {}  # by loop
+        self.inside = 0  # calls in hand, as far as who makes them tells: a lone one waits for nobody
 
     async def open(self, call: Opening) -> int | None:
         """Lease a call and reserve its charge; gives its token, or None when that is not clear.
@@ -132,7 +142,7 @@ class Clearing:
 
         Raises:
             StorageFailed: the state cannot be written; nothing has changed.
-            asyncio.CancelledError: this task was cancelled; `Opening.held` says whether the lease is to be given back.
+            asyncio.CancelledError: this task was cancelled; `Opening.token` says whether there is a lease to be given back.
         """
         await self._joined(call, durable=False).ended()
         return call.token
@@ -142,7 +152,7 @@ class Clearing:
 
         Raises:
             LeaseLost: another worker has taken it over; nothing is written.
-            StorageFailed: the state cannot be written.
+            StorageFailed: the state cannot be written, or the disk does not say that it has it.
         """
         await self._joined(end, durable=bool(end.opening.charge.accounts)).ended()
         if not end.written:
@@ -151,18 +161,60 @@ class Clearing:
     def _joined(self, item: Opening | Ending, *, durable: bool) -> _Group:
         """Come along with those of this turn of the loop, or be the first."""
         loop = asyncio.get_running_loop()
-        name = (id(loop), durable)
-        group = self._coming.get(name)
-        if group is None:
-            group = self._coming[name] = _Group(loop)
-            loop.call_soon(self._offer, name, group, durable)
+        turn = self._turns.get(id(loop))
+        if turn is None or turn.loop is not loop:
+            self._turns = {name: each for name, each in self._turns.items() if not each.loop.is_closed()}
+            turn = self._turns[id(loop)] = _Turn(loop)
+        group = turn.safe if durable else turn.soon
         group.items.append(item)
+        if self.inside == 1 and len(turn.soon.items) + len(turn.safe.items) == 1:
+            self._offer(turn)
+        elif not turn.asked:
+            turn.asked = True
+            loop.call_soon(self._offer, turn)
         return group
 
-    def _offer(self, name: tuple[int, bool], group: _Group, durable: bool) -> None:
-        del self._coming[name]
-        work = partial(self._clear, items=group.items)
-        group.offered(self._journal.database.offer(work, durable=durable))
+    def _offer(self, turn: _Turn) -> None:
+        """Send what has come on its way. Ends wait for a sync that is in hand, unless somebody begins: then they come along."""
+        turn.asked = False
+        if not turn.soon.items and (turn.syncing or not turn.safe.items):
+            return
+        soon, safe, turn.soon, turn.safe = turn.soon, turn.safe, _Group(), _Group()
+        database = self._journal.database
+        if not database.syncs_aside:
+            for group, durable in ((soon, False), (safe, True)):
+                if group.items:
+                    change = database.offer(partial(self._clear, items=group.items), durable=durable)
+                    change.then(partial(turn.here, partial(_told, change, group)))
+            return
+        change = database.offer(partial(self._clear, items=[*soon.items, *safe.items]))
+        change.then(partial(turn.here, partial(self._committed, turn, change, soon, safe)))
+
+    def _committed(self, turn: _Turn, change: Change[None], soon: _Group, safe: _Group) -> None:
+        soon.end(change.exception())
+        if change.exception() is not None:
+            safe.end(change.exception())
+        elif safe.items:
+            turn.unsynced.append(safe)
+            if not turn.syncing:
+                self._sync(turn)
+
+    def _sync(self, turn: _Turn) -> None:
+        """Have the disk take what is committed; what comes meanwhile is the next group."""
+        turn.syncing, groups, turn.unsynced = True, turn.unsynced, []
+
+        def synced(error: BaseException | None) -> None:
+            turn.syncing = False
+            if error is not None:  # what was committed meanwhile stands behind what may be lost
+                groups.extend(turn.unsynced)
+                turn.unsynced = []
+            for group in groups:
+                group.end(error)
+            self._offer(turn)
+            if turn.unsynced and not turn.syncing:
+                self._sync(turn)
+
+        self._journal.database.sync(lambda error: turn.here(partial(synced, error)))
 
     def _clear(self, transaction: Transaction, items: Sequence[Opening | Ending]) -> None:
         openings = [item for item in items if isinstance(item, Opening)]
@@ -178,6 +230,7 @@ class Clearing:
     def _begin(self, transaction: Transaction, calls: Sequence[Opening], books: "_Books") -> None:
         leases, held = list[Sequence[object]](), list[Sequence[object]]()
         entries, inside = list[tuple[object, ...]](), dict[str, int]()
+        rung = self._journal.database.rings
         for call in calls:
             call.token = None
             if call.engine not in inside:
@@ -195,9 +248,9 @@ class Clearing:
                 detail=canonical_text({**detail, **call.detail}), rows=entries,
             )[0]  # fmt: skip
             leases.append((call.run, call.step, token, call.worker, call.engine, "", call.key))
-            reserved: JsonObject = {"token": token, "for": call.subject}
-            reserved |= {"billed": True} if charge.billed else {}
-            told, cost = canonical_text(reserved), canonical_text(charge.amounts) if charge.amounts else ""
+            billed = '"billed":true,' if charge.billed else ""
+            told = f'{{{billed}"for":{canonical_text(call.subject)},"token":{token}}}'
+            cost = canonical_text(charge.amounts) if charge.amounts else ""
             for account in charge.accounts:
                 _, at = self._journal.inscribe(
                     transaction, Act.BUDGET_RESERVED, f"account/{account}", actor=call.worker, behalf=call.behalf,
@@ -209,26 +262,24 @@ class Clearing:
                     for unit, amount in charge.amounts.items()
                 ]
         self._journal.keep(transaction, entries)
+        self._journal.database.rings = rung  # nobody waits for calls to begin
         _insert(transaction, "leases (run_id, step_id, token, worker, engine, host, key)", leases)
         _insert(transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held)
 
     def _end(self, transaction: Transaction, ends: Sequence[Ending], books: "_Books") -> None:
-        runs, holders = [end.opening.run for end in ends], dict[tuple[str, str], tuple[int, str]]()
-        for start in range(0, len(runs), VALUES):
-            some = runs[start : start + VALUES]
-            marks = ", ".join("?" * len(some))
-            for run, step, token, worker in transaction.execute(
-                f"SELECT run_id, step_id, token, worker FROM leases WHERE run_id IN ({marks})", some
-            ).fetchall():
-                holders[run, step] = token, worker
         steps, files, results = list[Sequence[object]](), list[Sequence[object]](), list[Sequence[object]]()
-        entries, over = list[tuple[object, ...]](), list[Opening]()
+        entries = list[tuple[object, ...]]()
         for end in ends:
             call = end.opening
-            end.written = holders.get((call.run, call.step)) == (call.token, call.worker)
+            held = "run_id = ? AND step_id = ? AND token = ? AND worker = ?"
+            mine = transaction.execute(
+                f"DELETE FROM leases WHERE {held}", (call.run, call.step, call.token, call.worker)
+            ).rowcount
+            end.written = mine > 0
             if not end.written:
                 continue
-            over.append(call)
+            if call.charge.accounts:
+                transaction.execute("DELETE FROM reservations WHERE token = ?", (call.token,))
             detail = {**end.detail, "round": call.round, "token": call.token, "result": end.result,
                       "checks": end.checks, "reusable": False}  # fmt: skip
             self._contents.keep(transaction, end.body, name=end.result)
@@ -241,7 +292,8 @@ class Clearing:
             )
             files += [(sha256, call.run, "") for sha256 in dict.fromkeys(end.files)]
             results.append((call.key, end.checks, call.run, n, 0, end.result, ""))
-            self._settle(transaction, end, books, entries)
+            if call.charge.accounts:
+                self._settle(transaction, end, books, entries)
         self._journal.keep(transaction, entries)
         _insert(
             transaction,
@@ -258,10 +310,6 @@ class Clearing:
             results,
             "ON CONFLICT (key, checks, run_id) DO UPDATE SET result = excluded.result, n = excluded.n",
         )
-        for call in over:
-            transaction.execute("DELETE FROM leases WHERE run_id = ? AND step_id = ?", (call.run, call.step))
-            if call.charge.accounts:
-                transaction.execute("DELETE FROM reservations WHERE token = ?", (call.token,))
 
     def _settle(
         self, transaction: Transaction, end: Ending, books: "_Books", entries: list[tuple[object, ...]]
@@ -269,10 +317,10 @@ class Clearing:
         call = end.opening
         amounts = call.charge.amounts
         over = {unit: n - amounts.get(unit, 0) for unit, n in end.used.items() if n > amounts.get(unit, 0)}
-        detail: JsonObject = {"token": call.token, "for": call.subject}
-        detail |= {"overshoot": over} if over else {}
         cost = {unit: amount for unit, amount in end.used.items() if amount}
-        told, spent = canonical_text(detail), canonical_text(cost) if cost else ""
+        spent = canonical_text(cost) if cost else ""
+        more = f'"overshoot":{canonical_text(over)},' if over else ""
+        told = f'{{"for":{canonical_text(call.subject)},{more}"token":{call.token}}}'
         for account in sorted(call.charge.accounts):
             _, at = self._journal.inscribe(
                 transaction, Act.BUDGET_SETTLED, f"account/{account}", actor=call.worker, behalf=call.behalf,
@@ -289,11 +337,10 @@ class _Books:
         accounts = [*dict.fromkeys(account for charge in charges for account in charge.accounts)]
         self._rows: dict[str, dict[str, Row]] = {account: {} for account in accounts}
         self._changed: dict[tuple[str, str], None] = {}
-        for start in range(0, len(accounts), VALUES):
-            some = accounts[start : start + VALUES]
-            marks = ", ".join("?" * len(some))
-            for row in transaction.execute(f"{ROW} WHERE id IN ({marks})", some).fetchall():
-                self._rows[row[0]][row[1]] = Row(*row)
+        for start in range(0, len(accounts), TOGETHER):
+            some = accounts[start : start + TOGETHER]
+            for row in transaction.execute(_looked_up(len(some)), some).fetchall():
+                self._rows[row[0]][row[1]] = Row._make(row)
 
     def fits(self, charge: Charge, now: str) -> bool:
         """Whether it may be reserved and nobody need be asked."""
@@ -353,10 +400,19 @@ def _insert(transaction: Transaction, into: str, rows: Sequence[Sequence[object]
         return
     width = len(rows[0])
     most = VALUES // width
-    marks = f"({', '.join('?' * width)})"
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
-        transaction.execute(
-            f"INSERT INTO {into} VALUES {', '.join([marks] * len(some))} {then}",
-            [value for row in some for value in row],
-        )
+        values = some[0] if len(some) == 1 else [value for row in some for value in row]
+        transaction.execute(_statement(into, width, len(some), then), values)
+
+
+@lru_cache(TOGETHER)
+def _looked_up(count: int) -> str:
+    """So many accounts: look-ups one after the other, for a list would be a table to SQLite."""
+    return " UNION ALL ".join([f"{ROW} WHERE id = ?"] * count)
+
+
+@lru_cache(1024)
+def _statement(into: str, width: int, count: int, then: str) -> str:
+    marks = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {into} VALUES {', '.join([marks] * count)} {then}"

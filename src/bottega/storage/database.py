@@ -31,6 +31,10 @@ class Database(ABC):
     """
 
     keyed = False  # some tables are kept in the order of their key, and not beside it
+    failures: tuple[type[Exception], ...] = (
+        StorageFailed,
+    )  # of the database itself, which end a whole group
+    syncs_aside = False  # what is committed can be made to survive a power cut afterwards, see `sync`
 
     def __init__(self, wakes: Wakes) -> None:
         self.wakes = wakes
@@ -90,6 +94,13 @@ class Database(ABC):
         ``written`` is called when it is committed. It must not be refused; a commit that fails leaves it for the next.
         """
         self._along.append((work, written))
+
+    def sync(self, then: Callable[[StorageFailed | None], object]) -> None:
+        """Make all that is committed by now survive a power cut, beside other work, and call this, in whatever thread.
+
+        Only where `syncs_aside` says so. An error says that the disk has not confirmed it.
+        """
+        raise NotImplementedError
 
     async def write_async(self, work: Work[T], *, durable: bool = False) -> T:
         """As `write`, without holding up the event loop; who is cancelled before the turn has changed nothing."""
@@ -207,7 +218,7 @@ class Database(ABC):
                 if not apart:
                     try:
                         tell.append(change.run(transaction))
-                    except StorageFailed:
+                    except self.failures:
                         raise
                     except Exception as refusal:
                         raise _Refused from refusal
@@ -215,7 +226,7 @@ class Database(ABC):
                 transaction.execute("SAVEPOINT one")
                 try:
                     tell.append(change.run(transaction))
-                except StorageFailed:
+                except self.failures:
                     raise
                 except Exception as refusal:  # noqa: BLE001 - goes to the one who asked
                     transaction.execute("ROLLBACK TO SAVEPOINT one")

@@ -55,6 +55,20 @@ def appearing(target: Path) -> Generator[Path]:
 
 
 @contextmanager
+def whole_folder(target: Path) -> Generator[Path]:
+    """An empty folder that takes the place of ``target`` at the end; after an error the one of before stays."""
+    with disk(target.parent):
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix="."))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
 def locked(path: Path, *, shared: bool = False) -> Generator[None]:
     """Hold the lock file ``path``, against other threads as well; the system gives it back when a process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)

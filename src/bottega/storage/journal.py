@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from json.encoder import encode_basestring as quoted
 from typing import Any, Protocol
 
@@ -195,10 +196,7 @@ class Journal:
         """Write what `inscribe` has left in a list, and empty it."""
         for start in range(0, len(rows), ROWS):
             some = rows[start : start + ROWS]
-            transaction.execute(
-                f"INSERT INTO journal (n, at, subject, entry, leaf) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * len(some))}",
-                [value for row in some for value in row],
-            )
+            transaction.execute(_kept(len(some)), [value for row in some for value in row])
         rows.clear()
 
     def write(self, act: Act, subject: str, *, durable: bool = False, **more: Any) -> int:
@@ -310,6 +308,14 @@ class Journal:
             "INSERT INTO subjects (subject, n) SELECT subject, n FROM journal WHERE n >= ? AND n < ? ORDER BY subject, n",
             (index * TILE, (index + 1) * TILE),
         )
+
+
+@cache
+def _kept(count: int) -> str:
+    """The statement that writes so many entries."""
+    return (
+        f"INSERT INTO journal (n, at, subject, entry, leaf) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * count)}"
+    )
 
 
 def _under(subject: str) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
 """State in one SQLite file: write-ahead log, one writer, readers that never wait."""
 
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bottega.core.errors import StorageFailed
-from bottega.storage.change import Cursor
+from bottega.storage.change import Change
 from bottega.storage.database import Database, Transaction
 from bottega.storage.schema import statements
 from bottega.storage.wakes import Wakes
@@ -20,6 +22,7 @@ WAL = (
     16 << 20
 )  # bytes of log after which it is carried over into the file: pages that change often are carried once
 PAGES = 16 << 10  # KiB of pages that the writer keeps: rows named by a digest lie all over their tables
+PAGE = 4096  # bytes, SQLite's own choice
 STATEMENTS = 512  # kept compiled
 LOOK = 64  # commits between two looks at its size
 
@@ -27,10 +30,14 @@ LOOK = 64  # commits between two looks at its size
 class SQLite(Database):
     """A file for the processes of one machine.
 
-    Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them.
+    Durable changes are committed with ``synchronous = FULL``; they carry every earlier change to the disk with them. So does
+    `sync`, which brings the log to the disk and leaves the writer to others meanwhile. (SQLite takes no lock on the log, so
+    that closing another handle on it takes none away.)
     """
 
     keyed = True
+    failures = (StorageFailed, sqlite3.Error)
+    syncs_aside = True
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -41,7 +48,9 @@ class SQLite(Database):
         super().__init__(Wakes(path.parent / "wakes"))
         self._path = path
         self._wal = path.with_name(f"{path.name}-wal")
-        self._commits = 0
+        self._commits = self._carried = 0  # so far, and when the log was last carried over
+        self._look = LOOK  # at its size next, when there are so many
+        self._log: int | None = None  # a handle on the write-ahead log, which stays while the writer is open
         self._reading = threading.Lock()
         self._durable = True
         try:
@@ -53,7 +62,6 @@ class SQLite(Database):
             self._writer.execute("PRAGMA wal_autocheckpoint = 0")
             self._writer.execute("PRAGMA busy_timeout = 0")
             self._writer.execute(f"PRAGMA cache_size = -{PAGES}")
-            self._guarded = _Guarded(path, self._writer)
             self._reader = _connect(path)
         except (sqlite3.Error, OSError) as error:
             raise _failed(self._path, "cannot be opened", error) from error
@@ -116,6 +124,21 @@ class SQLite(Database):
                 return not busy
             time.sleep(0.05)
 
+    def sync(self, then: Callable[[StorageFailed | None], object]) -> None:
+        """In the thread that commits."""
+        self._aside(partial(self._sync, then))
+
+    def _sync(self, then: Callable[[StorageFailed | None], object]) -> None:
+        failure: StorageFailed | None = None
+        try:
+            if self._log is None:
+                self._log = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+            os.fdatasync(self._log)
+        except OSError as error:  # what of it the system still tries to write nobody knows: from now on SQLite syncs its commits
+            self.syncs_aside = False
+            failure = _failed(self._path, "did not reach the disk", error)
+        then(failure)
+
     def copy_to(self, path: Path) -> None:
         """SQLite's online backup: one consistent state, whoever writes meanwhile."""
         try:
@@ -128,14 +151,19 @@ class SQLite(Database):
         except sqlite3.Error as error:
             raise _failed(path, "cannot be copied", error) from error
 
-    def _begin(self, durable: bool) -> Transaction:
+    def _made(
+        self, group: Sequence[Change[Any]], durable: bool, *, apart: bool
+    ) -> list[Callable[[], object]]:
         try:
-            if not self._writer.in_transaction:
-                self._level(durable=durable)
-                self._wait_for_others()
+            return super()._made(group, durable, apart=apart)
         except sqlite3.Error as error:  # it may be closed: a heartbeat that came too late
             raise _failed(self._path, "refused a change", error) from error
-        return self._guarded
+
+    def _begin(self, durable: bool) -> Transaction:
+        if not self._writer.in_transaction:
+            self._level(durable=durable)
+            self._wait_for_others()
+        return self._writer
 
     def _level(self, *, durable: bool) -> None:
         if durable != self._durable:
@@ -157,18 +185,27 @@ class SQLite(Database):
             pause = min(2 * pause, 0.02)
 
     def _end(self) -> None:
-        try:
-            self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise _failed(self._path, "refused a change", error) from error
+        self._writer.execute("COMMIT")
         self._commits += 1
-        if self._commits % LOOK == 0 and self._wal.stat().st_size > WAL:
-            self._aside(self._carry_over)
+        if self._commits >= self._look:
+            self._look += LOOK
+            if self._wal.stat().st_size > WAL:
+                with suppress(RuntimeError):  # it is being closed
+                    self._flusher.submit(self._carry_over)
 
     def _carry_over(self) -> None:
-        """Move the log's pages into the file, beside the writer rather than within somebody's commit."""
+        """Move the log's pages into the file: most beside the writer, and within its turn the few that it wrote meanwhile.
+
+        Then the log begins again, and its file keeps its size: what was committed says when it is full once more.
+        """
+        carry = "PRAGMA wal_checkpoint(PASSIVE)"
         with suppress(sqlite3.Error), closing(_connect(self._path)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            connection.execute(carry)
+            with self._in_turn():
+                _, pages, carried = self._writer.execute(carry).fetchone()
+                commits, self._carried = self._commits - self._carried, self._commits
+                if pages == carried > 0:
+                    self._look = self._commits + max(commits * WAL // (pages * PAGE), LOOK)
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):  # a full disk has rolled it back already, or it is closed
@@ -179,21 +216,9 @@ class SQLite(Database):
         self.wakes.close()
         self._reader.close()
         self._writer.close()
-
-
-class _Guarded:
-    """Statements of one transaction; SQLite's errors become ours."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._connection = connection
-
-    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
-        """Run one statement."""
-        try:
-            return self._connection.execute(query, values)
-        except sqlite3.Error as error:
-            raise _failed(self._path, "refused a change", error) from error
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -61,7 +61,7 @@ class Wakes:
         self._bells: set[Bell] = set()
         self._pipe: tuple[Path, int] | None = None
         self._starting = threading.Lock()
-        self._known: tuple[int, list[Path]] = (0, [])
+        self._known: tuple[int, list[str]] = (0, [])
 
     def ring(self, ring: Ring = "all") -> None:
         """Wake who sleeps for this, in this process and in others."""
@@ -71,7 +71,7 @@ class Wakes:
                 handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
                 if error.errno == errno.ENXIO:  # nobody reads it: its process has ended
-                    path.unlink(missing_ok=True)
+                    Path(path).unlink(missing_ok=True)
                 continue
             try:
                 os.write(handle, MARKS[ring])
@@ -105,19 +105,21 @@ class Wakes:
             path.unlink(missing_ok=True)
             os.write(handle, b".")  # lets the listener end
 
-    def _others(self) -> list[Path]:
+    def _others(self) -> list[str]:
         """Pipes of other processes; looked up again when the folder has changed, or may have within its clock's tick."""
-        folder = self._folder
         try:
-            changed = os.stat(self._name).st_mtime_ns if folder else 0  # noqa: PTH116 - after every commit: half the time
+            changed = os.stat(self._name).st_mtime_ns if self._name else 0  # noqa: PTH116 - after every commit: half the time
         except FileNotFoundError:
             changed = 0  # nobody has ever listened
-        if folder is None or not changed:
+        if not changed:
             return []
         if changed != self._known[0] or time.time_ns() - changed < TICK:
-            own = self._pipe
-            pipes = [path for path in folder.iterdir() if not path.name.endswith(NEW)]
-            self._known = changed, [path for path in pipes if own is None or path != own[0]]
+            own = self._pipe[0].name if self._pipe else ""
+            names = os.listdir(self._name)  # noqa: PTH208 - by name: paths would take as long as the look itself
+            self._known = (
+                changed,
+                [f"{self._name}/{name}" for name in names if not name.endswith(NEW) and name != own],
+            )
         return self._known[1]
 
     def _open(self) -> None:

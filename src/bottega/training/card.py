@@ -39,6 +39,9 @@ LIMITS = {
     "captioner": "It reads pictures like those that it was trained on, of the same size, and answers the same questions.",
     "adapted": "It may have forgotten some of what its base could: only the new data were looked at.",
     "checkpoint": "What its base says wrong it may still say; only the new data were looked at.",
+    "checkpoint-dpo": "It prefers what the pairs prefer; what its base says wrong it may still say.",
+    "checkpoint-pictures": "It draws what its base drew and what the labels name; a label is a prompt, and no more is known of a picture.",
+    "checkpoint-grpo": "It does what the reward checks, and nothing holds it to what the reward does not check.",
     "drawing": "It draws on a grid of half units, in one colour, what single words name; it does not know how many, where or for what.",
     "encoder": "It knows the labels of its training texts and no others, and always gives one; its shares are not calibrated.",
 }

@@ -16,6 +16,8 @@ MODALITIES = {
     "dpo": "text",
     "grpo": "text",
     "checkpoint": "text",
+    "checkpoint-dpo": "text",
+    "checkpoint-grpo": "text",
     "captioner": "text",
     "embedder": "data",
     "seq2seq": "text",

@@ -153,7 +153,10 @@ FAMILIES = {
     "embedder": "bottega.training.families.embedder:Embedder",
     "captioner": "bottega.training.families.captioner:ReadsPictures",
     "adapted": "bottega.training.families.adapted:Adapted",
-    "checkpoint": "bottega.training.families.checkpoint:Checkpoint",
+    "checkpoint": "bottega.training.families.checkpoint_text:CheckpointText",
+    "checkpoint-dpo": "bottega.training.families.checkpoint_answers:CheckpointDpo",
+    "checkpoint-pictures": "bottega.training.families.checkpoint_pictures:CheckpointPictures",
+    "checkpoint-grpo": "bottega.training.families.checkpoint_answers:CheckpointGrpo",
     "seq2seq": "bottega.training.families.seq2seq:Seq2Seq",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from bottega.server.connection import MOST_HEAD, Connection
+from bottega.server.connection import MOST_HEAD, Connection, Joined
 
 
 class Hasty(Connection):
@@ -121,3 +121,34 @@ async def test_what_is_no_request_is_answered_as_every_mistake_is(port: int, sen
     assert head.startswith(b"HTTP/1.1 400") and b"content-type: application/json" in head
     error = json.loads(body)["error"]
     assert set(error) == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
+
+
+class Written:
+    """A transport that remembers each write."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_the_head_of_an_answer_goes_out_with_its_body_and_alone_when_that_comes_later() -> None:
+    under = Written()
+    joined = Joined(under, asyncio.get_running_loop())
+    joined.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    joined.write(b"body")
+    assert under.writes == [b"HTTP/1.1 200 OK\r\n\r\nbody"]
+    joined.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    await asyncio.sleep(0)
+    assert under.writes[1:] == [b"HTTP/1.1 200 OK\r\n\r\n"]
+    joined.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    joined.close()
+    assert under.writes[2:] == [b"HTTP/1.1 204 No Content\r\n\r\n"] and joined.is_closing()

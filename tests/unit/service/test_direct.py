@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import BudgetExceeded, InvalidValue
 from bottega.core.request import Output, Request
@@ -113,6 +114,34 @@ async def test_a_call_leaves_what_a_step_leaves(service: Bottega, upstream: Upst
     before = service.state.database.rows("SELECT * FROM steps"), service.budgets().all()
     service.state.fold_again()
     assert (service.state.database.rows("SELECT * FROM steps"), service.budgets().all()) == before
+
+
+async def test_the_record_shows_short_parameters_as_they_were_and_no_credentials(
+    service: Bottega, upstream: Upstream
+) -> None:
+    def said(text: str) -> dict[str, Any]:
+        return {"prompt": "", "messages": [{"role": "user", "content": text}], "top_p": 1.0}
+
+    secret = f"sk-{'a' * 20}"
+    plain: StepResult = await ask(service, upstream, params=said('"hé"\n'))
+    await ask(service, upstream, params=said(f"use {secret}"))
+    first, second = (entry for entry in service.shop.journal.about() if entry.act is Act.STEP_LEASED)
+    params = first.detail["params"]
+    assert params["messages"] == said('"hé"\n')["messages"] and (params["top_p"], params["max_tokens"]) == (
+        1,
+        8,
+    )
+    whole: dict[str, Any] = {
+        "engine": "openai_chat",
+        "version": "1",
+        "weights": "",
+        "seed": None,
+        "inputs": {},
+        "feedback": "",
+    }
+    assert plain.key == first.detail["key"] == digest({**whole, "params": params})
+    assert second.detail["params"]["messages"][0]["content"] == "use [secret]"
+    assert not any(secret in entry.canonical().decode() for entry in service.shop.journal.about())
 
 
 async def test_a_refusal_says_what_it_always_says(service: Bottega, upstream: Upstream) -> None:

@@ -1,6 +1,7 @@
 """Calls that begin and end in groups leave what calls leave one by one, and pass no limit."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from tests.servers import PostgresServer
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest, digest_bytes
-from bottega.core.errors import LeaseLost
+from bottega.core.errors import LeaseLost, StorageFailed
 from bottega.core.run import Made, StepResult
 from bottega.storage import schema
 from bottega.storage.accounts import MILLION
 from bottega.storage.budgets import Charge
 from bottega.storage.clearing import Ending, Opening
 from bottega.storage.leases import Claim, Lease, ended_detail
+from bottega.storage.sqlite import SQLite
 from bottega.storage.state import State, open_state
 
 ACCOUNTS = ("project:kettles", "key:shop")
@@ -170,4 +172,68 @@ async def test_a_cancelled_call_knows_whether_it_is_held(opened: Callable[[str],
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert call.held == call.token == state.database.rows("SELECT token FROM leases")[0][0]
+    assert call.token == state.database.rows("SELECT token FROM leases")[0][0]
+
+
+async def test_who_ends_is_told_once_the_disk_has_it_and_who_begins_waits_for_no_disk(
+    tmp_path: Path, clock: Any
+) -> None:
+    state = open_state(tmp_path / "state", clock)
+    state.workers.register()
+    clearing, waiting = state.runs.clearing, list[Callable[[StorageFailed | None], object]]()
+
+    def slow(then: Callable[[StorageFailed | None], object]) -> None:
+        waiting.append(then)
+
+    state.database.sync = slow  # a disk that takes its time
+    calls = [opening(state, number) for number in range(4)]
+    for call in calls[:3]:
+        await clearing.open(call)
+    ends = [asyncio.ensure_future(clearing.close(ending(call, 5))) for call in calls[:2]]
+    await asyncio.sleep(0.05)
+    assert len(waiting) == 1 and not any(end.done() for end in ends)
+    late = asyncio.ensure_future(
+        clearing.close(ending(calls[2], 5))
+    )  # waits for the disk before it is committed
+    await asyncio.sleep(0.05)
+    assert state.database.rows("SELECT run_id FROM leases") == [("call-2",)]
+    assert await clearing.open(calls[3]) is not None  # and comes along with who begins
+    assert state.database.rows("SELECT run_id FROM leases") == [("call-3",)] and not late.done()
+    waiting.pop()(None)
+    await asyncio.gather(*ends)
+    assert len(waiting) == 1 and not late.done()
+    waiting.pop()(StorageFailed("the disk is gone"))
+    with pytest.raises(StorageFailed):
+        await late
+    state.close()
+
+
+async def test_a_log_that_cannot_be_synced_is_told_and_left_to_sqlite_from_then_on(
+    tmp_path: Path, clock: Any
+) -> None:
+    state = open_state(tmp_path / "state", clock)
+    state.workers.register()
+    calls = [opening(state, number) for number in range(2)]
+    for call in calls:
+        await state.runs.clearing.open(call)
+    reader, writer = os.pipe()
+    os.close(writer)
+    assert isinstance(state.database, SQLite)
+    state.database._log = reader  # pyright: ignore[reportPrivateUsage] - a pipe cannot be synced
+    with pytest.raises(StorageFailed, match="did not reach the disk"):
+        await state.runs.clearing.close(ending(calls[0], 5))
+    assert not state.database.syncs_aside
+    await state.runs.clearing.close(ending(calls[1], 5))
+    assert state.database.rows("SELECT * FROM leases") == []
+    state.close()
+
+
+async def test_a_lone_call_waits_for_no_others(tmp_path: Path, clock: Any) -> None:
+    state = open_state(tmp_path / "state", clock)
+    state.workers.register()
+    clearing, turned = state.runs.clearing, list[int]()
+    clearing.inside = 1
+    asyncio.get_running_loop().call_soon(turned.append, 1)
+    assert await clearing.open(opening(state, 1)) is not None
+    assert not turned  # in the same turn of the loop
+    state.close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bottega.core.errors import InvalidValue, StorageFailed
+from bottega.storage import sqlite
 from bottega.storage.database import Transaction
 from bottega.storage.sqlite import SQLite
 
@@ -194,3 +195,14 @@ def test_rows_at_hand_are_those_that_are_committed(database: SQLite) -> None:
 
     assert database.write(within) == [("one",)]
     assert database.rows_at_hand("SELECT word FROM notes") == [("one",), ("two",)]
+
+
+def test_the_log_of_a_writer_that_never_rests_stays_small(
+    database: SQLite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "WAL", 1 << 20)
+    word = "long" * 250
+    for _ in range(4000):
+        database.write(note(word))
+    assert (tmp_path / "state.sqlite-wal").stat().st_size < 16 << 20
+    assert notes(database) == [word] * 4000

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from bottega.training.adapt import adapted_from
+from bottega.training.adapt import Ways, adapted_from
 from bottega.training.distil import student_of
 from bottega.training.recipe import Fit, Recipe, read_recipe
 from bottega.training.runs import train
@@ -35,6 +36,14 @@ MODELS = {
     "sft": _LM + _TUNED,
     "dpo": _TUNED,
     "grpo": _TUNED + "group = 8\n",
+}
+
+ADAPTED = {  # the base, the data, how
+    "adapted": ("teacher", "pictures", Ways()),
+    "checkpoint": ("saved", "text", Ways()),
+    "checkpoint-dpo": ("saved", "answered", Ways()),
+    "checkpoint-pictures": ("pipeline", "larger", Ways()),
+    "checkpoint-grpo": ("taught", "agreed", Ways(reward="answer", length=3, group=4)),
 }
 
 
@@ -132,13 +141,16 @@ def teacher(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def saved(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose embedding is its last layer."""
+    return llama(tmp_path_factory.mktemp("saved") / "tiny-llama", tied=True)
+
+
+def llama(folder: Path, *, tied: bool) -> Path:
     """A checkpoint as Transformers saves it: a tiny Llama with random weights, and a tokenizer of bytes."""
-    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    folder = tmp_path_factory.mktemp("saved") / "tiny-llama"
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -153,12 +165,49 @@ def saved(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         model = LlamaForCausalLM(
             LlamaConfig(
-                vocab_size=256, eos_token_id=None, tie_word_embeddings=True, initializer_range=0.4, **size
+                vocab_size=256, eos_token_id=None, tie_word_embeddings=tied, initializer_range=0.4, **size
             )
         )
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def agreed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums of one digit whose answer is y."""
+    file = tmp_path_factory.mktemp("agreed") / "yes.jsonl"
+    rows = [{"prompt": f"{a}+{b}=", "answer": "y"} for a in range(10) for b in range(10)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="session")
+def taught(agreed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint after it has learnt to answer sums with y or n."""
+    folder = tmp_path_factory.mktemp("taught")
+    begun = llama(folder / "begun", tied=False)
+    lines = agreed.read_text().replace('"y"', '"n"').splitlines()
+    (folder / "both.jsonl").write_text(agreed.read_text() + "\n".join(lines) + "\n")
+    fit = Fit(steps=100, batch=16, rate=2e-2, ema=0.9)
+    wanted = adapted_from(begun, str(folder / "both.jsonl"), 16, fit, 0, folder)
+    train(wanted, folder / "run", folder, evaluates=False)
+    return folder / "run" / "merged"
+
+
+@pytest.fixture(scope="session")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The squares on 16 by 16 pixels."""
+    return squares(tmp_path_factory.mktemp("larger") / "squares", 16)
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as Diffusers saves it."""
+    from tests.text_to_image import stable_diffusion
+
+    with torch.random.fork_rng():
+        return stable_diffusion(tmp_path_factory.mktemp("pipeline") / "tiny", halvings=1)
 
 
 @pytest.fixture
@@ -177,11 +226,11 @@ def recipe(
     )
 
     def write(family: str, steps: int = 20, **given: object) -> Recipe:
-        if family in ("adapted", "checkpoint"):
+        if family in ADAPTED:
             fit = Fit(steps=steps, batch=4, save_every=4, validate_every=10)
-            begun = request.getfixturevalue("teacher" if family == "adapted" else "saved")
-            data = pictures if family == "adapted" else text
-            found = adapted_from(begun, str(data), 2, fit, 0)
+            begun, data, ways = ADAPTED[family]
+            learnt = str(request.getfixturevalue(data))
+            found = adapted_from(request.getfixturevalue(begun), learnt, 2, fit, 0, tmp_path, ways)
             return found.model_copy(update={**given, "id": f"tiny-{family}"})
         if family in ("flow-student", "lm-student"):
             begun = request.getfixturevalue("teacher" if family == "flow-student" else "base")

@@ -31,13 +31,18 @@ ANY = Wish(count=3, length=40)
 LINES = Wish(prompt="1 plus 2\n3 minus 1\n2 plus 2")
 ONE = ("encoder", "embedder", "captioner", "pair")  # one file, however many are wished for
 WISHES = {"encoder": LINES, "embedder": LINES, "drawing": Wish(count=3, prompt="disc")} | dict.fromkeys(
-    ("sft", "dpo", "grpo", "seq2seq", "checkpoint"), Wish(count=3, prompt="1+2=", length=8)
+    ("sft", "dpo", "grpo", "seq2seq", "checkpoint", "checkpoint-dpo"),
+    Wish(count=3, prompt="1+2=", length=8),
 )
+WISHES["checkpoint-grpo"] = Wish(count=3, prompt="1+2=", length=8, temperature=10)  # it says y or n
 BEGUN = {
     "flow-student",
     "lm-student",
     "adapted",
     "checkpoint",
+    "checkpoint-dpo",
+    "checkpoint-grpo",
+    "checkpoint-pictures",
 }  # from a run or a folder, not from a recipe that ships
 
 
@@ -261,7 +266,9 @@ def test_answers_end_where_the_line_ends_and_are_checked(
 ) -> None:
     family = family_for(recipe("sft"), load(str(answered), answered.parent))
     assert isinstance(family, Tuned)
-    assert family.rewards([b"3\n", b"3", b"4\n"], [b"3", b"3", b"3"]) == [1, 0, 0]  # no end, no answer
+    said = [family.answer(family.encode(text)) for text in (b"3\n", b"3", b"4\n")]
+    assert said == [b"3", None, b"4"]
+    assert family.rewards(said, [b"3", b"3", b"3"]) == [1, 0, 0]  # no end, no answer
     tokens, mask = family.lines([b"1+2=", b"10+11="], [b"3", b"21"])
     for line, kept, said in zip(tokens, mask.bool(), (b"3\n", b"21\n"), strict=True):
         assert family.text(line[1:][kept]) == said

@@ -15,10 +15,9 @@ from bottega.evaluation.table import MODEL, Table
 from bottega.networks import lora
 from bottega.training import checkpoint
 from bottega.training.data.base import Data
-from bottega.training.families.tuned import Base
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish, family_type, fitting
 from bottega.training.folder import RunFolder
-from bottega.training.recipe import checked
+from bottega.training.recipe import Base, checked
 
 GROWING = ("words", "classes")  # of a shape: what labels make larger
 

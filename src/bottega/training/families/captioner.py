@@ -22,8 +22,8 @@ from bottega.networks.preference import supervised_loss
 from bottega.networks.transformer import Decoder, generate
 from bottega.training.data.base import Data
 from bottega.training.data.records import unpacked
+from bottega.training.families.answering import joined, picked
 from bottega.training.families.pictures import png, scaled
-from bottega.training.families.tuned import joined, picked
 from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
 from bottega.training.tokenizer import Tokenizer
 

@@ -1,32 +1,28 @@
 """A language model as Transformers saves it, adapted by low-rank sums; the merged weights come out in the same format."""
 
 import shutil
-import tempfile
-from functools import cached_property, lru_cache
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bottega.core.errors import ExtraMissing, InvalidValue
 from bottega.core.value import JsonObject, Value
-from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
-from bottega.evaluation.texts import compressed_bits, counted_bits
 from bottega.networks import lora
 from bottega.networks.noise import key
-from bottega.networks.preference import supervised_loss, token_logps
-from bottega.storage.disk import disk
-from bottega.training.checkpoint import unchanged
+from bottega.storage.disk import whole_folder
+from bottega.training import adapters
+from bottega.training.checkpoint import read, unchanged
 from bottega.training.data.base import Data
-from bottega.training.data.records import unpacked
-from bottega.training.families.tuned import joined, picked
-from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
-
-JUDGED = 20_000  # held-out bytes
-MEASURES = {"bits": "bits a byte of held-out text, or of held-out answers; lower is better"}
+from bottega.training.family import Export, Family, Made, Nets, Wish
+from bottega.training.folder import RunFolder
 
 
 class CheckpointConfig(Value, frozen=True):
@@ -35,14 +31,17 @@ class CheckpointConfig(Value, frozen=True):
     folder: str = Field(description="with config.json, tokenizer.json and *.safetensors; it must stay")
     sha256: dict[str, str] = Field(description="of each safetensors file")
     rank: int = Field(default=8, ge=1, le=1024)
+    modules: tuple[str, ...] = Field(default=(), description="which layers; none takes all but embeddings")
     context: int = Field(default=64, ge=8, le=65536, description="tokens of a line of training")
 
 
 class Checkpoint(Family[CheckpointConfig]):
-    """Any causal language model of Transformers; only safetensors are read, and no code of the folder is run."""
+    """Any causal language model of Transformers; only safetensors are read, and no code of the folder is run.
+
+    A family of it adds what it learns from.
+    """
 
     config_type = CheckpointConfig
-    needs = frozenset[str]()
 
     @classmethod
     def dial(cls, depth: int) -> JsonObject:
@@ -54,14 +53,10 @@ class Checkpoint(Family[CheckpointConfig]):
         """The tokenizer stays in its folder.
 
         Raises:
-            InvalidValue: the data are no texts.
+            InvalidValue: it is no language model of Transformers, or has none of the layers wanted.
         """
-        if "tokens" not in data.train and "prompts" not in data.train:
-            raise InvalidValue(
-                "a language model needs a text, or prompts with answers",
-                where=data.name,
-                remedy='give a text file, or a .jsonl file of {"prompt": "...", "answer": "..."}',
-            )
+        with torch.device("meta"):
+            adapters.chosen(cls(config, {}, (), {}).nets()["model"], config.modules, config.folder)
         return {}
 
     @cached_property
@@ -81,24 +76,41 @@ class Checkpoint(Family[CheckpointConfig]):
         """Those of the model, read from the folder; no code from it."""
         try:
             from transformers import AutoConfig
+            from transformers.utils import logging
         except ImportError as error:
             raise ExtraMissing(
                 "transformers is not installed", remedy="pip install 'bottega[image]'"
             ) from error
         config: Any = AutoConfig
-        return config.from_pretrained(self.config.folder, local_files_only=True, trust_remote_code=False)
+        cast(Any, logging).disable_progress_bar()
+        with self._readable():
+            return config.from_pretrained(self.config.folder, local_files_only=True, trust_remote_code=False)
+
+    @contextmanager
+    def _readable(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise InvalidValue(
+                f"not a language model that Transformers reads: {str(error).splitlines()[0]}",
+                where=self.config.folder,
+                remedy="give a folder as save_pretrained writes it, with safetensors and no code of its own",
+            ) from error
 
     def nets(self) -> Nets:
         """The model with random weights; ``start`` or the run's own file fill it."""
+        settings = self.settings
         from transformers import AutoModelForCausalLM
 
         model: Any = AutoModelForCausalLM
-        return {"model": model.from_config(self.settings, trust_remote_code=False, dtype=torch.float32)}
+        with self._readable():
+            return {"model": model.from_config(settings, trust_remote_code=False, dtype=torch.float32)}
 
     def start(self, nets: Nets) -> None:
         """The checkpoint's weights, frozen, under low-rank sums that are zero."""
         self.before(nets)
-        lora.adapt(nets["model"], self.config.rank, embeddings=False)
+        layers = adapters.chosen(nets["model"], self.config.modules, self.config.folder)
+        lora.adapt(nets["model"], self.config.rank, layers)
 
     def before(self, nets: Nets) -> None:
         """Fill it with the checkpoint's weights.
@@ -112,9 +124,14 @@ class Checkpoint(Family[CheckpointConfig]):
         from transformers import AutoModelForCausalLM
 
         model: Any = AutoModelForCausalLM
-        there = model.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
+        with self._readable():
+            there = model.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+            )
         nets["model"].load_state_dict(there.state_dict())
 
     def finish(self, nets: Nets) -> None:
@@ -122,40 +139,18 @@ class Checkpoint(Family[CheckpointConfig]):
         lora.merge(nets["model"])
 
     def leave(self, nets: Nets, folder: Path) -> None:
-        """``merged/``: a checkpoint that Transformers reads, with the tokenizer of before."""
-        target = folder / "merged"
-        with disk(folder):
-            temporary = Path(tempfile.mkdtemp(dir=folder, prefix="."))
-            try:
-                cast(Any, nets["model"]).save_pretrained(temporary)
-                for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-                    if (Path(self.config.folder) / name).is_file():
-                        shutil.copy(Path(self.config.folder) / name, temporary / name)
-                temporary.chmod(0o755)
-                shutil.rmtree(target, ignore_errors=True)
-                temporary.replace(target)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-
-    def phases(self) -> tuple[Phase, ...]:
-        """Predict the next token: of the text, or of the answers."""
-        return (Phase("next", "model", self._loss),)
-
-    def _loss(self, nets: Nets, batch: Batch, generator: torch.Generator) -> Tensor:
-        tokens, mask = batch
-        with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
-            torch.manual_seed(generator.initial_seed())
-            return supervised_loss(token_logps(_Logits(nets["model"]), tokens), mask)
-
-    @lru_cache(maxsize=4)  # noqa: B019 - of this family's data, for as long as it trains
-    def _lines(self, data: Data, part: Literal["train", "test"]) -> tuple[list[Tensor], list[Tensor]]:
-        """Heads that are only read, and tails that are learnt; a text has one tail."""
-        tensors = data.train if part == "train" else data.test
-        if "prompts" not in tensors:
-            return [], [self.encode(bytes(tensors["tokens"].numpy()))]
-        end = torch.tensor([self.end], dtype=torch.int64)
-        heads = [self.encode(text) for text in unpacked(tensors, "prompts")]
-        return heads, [torch.cat((self.encode(text), end)) for text in unpacked(tensors, "answers")]
+        """``merged/``: a checkpoint that Transformers reads, with the tokenizer of before; ``adapter/``: what PEFT reads."""
+        with whole_folder(folder / "merged") as merged:
+            cast(Any, nets["model"]).save_pretrained(merged)
+            for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+                if (Path(self.config.folder) / name).is_file():
+                    shutil.copy(Path(self.config.folder) / name, merged / name)
+        state = read(RunFolder(folder).training_file)
+        with whole_folder(folder / "adapter") as adapter:
+            for name, data in adapters.files(
+                nets["model"], state, self.config.rank, self.config.folder
+            ).items():
+                (adapter / name).write_bytes(data)
 
     @property
     def end(self) -> int:
@@ -163,39 +158,6 @@ class Checkpoint(Family[CheckpointConfig]):
         own = getattr(self.settings, "eos_token_id", None)
         own = cast(Any, own[0] if isinstance(own, list) else own)
         return int(own) if own is not None else int(self.encode(b"\n")[-1])
-
-    def batch(self, data: Data, size: int, key: torch.Generator) -> Batch:
-        """Tokens [B, T] and what of them is learnt, [B, T - 1]."""
-        heads, tails = self._lines(data, "train")
-        if heads:
-            pick = picked(len(heads), size, key)
-            return joined([heads[i] for i in pick], [tails[i] for i in pick])
-        length = min(self.config.context, len(tails[0]) - 2) + 1
-        starts = torch.randint(len(tails[0]) - length, (size,), generator=key)
-        tokens = tails[0][starts[:, None] + torch.arange(length)]
-        return tokens, torch.ones(size, length - 1)
-
-    def spent(self, net: nn.Module, data: Data) -> tuple[float, int]:
-        """Nats of held-out text, and how many bytes it has."""
-        heads, tails = self._lines(data, "test")
-        if heads:
-            count = min(200, len(heads))
-            size = sum(map(len, unpacked(data.test, "answers")[:count]))
-            parts = [(heads[i : i + 20], tails[i : i + 20]) for i in range(0, count, 20)]
-            nats = 0.0
-            for tokens, mask in (joined(*part) for part in parts):
-                nats -= float((token_logps(_Logits(net), tokens) * mask).sum())
-            return nats, size
-        said = self.encode(bytes(data.test["tokens"][:JUDGED].numpy()))
-        windows = said[: (len(said) - 1) // self.config.context * self.config.context + 1]
-        lines = windows.unfold(0, self.config.context + 1, self.config.context)
-        nats = -sum(float(token_logps(_Logits(net), part).sum()) for part in torch.split(lines, 16))
-        return nats, len(self.tokenizer.decode(windows[1:].tolist()).encode())
-
-    def validate(self, nets: Nets, data: Data, key: torch.Generator) -> float | None:
-        """Nats a byte of held-out text."""
-        nats, size = self.spent(nets["model"], data)
-        return nats / size
 
     def sample(self, nets: Nets, wish: Wish) -> list[Made]:
         """Text files that begin with the prompt, of at most ``length`` bytes, or tokens, after it.
@@ -241,36 +203,10 @@ class Checkpoint(Family[CheckpointConfig]):
         tokens = torch.randint(
             int(self.settings.vocab_size), (2, self.config.context), generator=key(0, "export")
         )
-        return {"model": (_Logits(nets["model"]), (tokens,))}
-
-    def evaluate(self, nets: Nets, data: Data, seed: int, home: Path) -> Table:
-        """Bits a byte before and after, beside a compressor and counted models that have seen the training text."""
-        part = "tokens" if "tokens" in data.train else "answers"
-        train, test = bytes(data.train[part].numpy()), bytes(data.test[part].numpy())[:JUDGED]
-        base = self.nets()
-        self.before(base)
-
-        def row(kind: str, what: str, bits: float) -> Row:
-            return Row(kind=kind, what=what, values={"bits": bits})
-
-        def model(what: str, net: nn.Module) -> Row:
-            nats, size = self.spent(net.eval(), data)
-            return row(MODEL, what, nats / size / torch.log(torch.tensor(2.0)).item())
-
-        return Table(
-            measures=MEASURES,
-            rows=(
-                row(FLOOR, "xz, after the very same text", compressed_bits(train + test, test, "xz")),
-                row(TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)),
-                row(CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)),
-                model("before", base["model"]),
-                model(f"after, rank {self.config.rank}", nets["model"]),
-            ),
-            notes=(f"{part} of {len(test)} held-out bytes",),
-        )
+        return {"model": (Logits(nets["model"]), (tokens,))}
 
 
-class _Logits(nn.Module):
+class Logits(nn.Module):
     """Tokens [B, T] -> logits [B, T, vocabulary]."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -278,4 +214,5 @@ class _Logits(nn.Module):
         self.model = model
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """What the model says, without its cache."""
         return self.model(input_ids=tokens, use_cache=False).logits

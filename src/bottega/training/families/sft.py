@@ -7,7 +7,8 @@ from torch import Tensor
 
 from bottega.networks.preference import supervised_loss, token_logps
 from bottega.training.data.base import Data
-from bottega.training.families.tuned import Tuned, picked
+from bottega.training.families.answering import picked
+from bottega.training.families.tuned import Tuned
 from bottega.training.family import Batch, Nets, Phase
 
 
