@@ -4,9 +4,8 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -44,12 +43,11 @@ def tables(state: State) -> Mapping[str, Sequence[object]]:
 class Spending(RuleBasedStateMachine):
     """Accounts beside a model of them that is two dictionaries and a comparison."""
 
-    database: ClassVar[Callable[[], str]] = staticmethod(lambda: "")
-
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.state = open_state(Path(self.folder.name), now, url=self.database())
+        self.url = self.database()
+        self.state = open_state(Path(self.folder.name), now, url=self.url)
         self.limits: dict[tuple[str, str], int | None] = {}
         self.spent: dict[tuple[str, str], int] = defaultdict(int)
         self.held: dict[int, Charge] = {}
@@ -57,6 +55,10 @@ class Spending(RuleBasedStateMachine):
             set()
         )  # passed by a use beyond its reservation, or a lowered limit
         self.token = 0
+
+    def database(self) -> str:
+        """Where the accounts are: the SQLite file, or an address."""
+        return ""
 
     def reserved(self, account: str, unit: str) -> int:
         return sum(charge.amounts.get(unit, 0) for charge in self.held.values() if account in charge.accounts)
@@ -133,7 +135,7 @@ class Spending(RuleBasedStateMachine):
     def die(self) -> None:
         """The process ends; another takes over everything that is reserved."""
         self.state.close()
-        self.state = open_state(Path(self.folder.name), now, url=self.database())
+        self.state = open_state(Path(self.folder.name), now, url=self.url)
         self.unchanged()
         for token in [*self.held]:
             self._settle(token, None)
@@ -202,9 +204,10 @@ TestSpending.settings = settings(max_examples=30, stateful_step_count=25, deadli
 
 def test_spending_on_postgresql(postgres: PostgresServer) -> None:
     class Here(Spending):
-        database = staticmethod(postgres.url)
+        def database(self) -> str:
+            return postgres.url()
 
-    fewer = settings(max_examples=8, stateful_step_count=20, deadline=None)
+    fewer = settings(max_examples=30, stateful_step_count=25, deadline=None)
     run_state_machine_as_test(Here, settings=fewer)  # pyright: ignore[reportUnknownMemberType]
 
 
