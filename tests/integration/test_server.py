@@ -487,6 +487,15 @@ targets = [{ engine = "echo", params = { text = "It was a fine day and then all 
             answer = client.post("/v1/chat/completions", json={"model": "echo", "messages": leak})
             assert answer.status_code == 403 and answer.json()["error"]["param"] == "input"
             assert "4111 1111" not in answer.text
+            for path, body in (
+                ("/v1/tokenize", {"model": "small", "prompt": leak[0]["content"]}),
+                ("/v1/tokenize", {"model": "small", "messages": leak}),
+                ("/v1/images/generations", {"prompt": leak[0]["content"]}),
+                ("/v1/collections/none/ask", {"question": leak[0]["content"]}),
+                ("/v1/briefs", {"goal": leak[0]["content"]}),
+            ):
+                answer = client.post(path, json=body)
+                assert answer.status_code == 403 and answer.json()["error"]["param"] == "input", path
             answer = client.post("/v1/chat/completions", json={"model": "rude", "messages": HELLO})
             assert answer.status_code == 403 and answer.json()["error"]["param"] == "output"
             body = {"model": "rude", "messages": HELLO, "stream": True}

@@ -82,6 +82,7 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
     asked = await call.read(AskBody)
     if asked.model:
         desk.names.get(asked.model, ("language",))
+    await desk.guards.let_in(asked.question.encode(), "text/plain")
     watching = asyncio.ensure_future(call.watch())
     try:
         async with desk.attempts.turn("language", call, key):
@@ -94,6 +95,7 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
             )  # fmt: skip
     finally:
         watching.cancel()
+    await desk.guards.let_out(found.text.encode(), "text/plain")
     return reply(found.document())
 
 

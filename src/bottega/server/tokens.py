@@ -11,6 +11,7 @@ from bottega.server import dialect
 from bottega.server.answer import Answer
 from bottega.server.config import Target
 from bottega.server.desk import Desk
+from bottega.server.guard import texts_of
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
 
@@ -44,6 +45,9 @@ async def tokenize(desk: Desk, call: Call, key: ApiKey) -> Reply:
     params: dict[str, Any] = {"text": asked.prompt or "", "special": asked.add_special_tokens}
     if asked.messages is not None:
         params = {"messages": dialect.texts(asked.messages), "answer": asked.add_generation_prompt}
+    if desk.guards.on_input:
+        said = [turn["content"] for turn in params.get("messages", ())] or [params["text"]]
+        await desk.guards.let_in(texts_of(said), "text/plain")
     answer, found = await _asked(desk, call, key, asked.model, params)
     strings = found["texts"] if asked.return_token_strs else None
     body = {
@@ -60,6 +64,7 @@ async def detokenize(desk: Desk, call: Call, key: ApiKey) -> Reply:
     asked = await call.read(DetokenizeBody)
     params = {"task": "decode", "tokens": asked.tokens}
     answer, found = await _asked(desk, call, key, asked.model, params)
+    await desk.guards.let_out(found["text"].encode(), "text/plain")
     return reply({"prompt": found["text"]}, *answer.headers)
 
 
