@@ -17,7 +17,7 @@ from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction, Work
 from bottega.storage.journal import NEVER, Journal
 from bottega.storage.wakes import Wakes
-from bottega.storage.workers import SIGNED_OFF, Workers
+from bottega.storage.workers import RESTARTED, SIGNED_OFF, Workers
 
 T = TypeVar("T")
 
@@ -409,12 +409,12 @@ class Leases:
         return holder, others
 
     def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> None:
-        """Take a gone worker's lease away; an end that it announced does not count against the step."""
+        """Take a gone worker's lease away; an end that it announced, or that took its host along, does not count against the step."""
         run, step, token, gone = lease[:4]
         row = transaction.execute("SELECT holder, charge FROM runs WHERE id = ?", (run,)).fetchone()
         self._journal.append(
             transaction, Act.STEP_LOST, f"run/{run}/step/{step}", actor=worker, why=why, holder=row[0] if row else "",
-            detail={"worker": gone, "token": token, "counts": why != SIGNED_OFF},
+            detail={"worker": gone, "token": token, "counts": why not in (SIGNED_OFF, RESTARTED)},
         )  # fmt: skip
         if row is None or row[1] != "[]":  # a call outside a run may be charged too
             self.budgets.settle(transaction, token, None, actor=worker, why=why)

@@ -15,6 +15,7 @@ BEAT = 5.0  # seconds between two heartbeats
 SILENCE = 4  # beats of this process without one of another, after which the other is taken for gone
 LAST = 2.0  # seconds that the last heartbeat is waited for
 SIGNED_OFF = "it has signed off"
+RESTARTED = "its host has started again since"
 NEW = ".new"  # ends the name of a lock file that is not locked yet
 
 
@@ -99,7 +100,12 @@ class Workers:
             self._seen[worker] = (beat, self._beats)
             return ""
         missed = self._beats - since
-        return f"no heartbeat while {missed} of ours were written" if missed >= SILENCE else ""
+        if missed < SILENCE:
+            return ""
+        host = worker.split(":")[1]
+        if host != self.host and host.rpartition("-")[0] == self.host.rpartition("-")[0]:
+            return RESTARTED
+        return f"no heartbeat while {missed} of ours were written"
 
     def watch(self, worker: str) -> None:
         """Ring this process's bells when a worker of this host ends; needs no polling."""

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.storage.child import BEAT
-from tests.unit.storage.conftest import claim, finish, lease, step_state, submit
+from tests.unit.storage.conftest import claim, claim_of, finish, lease, step_state, submit
 
 from bottega.bootstrap import now
 from bottega.core.errors import StorageFailed
 from bottega.core.run import StepResult
 from bottega.storage.leases import Busy, Lease
 from bottega.storage.state import State, open_state
-from bottega.storage.workers import Workers
+from bottega.storage.workers import RESTARTED, Workers
 
 TOP = Path(__file__).parents[3]
 LOOK = """
@@ -136,6 +136,20 @@ async def test_a_worker_that_only_works_long_is_left_alone(state: State, start: 
     child.communicate("go on\n")
     assert isinstance(found := await claim(state, run, "a", "red"), StepResult)
     assert found.state == "done"
+
+
+@pytest.mark.parametrize(("name", "attempt"), [("", 1), ("another", 2)])
+async def test_a_death_that_took_the_host_along_does_not_count(state: State, name: str, attempt: int) -> None:
+    """Of an earlier start of this machine, told by its boot id, beside one of a machine that is just silent."""
+    run = submit(state, "red")
+    host = f"{name or state.workers.host.rpartition('-')[0]}-00000000"
+    before = f"worker:{host}:0:7:abcd"
+    state.database.write(lambda t: t.execute("INSERT INTO workers VALUES (?, ?, 1)", (before, host)).rowcount)
+    held = await state.runs.claim(claim_of(run, "a", "red"), worker=before, host=host)
+    assert isinstance(held, Lease) and held.attempt == 1
+    again = await asyncio.wait_for(until_leased(state), 60)
+    assert again.attempt == attempt
+    assert (state.workers.gone(before) == RESTARTED) == (attempt == 1)
 
 
 def test_nobody_is_gone_while_nobody_can_write(tmp_path: Path) -> None:
