@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from bottega.cli.brief import charge_option
+
 
 @click.command()
 @click.argument("engine")
@@ -31,6 +33,7 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for the files; texts are printed without it."
 )
+@charge_option
 @click.option("--json", "machine", is_flag=True, help="Print facts about the files as JSON.")
 def command(
     engine: str,
@@ -40,6 +43,7 @@ def command(
     model: str,
     seed: int,
     out: Path | None,
+    charge: tuple[str, ...],
     machine: bool,
 ) -> None:
     """Call one ENGINE on files of yours; `bottega engines --json` tells its ports and parameters."""
@@ -60,26 +64,25 @@ def command(
             params={name: _value(value) for name, value in map(_pair, params)},
             seed=seed,
         )
-        result = asyncio.run(service.call(request))
+        result = asyncio.run(service.call(request, charge=charge))
         if result.state not in ("done", "reused"):
             raise EngineFailed(result.error, where=engine)
-        files = [(made, service.shop.artifacts.locate(made.artifact).read_bytes()) for made in result.outputs]
+        facts: list[dict[str, Any]] = []
+        for made in result.outputs:
+            kind, size = made.artifact.media_type, made.artifact.size
+            file = service.shop.artifacts.locate(made.artifact)
+            path = _copied(file, out, made.port, kind) if out else None
+            facts.append({**made.document(), "path": str(path or "")})
+            if machine:
+                continue
+            if path:
+                click.echo(f"{made.port}: {path}")
+            elif kind.startswith("text/") or kind.endswith("json"):
+                click.echo(file.read_text("utf-8").rstrip("\n"))
+            else:
+                click.echo(f"{made.port}: {kind}, {size} bytes; give --out DIR to keep it")
     finally:
         service.close()
-    facts: list[dict[str, Any]] = []
-    for made, data in files:
-        path = _write(out, made.port, made.artifact.media_type, data) if out else None
-        facts.append({**made.document(), "path": str(path or "")})
-        if machine:
-            continue
-        if path:
-            click.echo(f"{made.port}: {path}")
-        elif made.artifact.media_type.startswith("text/") or made.artifact.media_type.endswith("json"):
-            click.echo(data.decode().rstrip("\n"))
-        else:
-            click.echo(
-                f"{made.port}: {made.artifact.media_type}, {len(data)} bytes; give --out DIR to keep it"
-            )
     if machine:
         as_json(facts)
 
@@ -100,8 +103,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def _write(folder: Path, port: str, media_type: str, data: bytes) -> Path:
+def _copied(file: Path, folder: Path, port: str, media_type: str) -> Path:
     import mimetypes
+    import shutil
 
     from bottega.storage.disk import appearing, disk
 
@@ -109,6 +113,6 @@ def _write(folder: Path, port: str, media_type: str, data: bytes) -> Path:
     with disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with appearing(folder / f"{port}{suffix}") as made:
-            made.write_bytes(data)
+            shutil.copyfile(file, made)
             made.chmod(0o644)
     return folder / f"{port}{suffix}"

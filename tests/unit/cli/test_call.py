@@ -36,3 +36,13 @@ def test_a_question_that_the_tables_do_not_answer(cli: Cli) -> None:
     assert cli("table", "How loud is A?", "a.csv", "--json").json["abstained"]
     (cli.root / "b.md").write_text("# Lamp\n")
     assert "give CSV or XLSX" in cli("table", "How loud is A?", "b.md", expect=2).err
+
+
+def test_a_call_is_paid_and_refused_where_the_account_has_too_little(cli: Cli) -> None:
+    (cli.root / "words.txt").write_text("two words")
+    asked = ("call", "echo", "--text", "words.txt", "--charge", "project:kettles")
+    assert cli(*asked).out == "two words\n"
+    (row,) = [each for each in cli("budget", "list", "--json").json if each["unit"] == "word"]
+    assert (row["account"], row["reserved"]) == ("project:kettles", "0")
+    cli("budget", "set", "project:kettles", "--unit", "word", "--limit", "1", "--why", "test")
+    assert "project:kettles has" in cli(*asked, "--seed", "4", expect=3).err
