@@ -1,6 +1,5 @@
 """What every engine keeps, whoever wrote it: found by entry point, light to import, described, exact as declared."""
 
-import importlib.util
 import io
 import json
 import struct
@@ -201,17 +200,14 @@ def base_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """A diffusion pipeline with random weights, built where the image engine's own tests build it."""
-    path = Path(__file__).parents[1] / "integration" / "test_image.py"
+    """A diffusion pipeline with random weights, built when it is first wanted."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
 
     def build() -> Path:
         if not folder.exists():
-            spec = importlib.util.spec_from_file_location("tiny_pipeline", path)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            module.build(folder)
+            from tests.text_to_image import stable_diffusion  # imports torch
+
+            stable_diffusion(folder)
         return folder
 
     return build
