@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from bottega.service.budgets import Account
+    from bottega.storage.accounts import Period
 
 
 @click.group()
@@ -24,10 +25,10 @@ def command() -> None:
 @click.option("--near", default="0.8", show_default=True, help="Ask a person once this share is spent.")
 @click.option(
     "--period",
-    type=click.Choice(["total", "day", "month"]),
+    type=click.Choice(["total", "month", "day", "hour", "minute"]),
     default="total",
     show_default=True,
-    help="Count anew every day or month (UTC).",
+    help="Count anew every month, day, hour or minute (UTC); of the last two, work waits for the next.",
 )
 @click.option("--why", default="", help="A reason for the record.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
@@ -36,7 +37,7 @@ def set_(
     unit: str,
     limit: str,
     near: str,
-    period: Literal["total", "day", "month"],
+    period: "Period",
     why: str,
     machine: bool,
 ) -> None:

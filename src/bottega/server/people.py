@@ -13,6 +13,7 @@ from bottega.server.access import oversees
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, encode, reply
 from bottega.service.keys import ApiKey
+from bottega.storage.accounts import Period
 
 MOST_ENTRIES = 1000
 
@@ -29,7 +30,7 @@ class LimitBody(msgspec.Struct, kw_only=True):
 
     unit: str
     limit: float | None
-    period: Literal["total", "day", "month"] = "total"
+    period: Period = "total"
     why: str = ""
 
 

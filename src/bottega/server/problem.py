@@ -1,5 +1,6 @@
 """Errors in the dialect that clients know: four keys, always all of them."""
 
+from math import ceil
 from typing import Any
 
 from bottega.core.errors import (
@@ -47,7 +48,7 @@ def problem(error: BottegaError, dialect: str = "") -> Reply:
     said = body_of(error)
     headers: list[Header] = [JSON, (b"x-bottega-error", type(error).__name__.encode())]
     if isinstance(error, EngineBusy | RateLimited) and error.retry_after:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        headers.append((b"retry-after", b"%d" % max(1, ceil(error.retry_after))))
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if dialect == "anthropic":

@@ -1,6 +1,7 @@
 """The tables of accounts, as the journal's budget entries fold into them."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from bottega.core.entry import Act
@@ -10,12 +11,16 @@ from bottega.storage.journal import Line
 MILLION = 1_000_000
 NEAR = 800_000  # millionths of a limit after which a person is asked
 
-Period = Literal["total", "day", "month"]
+Period = Literal["total", "month", "day", "hour", "minute"]
 SINCE: Mapping[str, int] = {
     "total": 0,
-    "day": 10,
     "month": 7,
+    "day": 10,
+    "hour": 13,
+    "minute": 16,
 }  # leading characters of a time that name its period
+RATES: Mapping[str, timedelta] = {"hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
+"""Periods so short that one waits for the next and asks nobody."""
 
 
 class Row(NamedTuple):
@@ -37,8 +42,17 @@ class Row(NamedTuple):
 
     @property
     def is_near(self) -> bool:
-        """Whether what was spent has come near the limit."""
-        return self.limit is not None and self.spent * MILLION >= self.limit * self.near
+        """Whether what was spent has come near the limit, and a person is to be asked."""
+        if self.limit is None or self.period in RATES:
+            return False
+        return self.spent * MILLION >= self.limit * self.near
+
+    def renewed(self, moment: str) -> str:
+        """When the period after a moment begins (RFC 3339); "" where nobody waits for that."""
+        if self.period not in RATES:
+            return ""
+        begun = datetime.fromisoformat(f"{moment[: SINCE[self.period]]}{':00' * (self.period == 'hour')}:00Z")
+        return (begun + RATES[self.period]).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def at(self, moment: str) -> "Row":
         """The row at a moment (RFC 3339): what was spent in an earlier period no longer counts."""

@@ -8,12 +8,13 @@ sealed: they hold no content, and an account must add up after the content of a 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from bottega.core.canonical import digest
 from bottega.core.entry import Act
-from bottega.core.errors import BudgetExceeded, InvalidValue
+from bottega.core.errors import BudgetExceeded, InvalidValue, RateLimited
 from bottega.core.value import JsonObject
 from bottega.storage.accounts import MILLION, NEAR, ROW, Period, Row
 from bottega.storage.database import Transaction
@@ -43,6 +44,9 @@ class Refusal(NamedTuple):
     reason: str
     lacking: Mapping[str, Mapping[str, int]]  # account, unit: what is left of the limit
     rejected_by: str = ""
+    until: str = (
+        ""  # when it fits again by itself (RFC 3339): only limits by the minute or the hour refuse it
+    )
 
 
 class Budgets:
@@ -87,6 +91,7 @@ class Budgets:
         lacking: dict[str, dict[str, int]] = {}
         reasons: list[str] = []
         close: list[Row] = []
+        renewals: list[str] = []
         for row in self._limited(transaction, charge):
             needed = charge.amounts[row.unit]
             if needed > row.left:
@@ -95,6 +100,8 @@ class Budgets:
                     f"the budget {row.account} has {shown(row.left, row.unit)} left, "
                     f"the step may use {shown(needed, row.unit)}"
                 )
+                fits = needed <= (row.limit or 0)  # in a period of its own
+                renewals.append(row.renewed(self._journal.now()) if fits else "")
             elif row.is_near:
                 close.append(row)
         if lacking:
@@ -102,7 +109,9 @@ class Budgets:
                 "subject": subject, "key": key, "accounts": charge.accounts, "amounts": dict(charge.amounts),
                 "allowed": _allowed(transaction, subject),
             }  # fmt: skip
-            return self._answered(transaction, Refusal(digest(about), "; ".join(reasons), lacking))
+            until = max(renewals) if all(renewals) else ""
+            refusal = Refusal(digest(about), "; ".join(reasons), lacking, until=until)
+            return refusal if until else self._answered(transaction, refusal)
         for row in close:
             about = {"account": row.account, "unit": row.unit, "limit": row.limit, "since": row.since}
             reason = (
@@ -122,10 +131,11 @@ class Budgets:
 
         Raises:
             BudgetExceeded: naming account, unit, what is left and what to do.
+            RateLimited: it fits again in the next minute or hour; says when.
         """
         found = self.admit(transaction, charge, subject, key)
         if isinstance(found, Refusal):
-            raise exceeded(found)
+            raise exceeded(found, self._journal.now())
         self.hold(transaction, token, charge, subject, actor=actor, approval=found)
 
     def hold(
@@ -259,10 +269,15 @@ def named(account: str) -> str:
     return account
 
 
-def exceeded(refusal: Refusal) -> BudgetExceeded:
+def exceeded(refusal: Refusal, now: str) -> BudgetExceeded | RateLimited:
     """The refusal as an error with its remedy."""
     account = next(iter(refusal.lacking))
     unit = next(iter(refusal.lacking[account]))
+    if refusal.until:
+        wait = (datetime.fromisoformat(refusal.until) - datetime.fromisoformat(now)).total_seconds()
+        return RateLimited(
+            refusal.reason, where=account, remedy=f"come back at {refusal.until}", retry_after=max(1.0, wait)
+        )
     return BudgetExceeded(
         refusal.reason, where=account, remedy=f"bottega budget set {account} --unit {unit} --limit AMOUNT"
     )

@@ -11,7 +11,7 @@ from bottega.core.entry import Act
 from bottega.core.errors import LeaseLost, StorageFailed
 from bottega.core.run import Made, StepResult, StepState
 from bottega.core.value import JsonObject
-from bottega.storage.budgets import Budgets, Charge, Refusal
+from bottega.storage.budgets import Budgets, Charge, Refusal, exceeded
 from bottega.storage.change import Change, ended
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction, Work
@@ -309,6 +309,10 @@ class Leases:
         charge, approval = claim.charge if before is None else None, ""
         if charge is not None:
             approval = self._admit(transaction, claim, charge, worker)
+            if isinstance(approval, Refusal) and approval.until and run is None:
+                raise exceeded(approval, self._journal.now())  # a call has nobody who waits
+            if isinstance(approval, Refusal) and approval.until:
+                return Busy(approval.reason, until=approval.until)
             if isinstance(approval, Refusal):
                 return self._unpaid(transaction, claim, approval, worker)
         detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}

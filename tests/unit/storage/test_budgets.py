@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.storage.conftest import claim_of, submit
 
 from bottega.bootstrap import now
 from bottega.core.artifact import Artifact
 from bottega.core.entry import Act
-from bottega.core.errors import BudgetExceeded, InvalidValue
+from bottega.core.errors import BudgetExceeded, InvalidValue, RateLimited
 from bottega.core.run import Made, StepResult
 from bottega.storage.accounts import MILLION, Period, Row
 from bottega.storage.budgets import Charge, shown
@@ -152,6 +153,34 @@ async def test_a_period_counts_anew(tmp_path: Path, period: Period, next_day: in
     before = state.budgets.all()
     state.fold_again()
     assert state.budgets.all() == before
+    state.close()
+
+
+async def test_a_limit_by_the_minute_is_waited_for_and_asks_nobody(tmp_path: Path) -> None:
+    clock = ["2026-03-30T23:59:15.000Z"]
+    state = open_state(tmp_path, lambda: clock[0])
+    limit(state, 100, period="minute", near=MILLION // 2)
+    held = await lease(state, claim("s", 80))
+    await state.runs.finish(
+        held, StepResult(step="s", key="k", state="done"), worker=state.workers.id, used={"usd": 80}
+    )
+    before = state.journal.size()
+    with pytest.raises(RateLimited, match=r"has .* left") as late:  # a call: nobody waits for it here
+        await state.runs.claim(claim("t", 80), worker="w", host="h")
+    assert late.value.retry_after == 45 and late.value.where == TEAM
+    assert state.journal.size() == before
+    assert isinstance(await state.runs.claim(claim("t", 20), worker="w", host="h"), Lease)
+    run = submit(state, "red")
+    wanted = claim_of(run, "a", "red", charge=Charge((TEAM,), {"usd": 80}))
+    busy = await state.runs.claim(wanted, worker="w", host="h")
+    assert isinstance(busy, Busy) and busy.until == "2026-03-31T00:00:00.000Z"
+    never = await state.runs.claim(claim("u", 101), worker="w", host="h")
+    assert isinstance(never, StepResult) and never.state == "awaiting_review"  # in no minute
+    clock[0] = busy.until
+    assert isinstance(await state.runs.claim(wanted, worker="w", host="h"), Lease)
+    tables = state.budgets.all()
+    state.fold_again()
+    assert state.budgets.all() == tables
     state.close()
 
 
