@@ -80,7 +80,7 @@ def test_routes_are_found_by_path_and_place() -> None:
 
 def test_an_error_has_all_four_keys_and_says_when_to_return() -> None:
     reply = problem(RateLimited("too often", retry_after=2.4))
-    assert reply.status == 429 and (b"retry-after", b"2") in reply.headers
+    assert reply.status == 429 and (b"retry-after", b"3") in reply.headers
     said = msgspec.json.decode(problem(BudgetExceeded("used up", where="project:x")).body)["error"]
     assert said == {
         "message": "used up",
