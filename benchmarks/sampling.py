@@ -50,18 +50,17 @@ def texts(run: Run) -> None:
             rows = torch.cat((rows, torch.multinomial(odds, 1, generator=key(0, place))), dim=1)
         return rows
 
-    ways: dict[str, Callable[[], object]] = {
-        "all read again for each token, one text": lambda: again(prompt[:1]),
-        "kept, one text": lambda: generate(net, prompt[:1], length, key(0)),
-        f"kept, {BATCH} texts": lambda: generate(net, prompt, length, key(0)),
+    ways: dict[str, tuple[int, Callable[[], object]]] = {
+        "all read again for each token, one text": (1, lambda: again(prompt[:1])),
+        "kept, one text": (1, lambda: generate(net, prompt[:1], length, key(0))),
+        f"kept, {BATCH} texts": (BATCH, lambda: generate(net, prompt, length, key(0))),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS + 1):
-        for name, way in ways.items():
+        for name, (count, way) in ways.items():
             start = time.process_time()
             way()
-            made = length * (BATCH if str(BATCH) in name else 1)
-            spent[name].append(1000 * (time.process_time() - start) / made)
+            spent[name].append(1000 * (time.process_time() - start) / (length * count))
     for name, each in spent.items():
         print(f"{name}: {statistics.median(each[1:]):.3f} ms a token")
 

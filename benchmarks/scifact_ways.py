@@ -247,7 +247,9 @@ def main() -> None:
             for id_ in among
         ]  # fmt: skip
 
-    everyone = np.random.default_rng(3).permutation(list(claims))[: options.claims or None].tolist()
+    everyone = list(claims)
+    if options.claims:
+        everyone = np.random.default_rng(3).permutation(everyone)[: options.claims].tolist()
     base = dict(zip(everyone, gains(fused, everyone), strict=True))
 
     def tell(name: str, way: Way, among: Sequence[str] = everyone) -> None:

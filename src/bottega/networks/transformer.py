@@ -117,6 +117,14 @@ def distil_loss(
 
 
 @torch.no_grad()
+def _drawn(chances: Tensor, key: torch.Generator | Sequence[torch.Generator]) -> Tensor:
+    if isinstance(key, torch.Generator):
+        return torch.multinomial(chances, 1, generator=key)
+    return torch.stack(
+        [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, key, strict=True)]
+    )
+
+
 def generate(
     model: nn.Module,
     prompt: Tensor,
@@ -136,9 +144,7 @@ def generate(
         logits = model(tokens, cache)[:, -1, :below].float()
         if temperature > 0:
             chances = F.softmax(logits / temperature, dim=-1).cpu()
-            keys = [key] * len(chances) if isinstance(key, torch.Generator) else key
-            drawn = [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, keys, strict=True)]
-            tokens = torch.stack(drawn).to(prompt.device)
+            tokens = _drawn(chances, key).to(prompt.device)
         else:
             tokens = logits.argmax(-1, keepdim=True)
         made.append(tokens)

@@ -47,11 +47,11 @@ class Attempts:
         return self._gates[engine]
 
     def turn(
-        self, engine: str, call: Call, key: ApiKey, within: float = math.inf
+        self, engine: str, call: Call, key: ApiKey, most: float = math.inf
     ) -> AbstractAsyncContextManager[None]:
-        """A turn at an engine for a call that is of use ``within`` so many seconds, as `Gate.entered` gives it."""
+        """A turn at an engine for a call that is of use for ``most`` seconds, as `Gate.entered` gives it."""
         level = urgency(call, key, self._config.urgency)
-        return self.gate(engine).entered(level, call.began + min(within, patience(call)))
+        return self.gate(engine).entered(level, call.began + patience(call, most))
 
     async def make(
         self,

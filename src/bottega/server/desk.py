@@ -112,7 +112,7 @@ class Desk:
             call.cancelled.set()
 
         loop = asyncio.get_running_loop()
-        within = min(named.timeout, patience(call))
+        within = patience(call, named.timeout)
         clock = loop.call_later(within, expire)
         watch = loop.call_later(LOOK, call.watched)
         error: BottegaError | None = None

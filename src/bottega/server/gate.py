@@ -1,9 +1,9 @@
 """Admission: how many calls an engine has in hand, and how many may wait; who comes too late is told when to return."""
 
 import asyncio
-import heapq
 import itertools
 import math
+from bisect import bisect, insort
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ USUAL = 3  # urgency of who says nothing (RFC 9218: 0 the most urgent, 7 the lea
 
 
 class Turn(NamedTuple):
-    """Who waits, and until when its place counts: the first to have come, each level of urgency being worth `AGE` seconds."""
+    """Who waits. ``rank`` is when it came, a level of urgency being worth `AGE` seconds; the least is next."""
 
     rank: float
     number: int
@@ -33,13 +33,13 @@ class Gate:
     queue: int
     inside: int = 0
     average: float = 1.0  # seconds that a call takes, lately
-    _turns: list[Turn] = field(default_factory=list[Turn])  # a heap
+    _turns: list[Turn] = field(default_factory=list[Turn])  # who waits, the next one first
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @property
     def waiting(self) -> int:
         """How many wait for a turn."""
-        return sum(not turn.taken.done() for turn in self._turns)
+        return len(self._turns)
 
     @asynccontextmanager
     async def entered(self, urgency: int = USUAL, until: float = math.inf) -> AsyncGenerator[None]:
@@ -68,24 +68,23 @@ class Gate:
         """Until `_pass_on` hands over a place."""
         came = perf_counter()
         turn = Turn(came + AGE * urgency, next(self._count), asyncio.get_running_loop().create_future())
-        waiting = [other for other in self._turns if not other.taken.done()]
-        ahead = sum(other < turn for other in waiting)
-        wait = self.average * max(ahead, 1) / self.at_once
+        wait = self.average * max(bisect(self._turns, turn), 1) / self.at_once
         if came + wait > until:
             raise self._refusal(f"a turn at '{self.engine}' will not come in time", wait)
-        if len(waiting) >= self.queue:
-            last = max(waiting)
-            whole = self.average * len(waiting) / self.at_once
-            if last < turn:
-                raise self._refusal(f"{len(waiting)} calls wait for '{self.engine}'", whole)
-            last.taken.set_exception(self._refusal(f"more urgent calls wait for '{self.engine}'", whole))
-        self._turns = [other for other in waiting if not other.taken.done()]
-        heapq.heapify(self._turns)
-        heapq.heappush(self._turns, turn)
+        if self.waiting >= self.queue:
+            whole = self.average * self.waiting / self.at_once
+            if self._turns[-1] < turn:
+                raise self._refusal(f"{self.waiting} calls wait for '{self.engine}'", whole)
+            last = self._turns.pop()
+            if not last.taken.done():
+                last.taken.set_exception(self._refusal(f"more urgent calls wait for '{self.engine}'", whole))
+        insort(self._turns, turn)
         try:
             async with asyncio.timeout(None if until == math.inf else until - came):
                 await turn.taken
         except BaseException as error:
+            if turn in self._turns:
+                self._turns.remove(turn)
             if turn.taken.done() and not turn.taken.cancelled() and turn.taken.exception() is None:
                 self._pass_on()  # it was handed over in the very moment in which it was given up
             turn.taken.cancel()
@@ -96,8 +95,8 @@ class Gate:
     def _pass_on(self) -> None:
         """Give a place to who is next, or leave it free."""
         while self._turns:
-            turn = heapq.heappop(self._turns)
-            if not turn.taken.done():
+            turn = self._turns.pop(0)
+            if not turn.taken.done():  # else it is being given up
                 turn.taken.set_result(None)
                 return
         self.inside -= 1

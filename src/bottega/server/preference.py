@@ -24,7 +24,7 @@ def urgency(call: Call, key: ApiKey, levels: Mapping[str, int]) -> int:
     return max(own, int(asked[1])) if asked else own
 
 
-def patience(call: Call) -> float:
-    """Seconds after its beginning in which the answer is of use to the caller."""
+def patience(call: Call, most: float = math.inf) -> float:
+    """Seconds after its beginning in which the answer is of use to the caller, ``most`` where it does not say fewer."""
     asked = _WAIT.search(call.header(b"prefer"))
-    return float(asked[1]) if asked else math.inf
+    return min(float(asked[1]), most) if asked else most

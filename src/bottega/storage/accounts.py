@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from bottega.core.entry import Act
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Line
+from bottega.storage.rows import insert
 
 MILLION = 1_000_000
 NEAR = 800_000  # millionths of a limit after which a person is asked
@@ -77,12 +78,7 @@ def _reserved(transaction: Transaction, line: Line) -> None:
     account, detail = _account(line), line.detail
     more = account, int(detail.get("billed", False)), detail["for"], detail.get("approval", "")
     held = [(detail["token"], unit, amount, *more) for unit, amount in sorted(line.cost.items())]
-    if held:
-        transaction.execute(
-            "INSERT INTO reservations (token, unit, amount, account, billed, subject, approval) VALUES "
-            + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(held)),
-            [value for row in held for value in row],
-        )
+    insert(transaction, "reservations (token, unit, amount, account, billed, subject, approval)", held)
     rows = _rows(transaction, account)
     for unit, amount in sorted(line.cost.items()):
         row = rows.get(unit, _new(account, unit)).at(line.at)

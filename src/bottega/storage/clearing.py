@@ -21,8 +21,8 @@ from bottega.storage.change import Change
 from bottega.storage.contents import Contents
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Journal
+from bottega.storage.rows import insert
 
-VALUES = 900  # in one statement
 TOGETHER = 100  # accounts that are looked up in one statement
 NOBODY = Charge((), {})
 
@@ -263,8 +263,8 @@ class Clearing:
                 ]
         self._journal.keep(transaction, entries)
         self._journal.database.rings = rung  # nobody waits for calls to begin
-        _insert(transaction, "leases (run_id, step_id, token, worker, engine, host, key)", leases)
-        _insert(transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held)
+        insert(transaction, "leases (run_id, step_id, token, worker, engine, host, key)", leases)
+        insert(transaction, "reservations (token, account, unit, amount, billed, subject, approval)", held)
 
     def _end(self, transaction: Transaction, ends: Sequence[Ending], books: "_Books") -> None:
         steps, files, results = list[Sequence[object]](), list[Sequence[object]](), list[Sequence[object]]()
@@ -295,7 +295,7 @@ class Clearing:
             if call.charge.accounts:
                 self._settle(transaction, end, books, entries)
         self._journal.keep(transaction, entries)
-        _insert(
+        insert(
             transaction,
             "steps (run_id, step_id, round, state, key, checks, result, error, deaths, delays, wake_at, holder)",
             steps,
@@ -303,8 +303,8 @@ class Clearing:
             "checks = excluded.checks, result = excluded.result, error = excluded.error, delays = 0, wake_at = '', "
             "deaths = 0 WHERE steps.round <= excluded.round",
         )
-        _insert(transaction, "refs (sha256, run_id, holder)", files, "ON CONFLICT DO NOTHING")
-        _insert(
+        insert(transaction, "refs (sha256, run_id, holder)", files, "ON CONFLICT DO NOTHING")
+        insert(
             transaction,
             "results (key, checks, run_id, n, reusable, result, holder)",
             results,
@@ -365,7 +365,7 @@ class _Books:
 
     def write(self) -> None:
         """Write the rows that have changed."""
-        _insert(
+        insert(
             self._transaction,
             "accounts (id, unit, amount, spent, reserved, near, period, since)",
             [self._rows[account][unit] for account, unit in self._changed],
@@ -394,25 +394,7 @@ class _Books:
         self._changed[account, unit] = None
 
 
-def _insert(transaction: Transaction, into: str, rows: Sequence[Sequence[object]], then: str = "") -> None:
-    """Rows in one statement, or a few."""
-    if not rows:
-        return
-    width = len(rows[0])
-    most = VALUES // width
-    for start in range(0, len(rows), most):
-        some = rows[start : start + most]
-        values = some[0] if len(some) == 1 else [value for row in some for value in row]
-        transaction.execute(_statement(into, width, len(some), then), values)
-
-
 @lru_cache(TOGETHER)
 def _looked_up(count: int) -> str:
     """So many accounts: look-ups one after the other, for a list would be a table to SQLite."""
     return " UNION ALL ".join([f"{ROW} WHERE id = ?"] * count)
-
-
-@lru_cache(1024)
-def _statement(into: str, width: int, count: int, then: str) -> str:
-    marks = f"({', '.join('?' * width)})"
-    return f"INSERT INTO {into} VALUES {', '.join([marks] * count)} {then}"

@@ -5,7 +5,6 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from json.encoder import encode_basestring as quoted
 from typing import Any, Protocol
 
@@ -13,10 +12,10 @@ from bottega.core.canonical import canonical_text, encoded
 from bottega.core.entry import Act, Entry
 from bottega.storage.database import Database, Transaction
 from bottega.storage.merkle import TILE, leaf_hash, root_of
+from bottega.storage.rows import insert
 
 NEVER = 2**62  # a number that no entry reaches
 PAGE = 1024  # entries read at once
-ROWS = 100  # written in one statement
 SALT = 32  # bytes before a sealed detail
 # What leases, ends and bills a step: it concerns who waits for a step, and nobody who waits for a run.
 OF_STEPS = frozenset(act for act in Act if act.name.startswith("STEP_")) | {
@@ -194,9 +193,7 @@ class Journal:
 
     def keep(self, transaction: Transaction, rows: "list[tuple[object, ...]]") -> None:
         """Write what `inscribe` has left in a list, and empty it."""
-        for start in range(0, len(rows), ROWS):
-            some = rows[start : start + ROWS]
-            transaction.execute(_kept(len(some)), [value for row in some for value in row])
+        insert(transaction, "journal (n, at, subject, entry, leaf)", rows)
         rows.clear()
 
     def write(self, act: Act, subject: str, *, durable: bool = False, **more: Any) -> int:
@@ -308,14 +305,6 @@ class Journal:
             "INSERT INTO subjects (subject, n) SELECT subject, n FROM journal WHERE n >= ? AND n < ? ORDER BY subject, n",
             (index * TILE, (index + 1) * TILE),
         )
-
-
-@cache
-def _kept(count: int) -> str:
-    """The statement that writes so many entries."""
-    return (
-        f"INSERT INTO journal (n, at, subject, entry, leaf) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * count)}"
-    )
 
 
 def _under(subject: str) -> tuple[str, ...]:

@@ -309,12 +309,12 @@ class Leases:
         charge, approval = claim.charge if before is None else None, ""
         if charge is not None:
             approval = self._admit(transaction, claim, charge, worker)
-            if isinstance(approval, Refusal) and approval.until and run is None:
-                raise exceeded(approval, self._journal.now())  # a call has nobody who waits
-            if isinstance(approval, Refusal) and approval.until:
-                return Busy(approval.reason, until=approval.until)
             if isinstance(approval, Refusal):
-                return self._unpaid(transaction, claim, approval, worker)
+                if not approval.until:
+                    return self._unpaid(transaction, claim, approval, worker)
+                if run is None:  # a call has nobody who waits
+                    raise exceeded(approval, self._journal.now())
+                return Busy(approval.reason, until=approval.until)
         detail = {"key": claim.key, "engine": claim.engine, "round": claim.round, "attempt": deaths + 1}
         detail |= {"lane": claim.lane} if claim.lane else {}
         detail |= {"judges": judges} if judges else {}
