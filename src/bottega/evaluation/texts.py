@@ -5,11 +5,13 @@ import lzma
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bottega.evaluation.table import CLASSICAL, FLOOR, TRIVIAL
 
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: zlib.compress(data, 9),
@@ -41,6 +43,17 @@ def counted_bits(train: bytes, test: bytes, order: int) -> float:
             different = kinds[context]
             chances[i] = (seen[test[i - n : i + 1]] + different * chances[i]) / (total[context] + different)
     return -sum(map(math.log2, chances)) / len(test)
+
+
+def known_bits(
+    train: bytes, test: bytes, compressors: Iterable[str] = ()
+) -> Iterator[tuple[str, str, float]]:
+    """What needs no network, as kind of row, what it is, and bits a byte: a floor, counted bytes, and compressors."""
+    yield FLOOR, "xz, after the very same text", compressed_bits(train + test, test, "xz")
+    yield TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)
+    for name in compressors:
+        yield CLASSICAL, f"{name}, after the training text", compressed_bits(train, test, name)
+    yield CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)
 
 
 @torch.no_grad()

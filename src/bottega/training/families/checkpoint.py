@@ -1,7 +1,7 @@
 """A language model as Transformers saves it, adapted by low-rank sums; the merged weights come out in the same format."""
 
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from inspect import signature
@@ -14,39 +14,31 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bottega.core.errors import ExtraMissing, InvalidValue
-from bottega.core.value import JsonObject, Value
-from bottega.networks import lora
+from bottega.core.value import JsonObject
 from bottega.networks.noise import key
 from bottega.storage.disk import whole_folder
 from bottega.training import adapters
-from bottega.training.checkpoint import read, unchanged
+from bottega.training.checkpoint import read
 from bottega.training.data.base import Data
-from bottega.training.family import Export, Family, Made, Nets, Wish
+from bottega.training.families.saved import Saved, SavedConfig
+from bottega.training.family import Export, Made, Nets, Wish
 from bottega.training.folder import RunFolder
 
 
-class CheckpointConfig(Value, frozen=True):
-    """The folder, the bytes that its weights had, and how it is adapted."""
+class CheckpointConfig(SavedConfig, frozen=True):
+    """A folder with config.json and tokenizer.json, and how much of a text is read."""
 
-    folder: str = Field(description="with config.json, tokenizer.json and *.safetensors; it must stay")
-    sha256: dict[str, str] = Field(description="of each safetensors file")
-    rank: int = Field(default=8, ge=1, le=1024)
-    modules: tuple[str, ...] = Field(default=(), description="which layers; none takes all but embeddings")
     context: int = Field(default=64, ge=8, le=65536, description="tokens of a line of training")
 
 
-class Checkpoint(Family[CheckpointConfig]):
+class Checkpoint(Saved[CheckpointConfig]):
     """Any causal language model of Transformers; only safetensors are read, and no code of the folder is run.
 
     A family of it adds what it learns from.
     """
 
     config_type = CheckpointConfig
-
-    @classmethod
-    def dial(cls, depth: int) -> JsonObject:
-        """The checkpoint has its size."""
-        return {}
+    net = "model"
 
     @classmethod
     def learn_codec(cls, config: CheckpointConfig, data: Data) -> JsonObject:
@@ -106,37 +98,20 @@ class Checkpoint(Family[CheckpointConfig]):
         with self._readable():
             return {"model": model.from_config(settings, trust_remote_code=False, dtype=torch.float32)}
 
-    def start(self, nets: Nets) -> None:
-        """The checkpoint's weights, frozen, under low-rank sums that are zero."""
-        self.before(nets)
-        layers = adapters.chosen(nets["model"], self.config.modules, self.config.folder)
-        lora.adapt(nets["model"], self.config.rank, layers)
-
-    def before(self, nets: Nets) -> None:
-        """Fill it with the checkpoint's weights.
-
-        Raises:
-            InvalidValue: they are gone, or have changed.
-        """
-        folder = Path(self.config.folder)
-        for name, sha256 in self.config.sha256.items():
-            unchanged(folder / name, sha256, "checkpoint")
+    def weights(self) -> Mapping[str, Tensor]:
+        """As Transformers reads them."""
         from transformers import AutoModelForCausalLM
 
         model: Any = AutoModelForCausalLM
         with self._readable():
             there = model.from_pretrained(
-                folder,
+                self.config.folder,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=torch.float32,
             )
-        nets["model"].load_state_dict(there.state_dict())
-
-    def finish(self, nets: Nets) -> None:
-        """Merged."""
-        lora.merge(nets["model"])
+        return there.state_dict()
 
     def leave(self, nets: Nets, folder: Path) -> None:
         """``merged/``: a checkpoint that Transformers reads, with the tokenizer of before; ``adapter/``: what PEFT reads."""

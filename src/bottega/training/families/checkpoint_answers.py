@@ -24,8 +24,6 @@ SHOWN = 4  # held-out prompts whose answers lie in the run folder
 class CheckpointAnswering(Checkpoint, Answering[CheckpointConfig]):
     """A checkpoint as one that answers prompts, up to its own end of a text."""
 
-    net = "model"
-
     @property
     def held(self) -> AnsweringConfig:
         """The config, as what it is."""

@@ -1,7 +1,7 @@
 """A text-to-image checkpoint as Diffusers saves it, adapted by low-rank sums to pictures whose labels are their prompts."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,16 +14,16 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bottega.core.errors import ExtraMissing, InvalidValue
-from bottega.core.value import JsonObject, Value
+from bottega.core.value import JsonObject
 from bottega.evaluation.table import Table
-from bottega.networks import lora
 from bottega.networks.noise import key, normal
 from bottega.storage.disk import whole_folder
 from bottega.training import adapters
-from bottega.training.checkpoint import read, unchanged
+from bottega.training.checkpoint import read
 from bottega.training.data.base import Data
 from bottega.training.families.pictures import grid, picture_table, png, scaled, wanted
-from bottega.training.family import Batch, Export, Family, Made, Nets, Phase, Wish
+from bottega.training.families.saved import Saved, SavedConfig
+from bottega.training.family import Batch, Export, Made, Nets, Phase, Wish
 from bottega.training.folder import RunFolder
 
 PIPELINES = {  # which of what `encode_prompt` gives the denoiser reads: the text, and the pooled text
@@ -33,29 +33,22 @@ PIPELINES = {  # which of what `encode_prompt` gives the denoiser reads: the tex
 TOGETHER = 8  # pictures that go through the VAE, or are drawn, at once
 
 
-class PicturesConfig(Value, frozen=True):
-    """The folder, the bytes that its weights had, and how it is adapted."""
+class PicturesConfig(SavedConfig, frozen=True):
+    """A folder with model_index.json, and how pictures are drawn."""
 
-    folder: str = Field(description="with model_index.json and safetensors; it must stay")
-    sha256: dict[str, str] = Field(description="of each safetensors file")
-    rank: int = Field(default=8, ge=1, le=1024)
     modules: tuple[str, ...] = Field(default=("attention",), description="which layers of the denoiser")
     steps: int = Field(default=20, ge=1, le=1000, description="of the sampler")
     guidance: float = Field(default=5.0, ge=0, le=20)
     judged: int = Field(default=32, ge=8, description="pictures a row of the table")
 
 
-class CheckpointPictures(Family[PicturesConfig]):
+class CheckpointPictures(Saved[PicturesConfig]):
     """Learns by the checkpoint's own target: noise, velocity or picture of its schedule, or the flow of its straight paths."""
 
     config_type = PicturesConfig
     needs = frozenset({"images", "bags"})
     adapts = True
-
-    @classmethod
-    def dial(cls, depth: int) -> JsonObject:
-        """The checkpoint has its size."""
-        return {}
+    net = "denoiser"
 
     @classmethod
     def learn_codec(cls, config: PicturesConfig, data: Data) -> JsonObject:
@@ -131,25 +124,9 @@ class CheckpointPictures(Family[PicturesConfig]):
         """The denoiser with random weights; ``start`` or the run's own file fill it."""
         return {"denoiser": type(self._base).from_config(self._base.config)}
 
-    def before(self, nets: Nets) -> None:
-        """Fill it with the checkpoint's weights.
-
-        Raises:
-            InvalidValue: they are gone, or have changed.
-        """
-        for name, sha256 in self.config.sha256.items():
-            unchanged(Path(self.config.folder) / name, sha256, "checkpoint")
-        nets["denoiser"].load_state_dict(self._base.state_dict())
-
-    def start(self, nets: Nets) -> None:
-        """The checkpoint's weights, frozen, under low-rank sums that are zero."""
-        self.before(nets)
-        layers = adapters.chosen(nets["denoiser"], self.config.modules, self.config.folder)
-        lora.adapt(nets["denoiser"], self.config.rank, layers)
-
-    def finish(self, nets: Nets) -> None:
-        """Merged."""
-        lora.merge(nets["denoiser"])
+    def weights(self) -> Mapping[str, Tensor]:
+        """The pipeline's own denoiser's."""
+        return self._base.state_dict()
 
     def leave(self, nets: Nets, folder: Path) -> None:
         """``merged/``: a folder that the engine ``image`` runs; ``adapter/``: what ``load_lora_weights`` reads."""

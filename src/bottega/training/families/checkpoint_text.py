@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
-from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
-from bottega.evaluation.texts import compressed_bits, counted_bits
+from bottega.evaluation.table import MODEL, Row, Table
+from bottega.evaluation.texts import known_bits
 from bottega.networks.preference import supervised_loss, token_logps
 from bottega.training.data.base import Data
 from bottega.training.data.records import unpacked
@@ -112,9 +112,7 @@ class CheckpointText(Checkpoint):
         return Table(
             measures=MEASURES,
             rows=(
-                row(FLOOR, "xz, after the very same text", compressed_bits(train + test, test, "xz")),
-                row(TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)),
-                row(CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)),
+                *(row(*each) for each in known_bits(train, test)),
                 model("before", base["model"]),
                 model(f"after, rank {self.config.rank}", nets["model"]),
             ),

@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from bottega.core.value import JsonObject, Value
-from bottega.evaluation.table import CLASSICAL, FLOOR, MODEL, TRIVIAL, Row, Table
-from bottega.evaluation.texts import COMPRESSORS, compressed_bits, counted_bits, model_bits
+from bottega.evaluation.table import MODEL, Row, Table
+from bottega.evaluation.texts import COMPRESSORS, known_bits, model_bits
 from bottega.networks.noise import key
 from bottega.networks.transformer import Decoder, generate, next_token_loss
 from bottega.training.data.base import Data
@@ -137,17 +137,10 @@ class Lm(Family[LmConfig]):
                 nets["decoder"], tokens, self.tokenizer.lengths, self.config.context, apart=apart
             )
 
-        packed = [
-            row(CLASSICAL, f"{name}, after the training text", compressed_bits(train, test, name))
-            for name in COMPRESSORS
-        ]
         return Table(
             measures=MEASURES,
             rows=(
-                row(FLOOR, "xz, after the very same text", compressed_bits(train + test, test, "xz")),
-                row(TRIVIAL, "how often each byte occurs", counted_bits(train, test, 0)),
-                *packed,
-                row(CLASSICAL, "counted runs of 6 bytes, Witten-Bell", counted_bits(train, test, 5)),
+                *(row(*each) for each in known_bits(train, test, COMPRESSORS)),
                 row(MODEL, f"{self.tokenizer.size} tokens, context {self.config.context}", said(False)),
             ),
             notes=(
