@@ -1,7 +1,7 @@
 """The tables of a collection."""
 
 FILE = "collection.sqlite"
-VERSION = 5  # of these tables; kept as SQLite's user_version
+VERSION = 6  # of these tables; kept as SQLite's user_version
 
 ADDED = {  # since version 1
     ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''",
@@ -75,6 +75,11 @@ CREATE TABLE IF NOT EXISTS removals (
     document INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE IF NOT EXISTS withdrawn (
+    place TEXT PRIMARY KEY,                -- of a document taken out by name: who is indexing then does not bring it back
+    generation INTEGER NOT NULL            -- of the removal; the row goes when the files hold nothing of it any more
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS spaces (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     embedder TEXT NOT NULL,
@@ -91,6 +96,12 @@ CREATE TABLE IF NOT EXISTS vectors (
     PRIMARY KEY (space, passage)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS vectors_by_passage ON vectors (passage);
+
+CREATE TABLE IF NOT EXISTS freed (
+    space INTEGER NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,               -- a row of the space's file that stands for nothing any more, to be blanked
+    PRIMARY KEY (space, number)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY,                  -- digest of question, labels, model, schema

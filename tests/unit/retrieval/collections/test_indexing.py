@@ -101,7 +101,7 @@ def test_what_is_removed_is_in_no_file_any_more(shelved: Shelved) -> None:
     assert any(vector in path.read_bytes() for path in (shelved.place / "vectors").iterdir())
     collection = shelved.open()
     assert collection.search("pangolin", method="words")
-    assert outcomes(shelved.remove("files/a.md")) == {"files/a.md": "removed"}
+    assert shelved.remove("files/a.md") == ["files/a.md"]
     assert not collection.search("pangolin", method="words")
     assert [hit.document.name for hit in collection.search("pangolin", method="vectors")] == ["files/b.md"]
     collection.close()
