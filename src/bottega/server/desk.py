@@ -24,6 +24,7 @@ from bottega.server.attempt import Attempts
 from bottega.server.breaker import Breaker
 from bottega.server.config import Config, Named, Target
 from bottega.server.guard import Guards
+from bottega.server.indexing import Indexings
 from bottega.server.message import Call
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
@@ -52,7 +53,7 @@ class Desk:
     def __init__(self, service: Bottega, config: Config, table: Sequence[Route]) -> None:
         self.table = table
         self.service = service
-        service.collections()  # opened once, for everybody
+        self.indexings = Indexings(service.collections())  # opened once, for everybody
         self.config = config
         people = People(config.oidc, service.projects()) if config.oidc else None
         self.access = Access(service.keys(), config.requests_per_minute, people)
