@@ -77,7 +77,7 @@ async def search(desk: Desk, call: Call, key: ApiKey) -> Reply:
         call.at["collection"], asked.query, allowed=key.labels, top=asked.top, method=asked.method
     )
     data = [
-        {"score": hit.score, "passage": hit.passage.document(), "language": hit.language,
+        {"score": hit.score, "passage": hit.passage.model_copy(update={"lines": ()}).document(), "language": hit.language,
          "document": hit.document.shown()}
         for hit in hits
     ]  # fmt: skip

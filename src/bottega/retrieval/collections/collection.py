@@ -218,7 +218,7 @@ class Collection:
     def _fetch(self, passages: Iterable[int]) -> dict[int, Hit]:
         wanted = list(passages)
         rows: list[Any] = self._store.rows(
-            'SELECT id, document, n, page, start, "end", heading, language, text, boxes '
+            'SELECT id, document, n, page, start, "end", heading, language, text, boxes, lines '
             f"FROM passages WHERE id IN ({marks(wanted)})",
             *wanted,
         )
@@ -231,13 +231,13 @@ class Collection:
             id_: Hit(
                 Passage(
                     id=f"{source.name}#{n}", source=source.name, sha256=source.digest, page=page, start=start,
-                    end=end, heading=heading, text=text, boxes=json.loads(boxes or "[]"),
+                    end=end, heading=heading, text=text, boxes=json.loads(boxes or "[]"), lines=json.loads(lines or "[]"),
                 ),
                 0.0,
                 source,
                 language,
             )
-            for id_, document, n, page, start, end, heading, language, text, boxes in rows
+            for id_, document, n, page, start, end, heading, language, text, boxes, lines in rows
             if (source := documents.get(document))
         }  # fmt: skip
 

@@ -5,6 +5,7 @@ VERSION = 6  # of these tables; kept as SQLite's user_version
 
 ADDED = {  # since version 1
     ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''",
+    ("passages", "lines"): "ALTER TABLE passages ADD COLUMN lines TEXT NOT NULL DEFAULT ''",
     ("answers", "holder"): "ALTER TABLE answers ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
     ("answers", "labels"): "ALTER TABLE answers ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'",
     ("turns", "holder"): "ALTER TABLE turns ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
@@ -64,7 +65,8 @@ CREATE TABLE IF NOT EXISTS passages (
     language TEXT NOT NULL,
     shelf INTEGER NOT NULL REFERENCES shelves (id),
     text TEXT NOT NULL,
-    boxes TEXT NOT NULL DEFAULT ''         -- JSON, where the format tells: a place on the page for each paragraph
+    boxes TEXT NOT NULL DEFAULT '',        -- JSON, where the format tells: a place on the page for each paragraph
+    lines TEXT NOT NULL DEFAULT ''         -- and its printed lines
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
 CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);

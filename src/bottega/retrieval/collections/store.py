@@ -151,11 +151,11 @@ class Store:
                 one = piece.passage
                 passage = _id(
                     db,
-                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes) '
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes, '
+                    "lines) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
                     piece.language, shelves[piece.analyser], one.text,
-                    json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
+                    *(json.dumps(each, separators=(",", ":")) if each else "" for each in (one.boxes, one.lines)),
                 )  # fmt: skip
                 if space is not None:
                     db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space, passage, piece.vector))

@@ -47,10 +47,10 @@ async def read(reading: Reading) -> AsyncIterator[list[Block]]:
         )
     index = recognised = 0
     leftward = False
-    async for lines, _ in _pages(reading):
-        png = await asyncio.to_thread(_render, reading, index) if index in bare else None
-        if png is not None:
-            yield await recognise(reading, png, "image/png", f"page {index + 1}")
+    async for lines, _ in _pages(reading, edges=True):
+        drawn = await asyncio.to_thread(_render, reading, index) if index in bare else None
+        if drawn is not None:
+            yield await recognise(reading, drawn[0], "image/png", f"page {index + 1}", drawn[1])
             recognised += 1
         else:
             leftward = leftward or any(_LEFTWARD.search(line.text) for line in lines)
@@ -90,11 +90,11 @@ def _too_much(reading: Reading) -> UnreadableSource:
     )
 
 
-async def _pages(reading: Reading) -> AsyncIterator[Printed]:
-    """The printed lines of every page; other callers of PDFium get their turn in between."""
+async def _pages(reading: Reading, *, edges: bool = False) -> AsyncIterator[Printed]:
+    """The printed lines of every page, with the edges of words if asked; other callers of PDFium get their turn in between."""
     count, start, left = 1, 0, reading.limits.characters
     while start < count:
-        count, pages = await asyncio.to_thread(_extract, reading, start)
+        count, pages = await asyncio.to_thread(_extract, reading, start, edges)
         for page in pages:
             left -= sum(len(line.text) for line in page.lines)
             if left < 0:
@@ -103,7 +103,7 @@ async def _pages(reading: Reading) -> AsyncIterator[Printed]:
         start += len(pages)
 
 
-def _extract(reading: Reading, start: int) -> tuple[int, list[Printed]]:
+def _extract(reading: Reading, start: int, edges: bool) -> tuple[int, list[Printed]]:
     """How many pages there are, and what is printed on some of them."""
     with pdfium() as library:
         document = _open(reading, library)
@@ -117,12 +117,12 @@ def _extract(reading: Reading, start: int) -> tuple[int, list[Printed]]:
                     "give only the pages that matter",
                 )
             some = range(start, min(count, start + _AT_ONCE))
-            return count, [_printed(reading, library, document, index) for index in some]
+            return count, [_printed(reading, library, document, index, edges) for index in some]
         finally:
             document.close()
 
 
-def _printed(reading: Reading, library: Any, document: Any, index: int) -> Printed:
+def _printed(reading: Reading, library: Any, document: Any, index: int, edges: bool) -> Printed:
     """The lines of a page with the size and place of each line's first letter."""
     try:
         page = document[index]
@@ -132,7 +132,7 @@ def _printed(reading: Reading, library: Any, document: Any, index: int) -> Print
     try:
         if text_page.count_chars() > reading.limits.characters:
             raise _too_much(reading)
-        lines = list(_lines(text_page, page.get_height()))
+        lines = list(_lines(text_page, page.get_height(), edges))
         few = len(lines) <= _FEW_LINES
         return Printed(lines, few and any(page.get_objects(filter=[_IMAGE], max_depth=3)))
     finally:
@@ -140,17 +140,17 @@ def _printed(reading: Reading, library: Any, document: Any, index: int) -> Print
         page.close()
 
 
-def _lines(text_page: Any, height: float) -> Iterator[Line]:
+def _lines(text_page: Any, height: float, edges: bool) -> Iterator[Line]:
     text: str = text_page.get_text_bounded()
     place = 0
     for line in text.split("\r\n"):
         content = line.strip()
         if content:
-            yield _line(text_page, content, place + len(line) - len(line.lstrip()), height)
+            yield _line(text_page, content, place + len(line) - len(line.lstrip()), height, edges)
         place += len(line) + 2
 
 
-def _line(text_page: Any, text: str, place: int, height: float) -> Line:
+def _line(text_page: Any, text: str, place: int, height: float, edges: bool) -> Line:
     """A line with its look; ``place`` is where it begins in the page's text, in characters, ``height`` the page's."""
     raw: Any = import_module("pypdfium2.raw")
 
@@ -174,12 +174,17 @@ def _line(text_page: Any, text: str, place: int, height: float) -> Line:
     last = box(len(text) - 1)
     lower = min(bottom, last[2]) - 0.2 * size  # room for letters that hang below the line
     upper = max(bottom, last[2]) + size
+    words = [
+        edge
+        for word in re.finditer(r"\S+", text if edges else "")
+        for edge in (math.floor(box(word.start())[0]), math.ceil(box(word.end() - 1)[1]))
+    ]
     around = (math.floor(left), math.floor(height - upper), math.ceil(last[1]), math.ceil(height - lower))
-    return Line(text, size, bottom, (*cells, text[begin:]), around)
+    return Line(text, size, bottom, (*cells, text[begin:]), around, tuple(words))
 
 
-def _render(reading: Reading, index: int) -> bytes | None:
-    """A page as PNG at 200 dpi; None when the page is blank."""
+def _render(reading: Reading, index: int) -> tuple[bytes, float] | None:
+    """A page as PNG at 200 dpi, and how many of its pixels are a point; None when the page is blank."""
     with pdfium() as library:
         document = _open(reading, library)
         try:
@@ -196,4 +201,4 @@ def _render(reading: Reading, index: int) -> bytes | None:
         return None
     out = io.BytesIO()
     picture.save(out, "PNG")
-    return out.getvalue()
+    return out.getvalue(), scale
