@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.collecting import Hashed, Shelved
+from tests.collecting import Hashed, Shelved, outcomes
 from tests.servers import PostgresServer
 
 from bottega.bootstrap import build
@@ -93,6 +93,30 @@ def test_taken_out_here_is_gone_there_with_what_was_said_from_it(hosts: tuple[Sh
         assert reader.memory.answer("key") == ""
         (turn,) = reader.memory.turns("ada", "s", frozenset())
         assert (turn.outcome, turn.said) == ("forgotten", "[]")
+
+
+def test_taken_out_there_while_it_is_read_here_does_not_come_back(hosts: tuple[Shelved, Shelved]) -> None:
+    here, there = hosts
+    here.write("a.md", "The pangolin is armoured.")
+    here.write("b.md", TEXTS["b.md"])
+    here.index()
+    assert there.names("pangolin") == ["files/a.md"]
+    here.write("a.md", "The pangolin is armoured and shy.")
+    taken: list[str] = []
+
+    def meanwhile() -> None:
+        if not taken:
+            taken.extend(there.remove("files/a.md"))
+            assert there.names("pangolin") == here.names("pangolin") == []
+            files = [path for path in (there.place / "words").rglob("*") if path.is_file()]
+            assert files and not any(b"angolin" in path.read_bytes() for path in files)
+
+    assert isinstance(here.embedder, Hashed)
+    here.embedder.meanwhile = meanwhile
+    assert outcomes(here.add(here.files)) == {"files/a.md": "removed", "files/b.md": "unchanged"}
+    with closing(there.open()) as reader:
+        assert [each.name for each in reader.documents()] == ["files/b.md"]
+    assert here.names("pangolin") == [] and taken == ["files/a.md"]
 
 
 def test_labels_hold_on_every_host(hosts: tuple[Shelved, Shelved]) -> None:

@@ -221,7 +221,13 @@ class AsyncClient:
     async def collections(self) -> list[Listed]:
         """As `Door.collections`."""
         return [
-            Listed(each["id"], each["documents"], each["passages"], each["embedder"])
+            Listed(
+                each["id"],
+                each["documents"],
+                each["passages"],
+                each["embedder"],
+                next_embedder=each.get("next_embedder", ""),
+            )
             for each in await self._data("/v1/collections")
         ]
 

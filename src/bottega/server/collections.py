@@ -60,7 +60,7 @@ async def listed(desk: Desk, call: Call, key: ApiKey) -> Reply:
     found = await asyncio.to_thread(lambda: desk.service.collections().all(allowed=frozenset(key.labels)))
     data = [
         {"id": each.name, "object": "collection", "documents": each.documents, "passages": each.passages,
-         "embedder": each.embedder}
+         "embedder": each.embedder, "next_embedder": each.next_embedder}
         for each in found
     ]  # fmt: skip
     return reply({"object": "list", "data": data})

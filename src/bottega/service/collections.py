@@ -36,13 +36,17 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 
 @dataclass(frozen=True)
 class Listed:
-    """A collection as a user with certain labels sees it; ``folder`` is "." for one of another machine."""
+    """A collection as a user with certain labels sees it; ``folder`` is "." for one of another machine.
+
+    ``next_embedder`` is that whose vectors are being made, or wait to be made further; empty when none is to come.
+    """
 
     name: str
     documents: int
     passages: int
     embedder: str
     folder: Path = Path()
+    next_embedder: str = ""
 
 
 class Collections:
@@ -178,10 +182,11 @@ class Collections:
         for name in self._names():
             collection = self.open(name)
             documents, passages = collection.counts(allowed=allowed)
-            space = collection.space
+            now, later = collection.space, collection.in_the_making
+            embedder = now.embedder if now else WORDS_ONLY
             found.append(
                 Listed(
-                    name, documents, passages, space.embedder if space else WORDS_ONLY, self._folder / name
+                    name, documents, passages, embedder, self._folder / name, later.embedder if later else ""
                 )
             )
         return found

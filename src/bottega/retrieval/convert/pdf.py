@@ -145,7 +145,7 @@ def _printed(reading: Reading, library: Any, document: Any, index: int, edges: b
 
 def _lines(text_page: Any, height: float, edges: bool) -> list[Line]:
     text: str = text_page.get_text_bounded()
-    to_left = leftward(text)
+    to_left = LEFTWARD.search(text) is not None and leftward(text)
     lines: list[Line] = []
     place = 0
     for line in text.split("\r\n"):

@@ -126,10 +126,15 @@ def test_what_is_taken_out_while_it_is_read_does_not_come_back(either: Shelved, 
     name = "files/a.md" if again else "files/z.md"
     assert isinstance(either.embedder, Hashed)
     taken: list[str] = []
+    nobody = frozenset[str]()
 
     def meanwhile() -> None:
         if not taken:
-            taken.extend(either.remove(name))
+            with closing(either.open()) as reader:
+                reader.memory.keep("key", "{}", nobody, reader.last_change(nobody))
+                assert reader.memory.answer("key") == "{}"
+                taken.extend(either.remove(name))
+                assert reader.memory.answer("key") == ""
             assert name not in [hit.document.name for hit in either.search("kettle pangolin")]
 
     either.embedder.meanwhile = meanwhile
