@@ -1,13 +1,18 @@
 """Pages of cited documents as pictures, with the quoted words marked where they are printed."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bottega.core.artifact import Artifact
 from bottega.core.canonical import digest_bytes
-from bottega.core.errors import ExtraMissing
+from bottega.core.errors import BottegaError, ExtraMissing
 from bottega.core.passage import Box
+from bottega.core.plan import SourceRef
+from bottega.delivery.citations import Cited
+from bottega.delivery.pictures import data_uri
 from bottega.engines.base import require
 from bottega.engines.pdfium import pdfium
 from bottega.retrieval.answers.answer import Answer
@@ -17,6 +22,7 @@ DPI = 110
 WIDEST = 1100  # pixels of a page
 LARGEST = 4_000_000  # pixels of a page
 MOST = 60  # pages
+FEW = 12  # pages, where other things matter more
 COLOURS = 64
 MARKER = (255, 226, 84)  # what is printed shines through it
 
@@ -41,6 +47,23 @@ def pictures(answers: Iterable[Answer], files: Mapping[Key, Path]) -> dict[tuple
             held = (name, sha256), _bytes(files[name, sha256], sha256)
         if held[1] and (made := drawn(held[1], page, boxes)):
             found[name, sha256, page] = made
+    return found
+
+
+def printed(
+    cited: Iterable[Cited], sources: Iterable[SourceRef], locate: Callable[[Artifact], Path]
+) -> dict[str, str]:
+    """Data URI of the page of each cited passage, by the passage's id, the first ones of very many; sources that are gone have none."""
+    found: dict[str, str] = {}
+    known = {(each.name, each.sha256): each for each in sources}
+    for each in cited:
+        source = known.get((each.source, each.sha256))
+        if source is None or not each.boxes or len(found) == FEW:
+            continue
+        artifact = Artifact(sha256=source.sha256, media_type=source.media_type, size=source.size)
+        with suppress(BottegaError, OSError):
+            if made := drawn(locate(artifact).read_bytes(), each.page, each.boxes):
+                found[each.id] = data_uri(made, "image/png")
     return found
 
 
