@@ -47,7 +47,7 @@ class Embedding:
                 if space is not None:
                     await self.fill(space, turn)
                 async with turn("writing"):
-                    if space is not None and spaces.left(self.store, space):
+                    if space is not None and await asyncio.to_thread(spaces.left, self.store, space):
                         continue  # a document came after the last batch
                     await asyncio.to_thread(self._swapped, space)
                     return
@@ -60,7 +60,8 @@ class Embedding:
         of = await asyncio.to_thread(spaces.left, self.store, space)
         while batch := await asyncio.to_thread(spaces.missing, self.store, space, BATCH):
             self.check()
-            of = of if done < of else done + spaces.left(self.store, space)
+            if done >= of:  # documents came meanwhile
+                of = done + await asyncio.to_thread(spaces.left, self.store, space)
             left = (time.monotonic() - began) / done * (of - done) if done else None
             self.tell(Progress(stage="vectors", done=done, of=of, passages=done, seconds_left=left))
             texts = [searched(heading, text) for _, heading, text in batch]
