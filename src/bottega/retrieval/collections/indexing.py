@@ -120,6 +120,8 @@ class Indexer:
         await asyncio.to_thread(self._begin)
         if self._space is not None:
             await self._embedding.fill(self._space, lambda work: nullcontext())
+            if self._embedding.embedded:
+                await asyncio.to_thread(spaces.noticed, self._store)
         found = await asyncio.to_thread(lambda: list(walk(given)))
         sizes = [_size(each.path) for each in found]
         done_bytes, worked = 0, 0.0

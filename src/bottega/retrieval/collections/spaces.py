@@ -148,6 +148,12 @@ def attach(store: Store, kept: Kept, space: Space, passages: Sequence[int], vect
         return len(places)
 
 
+def noticed(store: Store) -> None:
+    """Tell who searches that there are other vectors than before."""
+    with store.transaction() as db:
+        db.execute("UPDATE state SET generation = generation + 1")
+
+
 def _unwanted(space: Space) -> Cancelled:
     return Cancelled(
         f"the vectors of {space.embedder} are not wanted any more: another embedder was asked for"

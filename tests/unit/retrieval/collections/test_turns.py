@@ -270,3 +270,19 @@ def test_a_removal_blanks_no_row_of_others_while_there_are_two_files(shelved: Sh
     assert [hit.score for hit in shelved.search("The kettle is green.", method="vectors", top=1)] == before
     for name in ("hashed", "other"):
         assert not holds(shelved, Hashed(name).query(f"{MISSPELT} and shy").tobytes())
+
+
+def test_lost_vectors_that_are_made_again_are_seen_by_who_searched_meanwhile(shelved: Shelved) -> None:
+    shelved.write("a.md", "The kettle is green.")
+    shelved.index()
+    next((shelved.place / "vectors").iterdir()).write_bytes(b"")
+    with closing(shelved.open()) as reader:
+        seen: list[int] = []
+
+        def meanwhile() -> None:
+            seen.append(len(reader.search("kettle", method="vectors")))
+
+        assert isinstance(shelved.embedder, Hashed)
+        shelved.embedder.meanwhile = meanwhile
+        shelved.add(shelved.files)
+        assert seen == [0] and len(reader.search("kettle", method="vectors")) == 1
