@@ -5,7 +5,6 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from bottega.core.canonical import digest
 from bottega.core.errors import (
@@ -17,6 +16,7 @@ from bottega.core.errors import (
     LeaseLost,
     StorageFailed,
 )
+from bottega.core.moment import later, seconds_between
 from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
 from bottega.governance.redaction import recorded, told
@@ -155,7 +155,7 @@ async def obtained(
                 shop.workers.watch(found.worker)
             seconds = shop.workers.beat
             if found.until:
-                seconds = min(seconds, _seconds_between(shop.now(), found.until))
+                seconds = min(seconds, seconds_between(shop.now(), found.until))
             await bell.wait(seconds)
             if cancelled is not None and cancelled.is_set():
                 return None
@@ -274,7 +274,7 @@ async def _under(
         ended = busy
         patient = order.patient and lease.delays < DELAYS
         result = _ended(order, "delayed" if patient else "failed", str(busy))
-        until = _after(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
+        until = later(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
     except BottegaError as error:
         ended = error
         result = _ended(order, "failed", str(error))
@@ -339,12 +339,3 @@ def _as_new(before: StepResult) -> StepResult:
 def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:
     stderr = told(death.stderr, order.step.params, shop.policy.record)
     return {"ended": death.ended, "stderr": stderr, "used": dict(death.used)}
-
-
-def _after(now: str, seconds: float) -> str:
-    later = datetime.fromisoformat(now) + timedelta(seconds=seconds)
-    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _seconds_between(now: str, until: str) -> float:
-    return max((datetime.fromisoformat(until) - datetime.fromisoformat(now)).total_seconds(), 0.0)

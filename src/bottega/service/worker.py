@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from datetime import datetime
 
 from bottega.core.errors import BottegaError, NotDelivered, StorageFailed
+from bottega.core.moment import seconds_between
 from bottega.core.run import Run
 from bottega.service.operations import Bottega
 
@@ -62,8 +62,7 @@ class Worker:
         at = self._tickets.next_due()
         if not at:
             return None
-        left = datetime.fromisoformat(at) - datetime.fromisoformat(self._now())
-        return max(left.total_seconds(), 0.0) + 0.001
+        return seconds_between(self._now(), at) + 0.001
 
     def _may(self, run_id: str) -> bool:
         return run_id not in self._refused or self._refused[run_id] != self._round(run_id)
