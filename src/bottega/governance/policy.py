@@ -54,7 +54,7 @@ class Rule(Value, frozen=True):
 
 
 class Retention(Value, frozen=True):
-    """How long is kept what is no longer worked on; `bottega store expire` applies it."""
+    """How long is kept what is no longer worked on; workers apply it once a day, `bottega store expire` at once."""
 
     runs_days: int = Field(ge=1, description="days after its end that a run, its results and files are kept")
 

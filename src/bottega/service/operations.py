@@ -41,6 +41,7 @@ from bottega.service.making import Making, Watch
 from bottega.service.privacy import Privacy
 from bottega.service.projects import Projects
 from bottega.service.replay import Note, Replays
+from bottega.service.retention import Retention
 from bottega.service.signed import Coded, signed
 from bottega.service.store import Store
 from bottega.storage.budgets import named
@@ -73,7 +74,8 @@ class Bottega(Making):
         super().__init__(shop, authority, actor=actor, audit=audit, privacy=privacy)
         self.state = state
         self.folder = folder
-        self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
+        self.store = Store(state, self.privacy, shop.artifacts, audit, folder, actor)
+        self.retention = Retention(state, shop.policy, self.store, deliveries, actor)
         self._collections: Collections | None = None
         self._answers: Answers | None = None
 

@@ -145,7 +145,7 @@ def _documents(journal: Journal, contents: Contents, count: list[int]) -> Iterat
 
 def _missing(transaction: Transaction) -> Iterator[Difference]:
     rows = transaction.execute(
-        f"SELECT plan, holder FROM ({REFERRED}) AS r WHERE plan <> '' AND NOT EXISTS "
+        f"SELECT plan, holder FROM ({REFERRED}) AS r WHERE NOT EXISTS "
         "(SELECT 1 FROM contents AS c WHERE c.digest = r.plan AND c.holder = r.holder)"
     ).fetchall()
     for digest, _ in rows:

@@ -2,7 +2,7 @@
 
 from bottega.storage.merkle import TILE
 
-VERSION = 5  # of the tables; the first release had 1
+VERSION = 6  # of the tables; the first release had 1
 
 # {integer}, {bytes}, {strict} and {keyed} (kept in the order of the key) are the database's own words for them.
 TRUTH = """
@@ -42,6 +42,12 @@ ALTER TABLE api_keys ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
 PROJECTS = """
 CREATE TABLE projects (id TEXT PRIMARY KEY, team TEXT NOT NULL, closed {integer} NOT NULL) {strict};
 """  # since version 4
+
+BY_RUN = """
+CREATE INDEX results_run ON results (run_id);
+CREATE INDEX refs_run ON refs (run_id);
+CREATE INDEX calls_run ON calls (run_id);
+"""  # since version 6: what goes with a run is found without looking at all the others
 
 FOLDED = (
     """
@@ -94,6 +100,7 @@ CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT
 """
     + KEYS
     + PROJECTS
+    + BY_RUN
 )
 
 
