@@ -181,26 +181,28 @@ class Bottega(Making):
         run_id: str,
         steps: Sequence[str] = (),
         *,
+        charge: Sequence[str] = (),
         note: Note = lambda text: None,
         watch: Watch = lambda event: None,
         cancelled: threading.Event | None = None,
     ) -> Replayed:
         """Make what a run made again, from the record alone, and compare: see `Replays.run`."""
         shop = self.shop_of(self.shop.runs.get(run_id)[0].holder)
-        return await Replays(shop, self.actor, note, watch, cancelled).run(run_id, steps)
+        return await Replays(shop, self.actor, charge, note, watch, cancelled).run(run_id, steps)
 
     async def regenerate(
         self,
         manifest: Path,
         artifact: str = "",
         *,
+        charge: Sequence[str] = (),
         note: Note = lambda text: None,
         watch: Watch = lambda event: None,
         cancelled: threading.Event | None = None,
         **how: Any,
     ) -> Replayed:
         """Make artifacts of a delivered folder again and compare: see `Replays.regenerate`."""
-        replays = Replays(self.shop, self.actor, note, watch, cancelled)
+        replays = Replays(self.shop, self.actor, charge, note, watch, cancelled)
         return await replays.regenerate(manifest, artifact, **how)
 
     def runs(self) -> list[Run]:
