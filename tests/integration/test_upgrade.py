@@ -221,7 +221,8 @@ def test_a_newer_state_is_left_alone(tmp_path: Path) -> None:
 
 
 VERSION_5 = """
-DROP INDEX results_run; DROP INDEX refs_run; DROP INDEX calls_run; PRAGMA user_version = 5;
+DROP INDEX results_run; DROP INDEX refs_run; DROP INDEX calls_run; ALTER TABLE runs DROP COLUMN kept;
+PRAGMA user_version = 5;
 """  # what version 6 changed, as version 5 had it
 VERSION_4 = (
     VERSION_5

@@ -71,7 +71,7 @@ class Policy(Value, frozen=True):
     record: Recording = Field(
         default="redacted",
         exclude_if=lambda value: value == "redacted",
-        description="what the journal keeps of prompts and parameters",
+        description="what the journal keeps of prompts and parameters; `digest` drops them with the end of the work elsewhere too",
     )
     # Not in the digest at all: it decides about no release, so a change leaves decisions valid.
     retention: Retention | None = Field(

@@ -17,9 +17,10 @@ from bottega.core.errors import (
     StorageFailed,
 )
 from bottega.core.moment import later, seconds_between
+from bottega.core.plan import Plan
 from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
-from bottega.governance.redaction import recorded, told
+from bottega.governance.redaction import recorded, told, unquoted
 from bottega.pipelines.charges import Meter, ask, charge_for
 from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
@@ -40,6 +41,7 @@ class Closing:
 
     run: Run
     here: bool
+    kept: Plan | None = None  # in the place of its plans, when they are not to be kept
     done: bool = False  # this ended the round
 
 
@@ -249,7 +251,7 @@ async def _under(
     ended: BottegaError | None = None
     try:
         result = _as_new(lease.before) if lease.before else await make(order, shop, meter, lease.stored)
-        result = await settle(result)
+        result = await settle(_stored(result, order, shop) if order.plan else result)
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
@@ -291,14 +293,21 @@ async def _under(
     try:
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
-        after = _after_it(result, follow, shop)
+        after, stored = _after_it(result, follow, shop), _stored(result, order, shop)
         if isinstance(after, Closing):
             after.done = await shop.runs.finish_last(
-                lease, result, after.run, worker=worker, reusable=keep, used=used, here=after.here
+                lease,
+                stored,
+                after.run,
+                worker=worker,
+                reusable=keep,
+                used=used,
+                here=after.here,
+                kept=after.kept,
             )
             return result, None
         found = await shop.runs.finish(
-            lease, result, worker=worker, reusable=keep, until=until, used=used,
+            lease, stored, worker=worker, reusable=keep, until=until, used=used,
             then=after[1] if after else None, host=shop.workers.host,
         )  # fmt: skip
     except LeaseLost:
@@ -323,6 +332,13 @@ def _used(
     if not lease.charged or lease.claim.charge is None:
         return None
     return meter.used(lease.claim.charge, order.step, shop.card(order.step.engine), error)
+
+
+def _stored(result: StepResult, order: Order, shop: Workshop) -> StepResult:
+    """The result as it is kept: under a policy of digests it quotes neither parameters nor goal."""
+    if shop.policy.record != "digest" or not result.outputs:
+        return result
+    return unquoted(result, {"params": order.step.params, "goal": order.goal})
 
 
 def _ended(order: Order, state: str, error: str) -> StepResult:

@@ -35,6 +35,7 @@ from bottega.service.audit import Audit
 from bottega.service.batches import Batches
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
+from bottega.service.charged import Charged
 from bottega.service.files import Files
 from bottega.service.keys import Keys
 from bottega.service.making import Making, Watch
@@ -118,6 +119,8 @@ class Bottega(Making):
         sources = await take_in(brief, shop, note)
         note("reading the brief")
         asking = partial(self._ask_once, shop, accounts)
+        if shop.policy.record == "digest":  # what is read out of the brief is not kept either
+            asking = Charged(shop, self.actor, "plan", tuple(accounts)).ask
         intent = await read_intent(brief, asking)
         table = await asyncio.to_thread(main_table, sources, brief.goal, shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()

@@ -61,12 +61,12 @@ class Replays:
             steps: only these and what they need.
 
         Raises:
-            NotFound: there is no such run or step.
+            NotFound: there is no such run or step, or the policy kept no words of its plan.
             InvalidValue: the record holds no output to compare with.
             SetupError: an engine or weights are missing; says so for every step, before any runs.
             BudgetExceeded, RateLimited: an account of ``charge`` refuses a step; what was made before is paid.
         """
-        run, plan = self.shop.runs.get(run_id)
+        run, plan = self.shop.runs.whole(run_id)
         then = {result.step: result for result in run.results}
         chosen = needed(plan, steps or [step.id for step in plan.steps])
         part = only(plan, {step for step in chosen if step in then and then[step].outputs})

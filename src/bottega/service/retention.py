@@ -140,7 +140,7 @@ class Retention:
             Act.RETENTION_APPLIED, SUBJECT, actor=actor, durable=True,
             detail=detail | ({"problem": found.problem} if found.problem else {}),
         )  # fmt: skip
-        self._state.database.purge()
+        self._state.database.purge(waited_for=False)
         return found
 
     def _rule(self) -> dict[str, object]:
@@ -222,7 +222,7 @@ class Retention:
         return {
             (detail[name], holder)
             for detail, holder in found
-            for name in ("plan", "result")
+            for name in ("plan", "kept", "result")
             if name in detail
         }
 

@@ -9,7 +9,7 @@ from bottega.storage.journal import Seal
 
 # The digests that the tables refer to, and whose documents they are; a condition on the digest follows.
 _REFERRED = (
-    "SELECT plan, holder FROM runs WHERE plan",
+    "SELECT kept, holder FROM runs WHERE kept",
     "SELECT result, holder FROM steps WHERE result",
     "SELECT result, holder FROM results WHERE result",
     "SELECT ticket, holder FROM tickets WHERE ticket",
