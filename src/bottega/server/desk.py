@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 
 from bottega.core.errors import (
+    AnswerUnfit,
     BottegaError,
     Cancelled,
-    EngineBusy,
-    EngineDied,
     EngineFailed,
     RateLimited,
     SetupError,
@@ -37,7 +36,6 @@ from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
 
-REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
 UNREAD = 16 << 20  # bytes of a stream that may wait for its client here
 HEAD = 500  # bytes of an output beside what it carries
@@ -140,7 +138,7 @@ class Desk:
                         return answer
                     except (EngineFailed, SetupError) as failure:
                         error = failure
-                        self._breaker.failed((named.name, index))
+                        self._failed((named.name, index), failure)
                         if call.cancelled.is_set():
                             raise
                         if heard:
@@ -152,7 +150,7 @@ class Desk:
                                  "why": failure.message}
                             )  # fmt: skip
                             break
-                        if not isinstance(failure, EngineBusy | EngineDied):
+                        if not failure.retryable:
                             break
                         if attempt < named.retries:
                             await asyncio.sleep(BACKOFF * 2**attempt * random.uniform(0.5, 1.5))
@@ -186,8 +184,8 @@ class Desk:
                 try:
                     request = asking(named.targets[place])
                     result = await self.attempts.make(call, key, named, name, request, told, 0, stop)
-                except (EngineFailed, SetupError):
-                    self._breaker.failed((named.name, place))
+                except (EngineFailed, SetupError) as failure:
+                    self._failed((named.name, place), failure)
                     raise
                 self._breaker.answered((named.name, place))
                 return result
@@ -197,6 +195,10 @@ class Desk:
         race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name), self._leave)
         answer.result = await race.run([(name, arm(place)) for name, place in at.items()], delay)
         answer.target = named.targets[at[race.winner]]
+
+    def _failed(self, target: tuple[str, int], failure: BottegaError) -> None:
+        if not isinstance(failure, AnswerUnfit):  # that an answer does not fit may lie in what was asked
+            self._breaker.failed(target)
 
     def _leave(self, task: asyncio.Task[StepResult]) -> None:
         def left(task: asyncio.Task[StepResult]) -> None:
