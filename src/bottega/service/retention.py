@@ -22,9 +22,8 @@ from bottega.storage.state import State
 from bottega.storage.upkeep import HOUR, Collected
 
 SUBJECT = "store/retention"
-DAY = (
-    24 * HOUR
-)  # seconds between two rounds, and that a file nobody refers to must be old: it may be of work in hand
+# Seconds between two rounds, and that a file nobody refers to must be old: it may be of work in hand.
+DAY = 24 * HOUR
 AT_ONCE = 500  # runs that one change removes
 NOTHING = Collected(0, 0, ())
 
