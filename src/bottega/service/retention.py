@@ -74,7 +74,10 @@ class Retention:
         """When a worker is next to apply the policy (RFC 3339); "" when it keeps runs for good."""
         if self._policy.retention is None:
             return ""
-        if self._next <= (now := self._state.journal.now()):
+        now = self._state.journal.now()
+        if self._turn.locked():
+            return later(now, HOUR)  # this process is at it
+        if self._next <= now:
             found = self._state.journal.about(SUBJECT, last=1)
             self._next = self._free(found[0] if found else None, now)
         return self._next
