@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 
 from bottega.core.errors import (
+    AnswerUnfit,
     BottegaError,
     Cancelled,
-    EngineBusy,
-    EngineDied,
     EngineFailed,
     RateLimited,
     SetupError,
@@ -139,7 +138,7 @@ class Desk:
                         return answer
                     except (EngineFailed, SetupError) as failure:
                         error = failure
-                        self._breaker.failed((named.name, index))
+                        self._failed((named.name, index), failure)
                         if call.cancelled.is_set():
                             raise
                         if heard:
@@ -151,7 +150,7 @@ class Desk:
                                  "why": failure.message}
                             )  # fmt: skip
                             break
-                        if not isinstance(failure, EngineBusy | EngineDied):
+                        if not failure.retryable:
                             break
                         if attempt < named.retries:
                             await asyncio.sleep(BACKOFF * 2**attempt * random.uniform(0.5, 1.5))
@@ -185,8 +184,8 @@ class Desk:
                 try:
                     request = asking(named.targets[place])
                     result = await self.attempts.make(call, key, named, name, request, told, 0, stop)
-                except (EngineFailed, SetupError):
-                    self._breaker.failed((named.name, place))
+                except (EngineFailed, SetupError) as failure:
+                    self._failed((named.name, place), failure)
                     raise
                 self._breaker.answered((named.name, place))
                 return result
@@ -196,6 +195,10 @@ class Desk:
         race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name), self._leave)
         answer.result = await race.run([(name, arm(place)) for name, place in at.items()], delay)
         answer.target = named.targets[at[race.winner]]
+
+    def _failed(self, target: tuple[str, int], failure: BottegaError) -> None:
+        if not isinstance(failure, AnswerUnfit):  # that an answer does not fit may lie in what was asked
+            self._breaker.failed(target)
 
     def _leave(self, task: asyncio.Task[StepResult]) -> None:
         def left(task: asyncio.Task[StepResult]) -> None:

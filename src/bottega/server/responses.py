@@ -2,49 +2,51 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, cast
 
 from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
-from bottega.core.request import Output, Request
+from bottega.core.request import Output
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer, call_id
+from bottega.server.asked import Asked
 from bottega.server.chat import pieces_of, said
-from bottega.server.config import Target
 from bottega.server.desk import Desk
-from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
-from bottega.server.response_body import ResponseBody, item_of, response_body, text_of
+from bottega.server.response_body import ResponseBody, message_of, response_body, turn_of
 from bottega.server.shelf import Kept
-from bottega.server.tools import Called, Toolbox, toolbox
+from bottega.server.tools import Called, Said, Toolbox, toolbox
 from bottega.service.keys import ApiKey
 
 
 async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Answer."""
     asked = await call.read(ResponseBody)
-    box = toolbox(asked.tools, asked.tool_choice)
+    box = toolbox(asked.tools, asked.tool_choice, asked.parallel_tool_calls)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
     if not isinstance(asked.input, str):
         await attachments.read(desk, key, [item.get("content") for item in asked.input], "input")
     before = _turns(desk, key, asked)
-    turns = dialect.armed(before, box)
     form = (asked.text or {}).get("format")
-    schema, grammar = dialect.shape_of(cast(dict[str, Any], form) if isinstance(form, dict) else None)
-    if box:
-        schema, grammar = None, box.grammar()
+    shape = dialect.shape_of(cast(dict[str, Any], form) if isinstance(form, dict) else None, "text.format")
     sampling = dialect.Sampling(
         model=asked.model,
         max_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,
     )
-    params = dialect.parameters(sampling, schema, grammar, 0)
+    wish = Asked(
+        before,
+        dialect.parameters(sampling),
+        box,
+        shape,
+        asked.seed,
+        bool(asked.stream and not asked.background),
+    )
     if desk.guards.on_input:
-        await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
-
-    def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
+        await desk.guards.let_in(wish.words(), "text/plain")
+    asking = partial(wish.request, desk.service.shop)
 
     if asked.background:
         return await _background(desk, call, key, asked, named, asking, before, box)
@@ -52,7 +54,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         answer, outputs = await desk.stream(call, key, named, asking)
         return events(_events(desk, key, answer, outputs, asked, before, box), *answer.headers)
     answer = await desk.ask(call, key, named, asking)
-    body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
+    body = response_body(answer, asked, (await said(desk, answer))[0], "completed", box=box)
     _keep(desk, key, asked, body, before)
     return reply(body, *answer.headers)
 
@@ -97,18 +99,18 @@ async def items(desk: Desk, call: Call, key: ApiKey) -> Reply:
     return reply({"object": "list", "data": data, "has_more": False, **ends})
 
 
-def _piece(turn: dict[str, str]) -> dict[str, Any]:
+def _piece(turn: Said) -> dict[str, Any]:
     if turn["role"] == "assistant":
         return {"type": "output_text", "text": turn["content"], "annotations": [], "logprobs": []}
     return {"type": "input_text", "text": turn["content"]}
 
 
-def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]:
-    turns: list[dict[str, str]] = []
+def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[Said]:
+    turns: list[Said] = []
     if asked.previous_response_id:
         before = desk.shelf.get(key.actor, asked.previous_response_id, "previous_response_id")
         turns += [turn for turn in before.turns if turn["role"] != "system"]
-        turns.append({"role": "assistant", "content": text_of(before.body)})
+        turns.append(turn_of(before.body))
     if asked.instructions:
         turns.insert(0, {"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
@@ -119,10 +121,14 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
             kind = item.get("type", "message")
             if kind == "function_call":
                 function = {"name": item.get("name"), "arguments": item.get("arguments")}
-                messages.append(dialect.Turn(role="assistant", tool_calls=[{"function": function}]))
+                called = {"id": item.get("call_id"), "function": function}
+                if not messages or messages[-1].role != "assistant":
+                    messages.append(dialect.Turn(role="assistant"))
+                messages[-1].tool_calls = [*(messages[-1].tool_calls or ()), called]
                 continue
             if kind == "function_call_output":
-                messages.append(dialect.Turn(role="tool", content=item.get("output")))
+                name = str(item.get("call_id") or "")
+                messages.append(dialect.Turn("tool", item.get("output"), tool_call_id=name))
                 continue
             if kind != "message":
                 raise InvalidValue(
@@ -130,15 +136,13 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]
                     remedy="send messages",
                 )  # fmt: skip
             messages.append(dialect.Turn(role=str(item.get("role", "")), content=item.get("content")))
-        turns += dialect.texts(messages, "input")
-    if not turns or not any(turn["content"] for turn in turns):
+        turns += dialect.conversation(messages, "input")
+    if not turns or not any(turn["content"] or turn.get("tool_calls") for turn in turns):
         raise InvalidValue("there is nothing to answer", where="input")
     return turns
 
 
-def _keep(
-    desk: Desk, key: ApiKey, asked: ResponseBody, body: dict[str, Any], turns: list[dict[str, str]]
-) -> None:
+def _keep(desk: Desk, key: ApiKey, asked: ResponseBody, body: dict[str, Any], turns: list[Said]) -> None:
     if asked.store is not False:
         desk.shelf.keep(Kept(key.actor, body, turns))
 
@@ -150,7 +154,7 @@ async def _background(
     asked: ResponseBody,
     named: Any,
     asking: Any,
-    turns: list[dict[str, str]],
+    turns: list[Said],
     box: Toolbox,
 ) -> Reply:
     answer = Answer(call_id(call, key), named)
@@ -161,7 +165,8 @@ async def _background(
         assert kept.call is not None
         try:
             await desk.ask(kept.call, key, named, asking, answer=answer)
-            kept.body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
+            text, _ = await said(desk, answer)
+            kept.body = response_body(answer, asked, text, "completed", box=box)
         except Cancelled:
             kept.body = response_body(answer, asked, None, "cancelled")
         except BottegaError as error:
@@ -185,7 +190,7 @@ async def _events(
     answer: Answer,
     outputs: AsyncIterator[Output],
     asked: ResponseBody,
-    turns: list[dict[str, str]],
+    turns: list[Said],
     box: Toolbox,
 ) -> AsyncIterator[bytes]:
     number = -1
@@ -204,7 +209,7 @@ async def _events(
     opened = False
 
     def opening() -> tuple[bytes, bytes]:
-        added = told("response.output_item.added", **at, item=item_of(answer, "", "in_progress"))
+        added = told("response.output_item.added", **at, item=message_of(answer, "", "in_progress"))
         return added, told("response.content_part.added", **place, part=part)
 
     try:
@@ -222,25 +227,26 @@ async def _events(
         fault = {"code": "server_error", "message": body_of(answer.error)["message"]}
         yield told("response.failed", response=response_body(answer, asked, None, "failed", fault))
         return
-    text = await said(desk, answer)
+    text, _ = await said(desk, answer)
     body = response_body(answer, asked, text, "completed", box=box)
-    item = body["output"][0]
-    if item["type"] == "function_call":
-        place = {"item_id": item["id"], **at}
-        yield told(
-            "response.output_item.added", **at, item={**item, "status": "in_progress", "arguments": ""}
-        )
-        yield told("response.function_call_arguments.delta", **place, delta=item["arguments"])
-        yield told(
-            "response.function_call_arguments.done", **place, arguments=item["arguments"], name=item["name"]
-        )
-    else:
-        if not opened:
-            for each in opening():
-                yield each
-            yield told("response.output_text.delta", **place, delta=text, logprobs=[])
-        yield told("response.output_text.done", **place, text=text, logprobs=[])
-        yield told("response.content_part.done", **place, part={**part, "text": text})
-    yield told("response.output_item.done", **at, item=item)
+    for index, item in enumerate(body["output"]):
+        at = {"output_index": index}
+        if item["type"] == "message":
+            words = item["content"][0]["text"]
+            if not opened:
+                for each in opening():
+                    yield each
+                yield told("response.output_text.delta", **place, delta=words, logprobs=[])
+            yield told("response.output_text.done", **place, text=words, logprobs=[])
+            yield told("response.content_part.done", **place, part={**part, "text": words})
+        else:
+            called, arguments = {"item_id": item["id"], **at}, item["arguments"]
+            begun = {**item, "status": "in_progress", "arguments": ""}
+            yield told("response.output_item.added", **at, item=begun)
+            yield told("response.function_call_arguments.delta", **called, delta=arguments)
+            yield told(
+                "response.function_call_arguments.done", **called, arguments=arguments, name=item["name"]
+            )
+        yield told("response.output_item.done", **at, item=item)
     _keep(desk, key, asked, body, turns)
     yield told(f"response.{body['status']}", response=body)

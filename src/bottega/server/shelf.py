@@ -8,6 +8,7 @@ from typing import Any
 
 from bottega.core.errors import NotFound
 from bottega.server.message import Call, encode
+from bottega.server.tools import Said
 
 KEPT = 64 << 20  # bytes of answers and what was said before them
 SECONDS = 3600.0
@@ -19,7 +20,7 @@ class Kept:
 
     owner: str
     body: dict[str, Any]
-    turns: list[dict[str, str]]
+    turns: list[Said]
     at: float = field(default_factory=time)
     work: "asyncio.Task[None] | None" = None
     call: Call | None = None

@@ -15,7 +15,8 @@ import pytest
 from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Finished, Output, Request, Usage
 from bottega.engines.base import Bench
-from bottega.engines.openai_chat import OpenAIChat, OpenAIChatParams, retry_after
+from bottega.engines.openai_api import retry_after
+from bottega.engines.openai_chat import OpenAIChat, OpenAIChatParams
 
 KEY = "sk-very-secret"
 
@@ -232,3 +233,11 @@ def test_a_key_in_the_address_is_refused_and_prices_are_estimated() -> None:
         OpenAIChatParams(prompt="x", base_url="http://user:key@host/v1")
     params = OpenAIChatParams(prompt="x", base_url="http://h/v1", price_out=10.0, max_tokens=1000)
     assert OpenAIChat().estimate(params, 0).cost == pytest.approx(0.01)
+
+
+def test_tools_count_towards_what_a_call_may_use() -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * 5000}}
+    plain = OpenAIChatParams(prompt="x", base_url="http://h/v1")
+    armed = plain.model_copy(update={"tools": (tool,)})
+    most = [OpenAIChat().estimate(params, 0).units["token"] for params in (plain, armed)]
+    assert most[1] > most[0] + 5000
