@@ -1,6 +1,8 @@
 """A real small server of OpenAI's dialect, in threads of the test, that says what a test laid out for a model's name."""
 
+import base64
 import json
+import struct
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +27,10 @@ def says(content: str | None, *calls: Mapping[str, Any], finish: str = "") -> di
 
 @dataclass
 class Upstream:
-    """``script`` has the choices of each model, the last of them for ever; ``asked`` what was asked of it, with its path."""
+    """``script`` has the choices of each model, the last of them for ever; ``asked`` what was asked of it, with its path.
+
+    A choice with a ``status`` refuses. Vectors are counts of the letters of a text, as many as ``dimensions``, and 26 without.
+    """
 
     script: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -65,12 +70,32 @@ class Upstream:
         """Status, media type and body."""
         asked = json.loads(data)
         self.asked.append({**asked, "path": path})
-        choices = self.script[asked["model"]]
+        choices = self.script.setdefault(asked["model"], [{}])
         choice = choices.pop(0) if len(choices) > 1 else choices[0]
+        if "status" in choice:
+            return choice["status"], "application/json", b'{"error": {"message": "not now"}}'
+        if path.endswith("/embeddings"):
+            return 200, "application/json", json.dumps({**_vectors(asked), **choice}).encode()
         if asked.get("stream"):
             return 200, "text/event-stream", b"".join(_events(choice))
         whole = {"choices": [{"index": 0, **choice}], "usage": USAGE}
         return 200, "application/json", json.dumps(whole).encode()
+
+
+def letters(text: str, size: int = 26) -> list[float]:
+    """How often each letter stands in a text."""
+    return [float(text.lower().count(chr(ord("a") + place))) for place in range(size)]
+
+
+def _vectors(asked: dict[str, Any]) -> dict[str, Any]:
+    rows = [letters(text, asked.get("dimensions", 26)) for text in asked["input"]]
+    packed = asked["encoding_format"] == "base64"
+    data = [{"index": index, "embedding": _packed(row) if packed else row} for index, row in enumerate(rows)]
+    return {"data": data[::-1], "usage": {"prompt_tokens": sum(map(len, asked["input"]))}}
+
+
+def _packed(row: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(row)}f", *row)).decode()
 
 
 def _events(choice: dict[str, Any]) -> list[bytes]:

@@ -131,4 +131,4 @@ class Settings:
     openai_api_key: str = field(
         default_factory=lambda: environment.get("BOTTEGA_OPENAI_API_KEY", ""), repr=False
     )
-    """``BOTTEGA_OPENAI_API_KEY``: sent to the server of a step by `openai_chat`, never written to a log or record."""
+    """``BOTTEGA_OPENAI_API_KEY``: sent to the server of a step by `openai_chat` and its like, never written to a log or record."""

@@ -82,6 +82,7 @@ class UpstreamEngine(Engine):
             EngineBusy: a refusal or a fault that may pass.
             EngineFailed: one that will not.
         """
+        bench.check_cancelled()
         key, host = bench.secret(KEY), params.host
         try:
             answer = await self._wire.post(

@@ -35,7 +35,6 @@ from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
 
-REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
 UNREAD = 16 << 20  # bytes of a stream that may wait for its client here
 HEAD = 500  # bytes of an output beside what it carries

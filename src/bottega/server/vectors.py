@@ -7,6 +7,7 @@ import msgspec
 
 from bottega.core.errors import InvalidValue
 from bottega.core.request import Request
+from bottega.core.value import JsonObject
 from bottega.server.answer import Answer
 from bottega.server.config import Target
 from bottega.server.desk import Desk
@@ -14,7 +15,7 @@ from bottega.server.guard import texts_of
 from bottega.server.message import Call, Reply, reply
 from bottega.service.keys import ApiKey
 
-ENGINES = ("embed",)
+ENGINES = ("embed", "openai_embeddings")
 MOST = 2048  # texts of one request
 
 
@@ -59,7 +60,9 @@ async def embeddings(desk: Desk, call: Call, key: ApiKey) -> Reply:
         raise InvalidValue(
             f"'{asked.input_type}' is not known", where="input_type", remedy="passage or query"
         )
-    answer, vectors = await _vectors(desk, call, key, asked.model, texts, asked.input_type)
+    answer, vectors = await _vectors(
+        desk, call, key, asked.model, texts, asked.input_type, 0, asked.dimensions
+    )
     if asked.dimensions is not None:
         if not 1 <= asked.dimensions <= vectors.shape[1]:
             raise InvalidValue(f"the model has {vectors.shape[1]} dimensions", where="dimensions")
@@ -124,7 +127,14 @@ async def score(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 
 async def _vectors(
-    desk: Desk, call: Call, key: ApiKey, model: str, texts: list[str], side: str, part: int = 0
+    desk: Desk,
+    call: Call,
+    key: ApiKey,
+    model: str,
+    texts: list[str],
+    side: str,
+    part: int = 0,
+    dimensions: int | None = None,
 ) -> tuple[Answer, Any]:
     import numpy as np
 
@@ -133,8 +143,13 @@ async def _vectors(
         await desk.guards.let_in(texts_of(texts), "text/plain")
 
     def asking(target: Target) -> Request:
-        params = {"texts": texts, "side": side, **target.params}
-        return Request(engine=target.engine, model=target.model, params=params)
+        params: JsonObject = {"texts": texts, "side": side}
+        if (
+            dimensions is not None
+            and "dimensions" in desk.service.shop.engine(target.engine).params.model_fields
+        ):
+            params["dimensions"] = dimensions
+        return Request(engine=target.engine, model=target.model, params={**params, **target.params})
 
     answer = await desk.ask(call, key, named, asking, part=part)
     made = answer.output("vectors")
