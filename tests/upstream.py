@@ -6,6 +6,8 @@ import struct
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,7 +31,7 @@ def says(content: str | None, *calls: Mapping[str, Any], finish: str = "") -> di
 class Upstream:
     """``script`` has the choices of each model, the last of them for ever; ``asked`` what was asked of it, with its path.
 
-    A choice with a ``status`` refuses. Vectors are counts of the letters of a text, as many as ``dimensions``, and 26 without.
+    A choice with a ``status`` refuses, one with ``data`` is the whole answer. Vectors are counts of the letters of a text, as many as ``dimensions``, and 26 without.
     """
 
     script: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
@@ -68,18 +70,32 @@ class Upstream:
 
     def answer(self, path: str, data: bytes, media_type: str) -> tuple[int, str, bytes]:
         """Status, media type and body."""
-        asked = json.loads(data)
+        asked = json.loads(data) if media_type == "application/json" else _form(data, media_type)
         self.asked.append({**asked, "path": path})
         choices = self.script.setdefault(asked["model"], [{}])
         choice = choices.pop(0) if len(choices) > 1 else choices[0]
         if "status" in choice:
             return choice["status"], "application/json", b'{"error": {"message": "not now"}}'
+        if "data" in choice:
+            return 200, "application/json", json.dumps(choice).encode()
         if path.endswith("/embeddings"):
-            return 200, "application/json", json.dumps({**_vectors(asked), **choice}).encode()
+            return 200, "application/json", json.dumps(_vectors(asked)).encode()
         if asked.get("stream"):
             return 200, "text/event-stream", b"".join(_events(choice))
         whole = {"choices": [{"index": 0, **choice}], "usage": USAGE}
         return 200, "application/json", json.dumps(whole).encode()
+
+
+def _form(data: bytes, media_type: str) -> dict[str, Any]:
+    """Fields as text, files as bytes."""
+    head = b"Content-Type: " + media_type.encode() + b"\r\n\r\n"
+    found: dict[str, Any] = {}
+    parts: Any = BytesParser(policy=HTTP).parsebytes(head + data).iter_parts()
+    for part in parts:
+        name: str = part.get_param("name", header="content-disposition")
+        content: bytes = part.get_payload(decode=True)
+        found[name] = content if part.get_filename() else content.decode()
+    return found
 
 
 def letters(text: str, size: int = 26) -> list[float]:

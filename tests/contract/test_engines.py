@@ -1,5 +1,6 @@
 """What every engine keeps, whoever wrote it: found by entry point, light to import, described, exact as declared."""
 
+import base64
 import io
 import json
 import struct
@@ -134,6 +135,7 @@ SAMPLES: dict[str, Sample] = {
     "openai_embeddings": lambda given: (
         [given.part("text", "A lamp.", "text/plain")], {"texts": ["A kettle."], "base_url": given.base_url}
     ),
+    "openai_images": lambda given: ([], {"prompt": "a lamp", "base_url": given.base_url}),
     "pictogram": lambda given: ([], {"prompt": "a heart", "count": 2, "tries": 2, "width": 128, "height": 64, "steps": 2}),
     "record": lambda given: ([given.part("draft", {"name": "Halo"})], {
         "json_schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -172,6 +174,7 @@ MODELS = {
     "language": "smollm2-135m-instruct",
     "openai_chat": "any",
     "openai_embeddings": "any",
+    "openai_images": "a picture",
     "rewrite": "qwen2.5-coder-1.5b-instruct",
     "summarise": "potion-base-8m",
     "trained": "a-run",
@@ -181,7 +184,8 @@ MODELS = {
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
     """A server that says hello: the protocol is tested elsewhere, on llama.cpp's own."""
-    upstream = Upstream(script={"any": [says("Hello.")]})
+    drawn = {"data": [{"b64_json": base64.b64encode(picture()).decode()}]}
+    upstream = Upstream(script={"any": [says("Hello.")], "a picture": [drawn]})
     yield upstream.url
     upstream.close()
 

@@ -1,10 +1,13 @@
 """What the engines behind a server of OpenAI's dialect share: where it is, its key, patience with it, and what its refusals mean."""
 
 import asyncio
+import mimetypes
 import random
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -116,6 +119,20 @@ class UpstreamEngine(Engine):
                 pause = params.pause(error, attempt)
                 yield again(error, attempt + 1, pause)
             await paused(pause, bench)
+
+
+def multipart(fields: Mapping[str, Any], files: Sequence[tuple[str, str, bytes]]) -> tuple[str, bytes]:
+    """A form with files (field, file name, bytes): its media type, and its body."""
+    mark = secrets.token_hex(16)
+    lines: list[bytes] = []
+    for name, value in fields.items():
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        lines.append(head.encode())
+    for name, file, data in files:
+        about = f'Content-Disposition: form-data; name="{name}"; filename="{file}"'
+        kind = mimetypes.guess_type(file)[0] or "application/octet-stream"
+        lines += [f"--{mark}\r\n{about}\r\nContent-Type: {kind}\r\n\r\n".encode(), data, b"\r\n"]
+    return f"multipart/form-data; boundary={mark}", b"".join([*lines, f"--{mark}--\r\n".encode()])
 
 
 def model_of(request: Request) -> str:
