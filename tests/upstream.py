@@ -31,7 +31,7 @@ def says(content: str | None, *calls: Mapping[str, Any], finish: str = "") -> di
 class Upstream:
     """``script`` has the choices of each model, the last of them for ever; ``asked`` what was asked of it, with its path.
 
-    A choice with a ``status`` refuses, one with ``data`` is the whole answer. Vectors are counts of the letters of a text, as many as ``dimensions``, and 26 without.
+    A choice with a ``status`` refuses, one with ``data`` is the whole answer, one with ``sound`` bytes. Vectors are counts of the letters of a text, as many as ``dimensions``, and 26 without.
     """
 
     script: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
@@ -77,7 +77,9 @@ class Upstream:
         if "status" in choice:
             return choice["status"], "application/json", b'{"error": {"message": "not now"}}'
         if "data" in choice:
-            return 200, "application/json", json.dumps(choice).encode()
+            return 200, "application/json", json.dumps(choice["data"]).encode()
+        if "sound" in choice:
+            return 200, "audio/wav", choice["sound"]
         if path.endswith("/embeddings"):
             return 200, "application/json", json.dumps(_vectors(asked)).encode()
         if asked.get("stream"):

@@ -136,6 +136,10 @@ SAMPLES: dict[str, Sample] = {
         [given.part("text", "A lamp.", "text/plain")], {"texts": ["A kettle."], "base_url": given.base_url}
     ),
     "openai_images": lambda given: ([], {"prompt": "a lamp", "base_url": given.base_url}),
+    "openai_speech": lambda given: ([given.part("script", "Hello.", "text/plain")], {"base_url": given.base_url}),
+    "openai_transcribe": lambda given: (
+        [given.part("audio", tone(1.0), "audio/wav")], {"language": "en", "base_url": given.base_url}
+    ),
     "pictogram": lambda given: ([], {"prompt": "a heart", "count": 2, "tries": 2, "width": 128, "height": 64, "steps": 2}),
     "record": lambda given: ([given.part("draft", {"name": "Halo"})], {
         "json_schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -175,6 +179,8 @@ MODELS = {
     "openai_chat": "any",
     "openai_embeddings": "any",
     "openai_images": "a picture",
+    "openai_speech": "a voice",
+    "openai_transcribe": "an ear",
     "rewrite": "qwen2.5-coder-1.5b-instruct",
     "summarise": "potion-base-8m",
     "trained": "a-run",
@@ -184,8 +190,16 @@ MODELS = {
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
     """A server that says hello: the protocol is tested elsewhere, on llama.cpp's own."""
-    drawn = {"data": [{"b64_json": base64.b64encode(picture()).decode()}]}
-    upstream = Upstream(script={"any": [says("Hello.")], "a picture": [drawn]})
+    drawn = {"data": {"data": [{"b64_json": base64.b64encode(picture()).decode()}]}}
+    heard = {"text": "Hello.", "words": [{"word": "Hello.", "start": 0.1, "end": 0.5}]}
+    upstream = Upstream(
+        script={
+            "any": [says("Hello.")],
+            "a picture": [drawn],
+            "a voice": [{"sound": tone(0.2)}],
+            "an ear": [{"data": heard}],
+        }
+    )
     yield upstream.url
     upstream.close()
 

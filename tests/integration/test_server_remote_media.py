@@ -18,13 +18,13 @@ def picture(kind: str, colour: str = "navy", size: tuple[int, int] = (64, 64)) -
 
 
 def drawn(packed: str) -> dict[str, Any]:
-    return {"data": [{"b64_json": packed}]}
+    return {"data": {"data": [{"b64_json": packed}]}}
 
 
 SCRIPT: dict[str, list[dict[str, Any]]] = {
     "png": [drawn(picture("PNG"))],
     "jpeg": [drawn(picture("JPEG", "teal"))],
-    "address": [{"data": [{"url": "http://127.0.0.1:9/picture.png"}]}],
+    "address": [{"data": {"data": [{"url": "http://127.0.0.1:9/picture.png"}]}}],
     "junk": [drawn(base64.b64encode(b"GIF89a and so on").decode())],
     "huge": [drawn(picture("PNG", size=(4097, 8)))],
     "busy": [{"status": 503}, drawn(picture("PNG"))],

@@ -33,7 +33,7 @@ TARGET = 'engine = "openai_embeddings", model = "{0}", params = {{ base_url = "{
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    made = Upstream(script={"ill": [{"status": 503}], "short": [{"data": []}]})
+    made = Upstream(script={"ill": [{"status": 503}], "short": [{"data": {"data": []}}]})
     yield made
     made.close()
 

@@ -5,6 +5,7 @@ import mimetypes
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -106,6 +107,23 @@ class UpstreamEngine(Engine):
         if answer.status != 200:
             raise _refusal(answer, masked(answer.body[:300].decode("utf-8", "replace"), bench), host)
         return answer.body
+
+    async def _pieces(
+        self, path: str, body: bytes, params: UpstreamParams, bench: Bench
+    ) -> AsyncIterator[bytes]:
+        """As `_ask`, piece by piece; whoever stops listening closes the connection."""
+        pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        asking = asyncio.ensure_future(self._ask(path, body, params, bench, take=pieces.put_nowait))
+        asking.add_done_callback(lambda _: pieces.put_nowait(b""))
+        try:
+            while piece := await pieces.get():
+                bench.check_cancelled()
+                yield piece
+            await asking
+        finally:
+            asking.cancel()
+            with suppress(asyncio.CancelledError, EngineFailed, Cancelled):
+                await asking
 
     async def _insist(
         self, path: str, body: bytes, params: UpstreamParams, bench: Bench, media_type: str = JSON

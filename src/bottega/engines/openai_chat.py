@@ -1,14 +1,12 @@
 """Text by any server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, hosted services."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import ClassVar
 
 from pydantic import Field
 from pydantic_core import to_json
 
-from bottega.core.errors import BottegaError, Cancelled, EngineBusy, EngineFailed
+from bottega.core.errors import BottegaError, EngineBusy, EngineFailed
 from bottega.core.request import Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port
@@ -134,25 +132,13 @@ class OpenAIChat(UpstreamEngine):
         if not params.stream:
             yield document(await self._ask("chat/completions", body, params, bench), params, bench)
             return
-        chunks: asyncio.Queue[bytes] = asyncio.Queue()
-        asking = asyncio.ensure_future(
-            self._ask("chat/completions", body, params, bench, take=chunks.put_nowait)
-        )
-        asking.add_done_callback(lambda _: chunks.put_nowait(b""))
         rest = b""
-        try:
-            while chunk := await chunks.get():
-                bench.check_cancelled()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    data = line[5:].strip() if line.startswith(b"data:") else b""
-                    if data and data != b"[DONE]":
-                        yield document(data, params, bench)
-            await asking
-        finally:
-            asking.cancel()
-            with suppress(asyncio.CancelledError, EngineFailed, Cancelled):
-                await asking
+        async for piece in self._pieces("chat/completions", body, params, bench):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                data = line[5:].strip() if line.startswith(b"data:") else b""
+                if data and data != b"[DONE]":
+                    yield document(data, params, bench)
 
 
 def _usage(read: int, wrote: int, params: OpenAIChatParams) -> Usage:

@@ -11,6 +11,8 @@ import msgspec
 
 from bottega.core.errors import BottegaError, InvalidValue, TooLarge
 from bottega.core.request import AudioChunk, Output, Part, Request
+from bottega.core.value import JsonObject
+from bottega.engines.base import require
 from bottega.server.answer import Answer
 from bottega.server.config import Target
 from bottega.server.desk import Desk
@@ -20,10 +22,12 @@ from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 from bottega.service.signed import Coded
 
+SPEAKERS, HEARERS = ("speech", "openai_speech"), ("transcribe", "openai_transcribe")
 VOICES = {"af_heart", "am_michael", "bf_emma", "ff_siwis"}
 FORMATS = {
     "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "pcm": "audio/pcm",
 }  # fmt: skip
+RATE = 24_000  # Hz, of sound that comes without a header
 LONGEST = 20_000  # characters of a script
 TRANSCRIPTS = ("json", "text", "srt", "verbose_json", "vtt")
 LINE = 8  # words of a caption
@@ -44,7 +48,7 @@ class SpeechBody(msgspec.Struct, kw_only=True):
 async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Read a text aloud."""
     asked = await call.read(SpeechBody)
-    named = desk.names.get(asked.model, ("speech",))
+    named = desk.names.get(asked.model, SPEAKERS)
     if not asked.input.strip():
         raise InvalidValue("there is nothing to read", where="input")
     if len(asked.input) > LONGEST:
@@ -59,11 +63,14 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         raise InvalidValue(f"{asked.speed} is not between 0.7 and 1.4", where="speed")
     if desk.guards.on_input:
         await desk.guards.let_in(asked.input.encode(), "text/plain")
-    voice = asked.voice if asked.voice in VOICES else ""
+    voice = asked.voice if isinstance(asked.voice, str) else ""
 
     def asking(target: Target) -> Request:
-        params = {"voice": voice, "speed": asked.speed, "language": asked.language, **target.params}
+        params: JsonObject = {"voice": voice, "speed": asked.speed}
+        if target.engine == "speech":
+            params |= {"voice": voice if voice in VOICES else "", "language": asked.language}
         part = Part(port="script", name="input", text=asked.input)
+        params |= target.params
         return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
 
     if asked.stream_format == "sse" and not desk.guards.on_output:
@@ -101,15 +108,16 @@ async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
             raise InvalidValue(
                 f"'{kind}' is not known", where="response_format", remedy=f"one of: {', '.join(TRANSCRIPTS)}"
             )
-        named = desk.names.get(fields.get("model", "transcribe"), ("transcribe",))
-        part = await asyncio.to_thread(_recording, desk, upload)
+        named = desk.names.get(fields.get("model", "transcribe"), HEARERS)
+        part, seconds = await asyncio.to_thread(_recording, desk, upload)
         language = fields.get("language", "")
         if desk.guards.on_input:
             recording = await asyncio.to_thread(upload.path.read_bytes)
             await desk.guards.let_in(recording, part.artifact.media_type if part.artifact else "")
 
         def asking(target: Target) -> Request:
-            params = {"language": language, "task": task, **target.params}
+            known = {} if target.engine == "transcribe" else {"seconds": seconds}
+            params = {"language": language, "task": task, **known, **target.params}
             return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
 
         answer = await desk.ask(call, key, named, asking)
@@ -117,6 +125,8 @@ async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
     found = json.loads(data)
     if desk.guards.on_output:
         await desk.guards.let_out(found["text"].encode(), "text/plain")
+    if kind not in ("json", "text") and found["text"] and not found["words"]:
+        raise InvalidValue("this model tells no times", where="response_format", remedy="json or text")
     if kind == "json":
         return reply(
             {"text": found["text"], "usage": {"type": "duration", "seconds": found["duration"]}},
@@ -166,8 +176,8 @@ def _seconds(sound: Any) -> float:
     return float(sum((packet.duration or 0) * packet.time_base for packet in sound.demux(track)))
 
 
-def _recording(desk: Desk, upload: Upload) -> Part:
-    """An uploaded sound as a part, if it is no longer than is allowed."""
+def _recording(desk: Desk, upload: Upload) -> tuple[Part, float]:
+    """An uploaded sound as a part, if it is no longer than is allowed, and how many seconds it lasts."""
     import av
     from av.error import FFmpegError
 
@@ -189,7 +199,7 @@ def _recording(desk: Desk, upload: Upload) -> Part:
     if seconds > desk.config.audio_seconds:
         raise TooLarge(f"it lasts {seconds:.0f} s, {desk.config.audio_seconds:.0f} are allowed", where="file")
     artifact = desk.service.shop.artifacts.put_file(upload.path, media_type.replace("video/", "audio/"))
-    return Part(port="audio", name=upload.name, artifact=artifact)
+    return Part(port="audio", name=upload.name, artifact=artifact), round(seconds, 3)
 
 
 def _coded(wav: bytes, kind: str) -> bytes:
@@ -197,6 +207,10 @@ def _coded(wav: bytes, kind: str) -> bytes:
     import soundfile
 
     samples, rate = soundfile.read(io.BytesIO(wav), dtype="int16")
+    if (
+        kind in ("pcm", "opus") and rate != RATE
+    ):  # who reads the one expects this rate, and the other knows few
+        samples, rate = _at_rate(samples, rate), RATE
     if kind == "pcm":
         return samples.astype("<i2").tobytes()
     out = io.BytesIO()
@@ -205,11 +219,19 @@ def _coded(wav: bytes, kind: str) -> bytes:
     return out.getvalue()
 
 
+def _at_rate(samples: Any, rate: int) -> Any:
+    """Samples of 16 bits, at another rate."""
+    numpy: Any = require("numpy", extra="speech")
+    signal: Any = require("scipy.signal", extra="speech")
+    whole: Any = signal.resample_poly(samples.astype("f8"), RATE, rate)
+    return numpy.clip(numpy.round(whole), -32768, 32767).astype("i2")
+
+
 async def _sound(desk: Desk, outputs: AsyncIterator[Output], answer: Answer) -> AsyncIterator[bytes]:
     """Samples as they are made; of an earlier answer under the same idempotency key, all at once."""
     spoke = False
     async for output in outputs:
-        if isinstance(output, AudioChunk):
+        if isinstance(output, AudioChunk) and output.sample_rate == RATE:
             spoke = True
             yield output.pcm
     if not spoke and answer.error is None:

@@ -85,7 +85,7 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
 async def test_an_answer_that_cannot_be_used_is_named(
     upstream: Upstream, bench: Bench, answer: Any, told: str
 ) -> None:
-    upstream.script["m"] = [answer]
+    upstream.script["m"] = [{"data": answer}]
     with pytest.raises(EngineFailed, match=told):
         await embed(upstream, bench, dimensions=8)
 
