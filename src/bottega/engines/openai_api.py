@@ -87,11 +87,11 @@ class UpstreamEngine(Engine):
             EngineFailed: one that will not.
         """
         bench.check_cancelled()
-        key, host = bench.secret(KEY), params.host
+        host = params.host
         try:
             answer = await self._wire.post(
                 f"{params.base_url.rstrip('/')}/{path}",
-                _headers(key, host, media_type),
+                _headers(key_for(host, bench), host, media_type),
                 body,
                 connect=params.connect_timeout,
                 read=params.read_timeout,
@@ -105,7 +105,7 @@ class UpstreamEngine(Engine):
         except Broken as error:
             raise EngineBusy(f"no connection ({error})", where=host, remedy="check base_url") from None
         if answer.status != 200:
-            raise _refusal(answer, masked(answer.body[:300].decode("utf-8", "replace"), bench), host)
+            raise _refusal(answer, masked(answer.body[:300].decode("utf-8", "replace"), host, bench), host)
         return answer.body
 
     async def _pieces(
@@ -190,13 +190,20 @@ def document(data: bytes, params: UpstreamParams, bench: Bench) -> JsonObject:
     except ValueError:
         raise EngineFailed("the server sent an event that is not JSON", where=params.host) from None
     if said.get("error"):
-        raise EngineFailed(f"the server says: {masked(str(said['error']), bench)}", where=params.host)
+        raise EngineFailed(
+            f"the server says: {masked(str(said['error']), params.host, bench)}", where=params.host
+        )
     return said
 
 
-def masked(said: str, bench: Bench) -> str:
+def key_for(host: str, bench: Bench) -> str:
+    """The key that a host gets: its own, or that of all others."""
+    return bench.secret(f"{KEY}@{host.lower()}") or bench.secret(KEY)
+
+
+def masked(said: str, host: str, bench: Bench) -> str:
     """A server that repeats the key in its answer does not get it into a record."""
-    key = bench.secret(KEY)
+    key = key_for(host, bench)
     return said.replace(key, "***") if key else said
 
 
@@ -211,7 +218,7 @@ def _headers(key: str, host: str, media_type: str) -> bytes:
         raise EngineFailed(
             "the key has characters that no header may have",
             where=host,
-            remedy="set BOTTEGA_OPENAI_API_KEY anew",
+            remedy="set BOTTEGA_OPENAI_API_KEY, or its part of BOTTEGA_OPENAI_API_KEYS, anew",
         )
     return b"%bAuthorization: Bearer %b\r\n" % (lines, key.encode())
 

@@ -1,7 +1,7 @@
 """Text by any server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, hosted services."""
 
 from collections.abc import AsyncIterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_core import to_json
@@ -31,6 +31,10 @@ class OpenAIChatParams(UpstreamParams, ToolParams, frozen=True):
     stream: bool = Field(
         default=True, description="piece by piece; the whole at once is cheaper when nobody reads along"
     )
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="what the server calls the limit of an answer"
+    )
+    sampling: bool = Field(default=True, description="send temperature and top_p; some models refuse them")
     price_in: float = Field(default=0.0, ge=0, description="US dollars per million prompt tokens")
     price_out: float = Field(default=0.0, ge=0, description="US dollars per million answer tokens")
 
@@ -150,11 +154,11 @@ def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObjec
     body: JsonObject = {
         "model": model_of(request),
         "messages": messages(request, params, bench),
-        "max_tokens": params.max_tokens,
-        "temperature": temperature(request, params),
-        "top_p": params.top_p,
+        params.limit_field: params.max_tokens,
         **params.fields(),
     }
+    if params.sampling:
+        body |= {"temperature": temperature(request, params), "top_p": params.top_p}
     if params.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.seed is not None:

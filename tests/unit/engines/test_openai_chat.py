@@ -110,6 +110,32 @@ async def test_streams_and_counts_the_cost(server: Server, bench: Bench) -> None
     assert server.keys == [f"Bearer {KEY}"]
 
 
+async def test_a_model_that_thinks_gets_the_fields_that_it_takes(server: Server, bench: Bench) -> None:
+    server.answers = [Answer()]
+    await ask(server, bench, limit_field="max_completion_tokens", sampling=False, max_tokens=9)
+    assert server.asked[0]["max_completion_tokens"] == 9
+    assert not server.asked[0].keys() & {"max_tokens", "temperature", "top_p"}
+
+
+async def test_a_key_goes_to_its_own_host_alone(server: Server, bench: Bench) -> None:
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    keys = {f"openai_api_key@{host}": "its own", "openai_api_key": KEY}
+
+    def secret(name: str) -> str:
+        return keys.get(name, "")
+
+    async def refused() -> None:
+        server.answers = [Answer(401, text="no")]
+        request = Request(engine="openai_chat", model="m", params={"prompt": "x", "base_url": server.url})
+        with pytest.raises(EngineFailed):
+            await anext(OpenAIChat().generate(request, replace(bench, secret=secret)))
+
+    await refused()
+    keys = {"openai_api_key@other.example": KEY}
+    await refused()
+    assert server.keys == ["Bearer its own", ""]
+
+
 async def test_a_schema_travels_closed(server: Server, bench: Bench) -> None:
     server.answers = [Answer(events=(event('{"a": "b"}', "stop"), "[DONE]"))]
     outputs = await ask(
