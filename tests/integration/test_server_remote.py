@@ -62,9 +62,16 @@ def server(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert "Traceback" not in made.log()
 
 
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Any]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as made:
+        yield made
+
+
 @pytest.fixture
-def client(server: Server) -> Any:
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0)
+def claude(server: Server) -> Iterator[Any]:
+    with anthropic.Anthropic(base_url=server.url, api_key=server.key, max_retries=0) as made:
+        yield made
 
 
 def entries(server: Server, run: str) -> list[dict[str, Any]]:
@@ -122,11 +129,10 @@ def test_a_streamed_call_comes_whole_after_the_words(client: Any, upstream: Upst
     assert upstream.last("both")["stream"] is True
 
 
-def test_messages_carry_tools_both_ways(server: Server, upstream: Upstream) -> None:
-    client: Any = anthropic.Anthropic(base_url=server.url, api_key=server.key, max_retries=0)
+def test_messages_carry_tools_both_ways(claude: Any, upstream: Upstream) -> None:
     asked: Any = {"model": "far-both", "max_tokens": 50, "messages": ASKED, "tools": [BLOCK]}
     asked["tool_choice"] = {"type": "any", "disable_parallel_tool_use": True}
-    made = client.messages.create(**asked)
+    made = claude.messages.create(**asked)
     sent = upstream.last("both")
     assert sent["tools"] == [WEATHER] and sent["tool_choice"] == "required"
     assert sent["parallel_tool_calls"] is False
@@ -134,7 +140,7 @@ def test_messages_carry_tools_both_ways(server: Server, upstream: Upstream) -> N
     assert [block.type for block in made.content] == ["text", "tool_use", "tool_use"]
     uses: list[Any] = [block for block in made.content if block.type == "tool_use"]
     assert [use.input for use in uses] == [{"city": "Rome"}, {"city": "Paris"}]
-    with client.messages.stream(**asked) as stream:
+    with claude.messages.stream(**asked) as stream:
         again = stream.get_final_message()
     assert [(b.type, getattr(b, "input", None)) for b in again.content] == [
         (b.type, getattr(b, "input", None)) for b in made.content
@@ -142,7 +148,7 @@ def test_messages_carry_tools_both_ways(server: Server, upstream: Upstream) -> N
     results = [{"type": "tool_result", "tool_use_id": use.id, "content": "31"} for use in uses]
     back = {"role": "user", "content": [*results, {"type": "text", "text": "Well?"}]}
     said = {"role": "assistant", "content": [block.to_dict() for block in made.content]}
-    client.messages.create(**{**asked, "messages": [*ASKED, said, back]})
+    claude.messages.create(**{**asked, "messages": [*ASKED, said, back]})
     turns = upstream.last("both")["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "tool", "user"]
     assert [turn["tool_call_id"] for turn in turns[2:4]] == [call["id"] for call in turns[1]["tool_calls"]]
@@ -164,9 +170,11 @@ def test_responses_carry_tools_both_ways(client: Any, upstream: Upstream) -> Non
     assert [event.type for event in events].count("response.function_call_arguments.done") == 2
     assert [event.sequence_number for event in events] == [*range(len(events))]
     results: Any = [{"type": "function_call_output", "call_id": c.call_id, "output": "31"} for c in calls]
-    client.responses.create(
+    third = client.responses.create(
         model="far-both", input=results, tools=[FLAT], previous_response_id=made.id
     )  # fmt: skip
+    listed = [item.type for item in client.responses.input_items.list(third.id).data]
+    assert listed == ["message", "message", *["function_call"] * 2, *["function_call_output"] * 2]
     carried = upstream.last("both")["messages"]
     client.responses.create(
         model="far-both", input=[ASKED[0], *(item.to_dict() for item in made.output), *results], tools=[FLAT]
@@ -284,24 +292,25 @@ def test_a_real_model_behind_another_server_calls_a_tool(tmp_path: Path) -> None
     target = f'engine = "openai_chat", model = "small", params = {{ base_url = "{behind.url}/v1" }}'
     config = f'[[models]]\nname = "far"\ntargets = [{{ {target} }}]\n'
     server = Server(tmp_path / "front", config=config, environment={"BOTTEGA_OPENAI_API_KEY": behind.key})
-    client: Any = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0)
-    asked = {
-        "model": "far",
-        "messages": ASKED,
-        "tools": [WEATHER],
-        "tool_choice": "required",
-        "max_tokens": 60,
-    }
-    (call,) = client.chat.completions.create(**asked).choices[0].message.tool_calls
-    assert json.loads(call.function.arguments)["city"] in ("Paris", "Rome")
-    back = [
-        *ASKED,
-        {"role": "assistant", "content": None, "tool_calls": [call.to_dict()]},
-        {"role": "tool", "tool_call_id": call.id, "content": "31 degrees"},
-    ]
-    stream = client.chat.completions.create(
-        model="far", messages=back, tools=[WEATHER], max_tokens=30, stream=True
-    )
-    chunks = [chunk for chunk in stream if chunk.choices]
-    assert chunks[-1].choices[0].finish_reason in ("stop", "length", "tool_calls")
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as made:
+        client: Any = made
+        asked = {
+            "model": "far",
+            "messages": ASKED,
+            "tools": [WEATHER],
+            "tool_choice": "required",
+            "max_tokens": 60,
+        }
+        (call,) = client.chat.completions.create(**asked).choices[0].message.tool_calls
+        assert json.loads(call.function.arguments)["city"] in ("Paris", "Rome")
+        back = [
+            *ASKED,
+            {"role": "assistant", "content": None, "tool_calls": [call.to_dict()]},
+            {"role": "tool", "tool_call_id": call.id, "content": "31 degrees"},
+        ]
+        stream = client.chat.completions.create(
+            model="far", messages=back, tools=[WEATHER], max_tokens=30, stream=True
+        )
+        chunks = [chunk for chunk in stream if chunk.choices]
+        assert chunks[-1].choices[0].finish_reason in ("stop", "length", "tool_calls")
     assert (server.stop(), behind.stop()) == (0, 0)

@@ -1,7 +1,6 @@
 """Vectors of remote models through the API: budget, policy, record, routes and breaker as for every call."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import openai
 import pytest
@@ -67,8 +66,9 @@ def cosine(one: str, two: str) -> float:
 
 def test_embeddings_of_a_remote_model_are_counted_and_recorded(server: Server, upstream: Upstream) -> None:
     key = server.make_key("embedder", charge=["project:vectors"])
-    client: Any = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
-    raw = client.embeddings.with_raw_response.create(model="far", input=["abc", "zz"])
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
+        raw = client.embeddings.with_raw_response.create(model="far", input=["abc", "zz"])
+        short = client.embeddings.create(model="far", input="abc", dimensions=2)
     made = raw.parse()
     assert [round(sum(x * x for x in row.embedding), 4) for row in made.data] == [1.0, 1.0]
     assert made.data[1].embedding[25] == pytest.approx(1.0) and made.usage.prompt_tokens == 5
@@ -78,9 +78,9 @@ def test_embeddings_of_a_remote_model_are_counted_and_recorded(server: Server, u
         entry = http.get("/v1/audit", params={"subject": f"run/{run}", "last": 9}).json()["data"][0]
         assert (entry["detail"]["engine"], entry["detail"]["model"]) == ("openai_embeddings", "far")
         rows = {row["unit"]: row for row in http.get("/v1/budgets").json()["data"]}
-    assert (rows["token"]["spent"], rows["token"]["reserved"]) == ("5", "0")
-    assert float(rows["usd"]["spent"]) == pytest.approx(0.005)
-    assert len(client.embeddings.create(model="far", input="abc", dimensions=2).data[0].embedding) == 2
+    assert (rows["token"]["spent"], rows["token"]["reserved"]) == ("8", "0")
+    assert float(rows["usd"]["spent"]) == pytest.approx(0.008)
+    assert len(short.data[0].embedding) == 2
     assert upstream.last("far")["dimensions"] == 2
 
 

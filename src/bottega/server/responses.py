@@ -90,13 +90,31 @@ async def compact(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def items(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """What was said before the answer."""
     kept = desk.shelf.get(key.actor, call.at["response"])
-    data = [
-        {"id": f"msg-{number}", "type": "message", "role": turn["role"], "status": "completed",
-         "content": [_piece(turn)]}
-        for number, turn in enumerate(kept.turns)
-    ]  # fmt: skip
+    data = [item for number, turn in enumerate(kept.turns) for item in _items(number, turn)]
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
     return reply({"object": "list", "data": data, "has_more": False, **ends})
+
+
+def _items(number: int, turn: Said) -> list[dict[str, Any]]:
+    """A turn as it was sent: a message, calls of tools, what one gave back."""
+    done = {"status": "completed"}
+    if turn["role"] == "tool":
+        given = {"call_id": turn["tool_call_id"], "output": turn["content"]}
+        return [{"id": f"fco-{number}", "type": "function_call_output", **given, **done}]
+    calls: list[dict[str, Any]] = [
+        {
+            "id": f"fc-{number}-{index}",
+            "type": "function_call",
+            "call_id": call["id"],
+            **call["function"],
+            **done,
+        }
+        for index, call in enumerate(turn.get("tool_calls", ()))
+    ]
+    if calls and not turn["content"]:
+        return calls
+    said = {"id": f"msg-{number}", "type": "message", "role": turn["role"], "content": [_piece(turn)]}
+    return [{**said, **done}, *calls]
 
 
 def _piece(turn: Said) -> dict[str, Any]:
