@@ -131,11 +131,14 @@ def test_a_streamed_call_comes_whole_after_the_words(client: Any, upstream: Upst
 
 def test_messages_carry_tools_both_ways(claude: Any, upstream: Upstream) -> None:
     asked: Any = {"model": "far-both", "max_tokens": 50, "messages": ASKED, "tools": [BLOCK]}
-    asked["tool_choice"] = {"type": "any", "disable_parallel_tool_use": True}
-    made = claude.messages.create(**asked)
-    sent = upstream.last("both")
+    single = {"tool_choice": {"type": "any", "disable_parallel_tool_use": True}}
+    assert claude.messages.create(**{**asked, **single, "model": "far-one"}).stop_reason == "tool_use"
+    sent = upstream.last("one")
     assert sent["tools"] == [WEATHER] and sent["tool_choice"] == "required"
     assert sent["parallel_tool_calls"] is False
+    with pytest.raises(anthropic.APIStatusError, match="several tools at once"):
+        claude.messages.create(**asked, **single)
+    made = claude.messages.create(**asked)
     assert made.stop_reason == "tool_use"
     assert [block.type for block in made.content] == ["text", "tool_use", "tool_use"]
     uses: list[Any] = [block for block in made.content if block.type == "tool_use"]

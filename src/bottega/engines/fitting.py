@@ -12,8 +12,12 @@ from typing import Any, cast
 
 MOST_REFERENCES = 10_000  # followed in one value: references to references double at every level
 UNREAD = frozenset({"$schema", "pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties"})
-NAMED = ("properties", "$defs", "definitions", "dependentSchemas")  # what holds schemas by name
-DATA = ("const", "enum", "default", "examples")
+ONE = frozenset(
+    {"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"}
+)  # what holds a schema
+SEVERAL = ("allOf", "anyOf", "oneOf", "prefixItems")
+NAMED = frozenset({"$defs", "definitions", "dependentSchemas", "properties"})
+TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
 _followed: ContextVar[Iterator[int]] = ContextVar("followed")
 
@@ -22,18 +26,16 @@ class _TooMany(Exception):
     """References lead on and on."""
 
 
-def fault_of(schema: Mapping[str, Any]) -> str:
-    """Why it is no schema; "" when it is one."""
-    from jsonschema import SchemaError
-
+def fault_of(schema: Any) -> str:
+    """Why it is no schema, with the place (JSONPath); "" when it is one, as far as it is read."""
     try:
-        _kind().check_schema(_readable(schema))
-    except SchemaError as error:
-        return f"no JSON Schema (2020-12): {error.message[:300]}"
+        _readable(schema, "$")
+    except ValueError as fault:
+        return str(fault)
     return ""
 
 
-def misfit(value: Any, schema: Mapping[str, Any]) -> str:
+def misfit(value: Any, schema: Any) -> str:
     """The first thing that does not fit, with its place (JSONPath); "" when all does."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
@@ -41,11 +43,13 @@ def misfit(value: Any, schema: Mapping[str, Any]) -> str:
     nothing: Registry[Any] = Registry()
     _followed.set(count())
     try:
-        error = next(_kind()(_readable(schema), registry=nothing).iter_errors(value), None)
+        error = next(_kind()(_readable(schema, "$"), registry=nothing).iter_errors(value), None)
     except (_TooMany, RecursionError):
         return "$: its schema refers to itself too often to be checked"
     except Unresolvable as missing:
         return f"$: its schema refers to '{missing.ref}', which is not in it"
+    except (AttributeError, TypeError, ValueError) as fault:
+        return f"$: its schema cannot be used: {fault}"
     return f"{error.json_path}: {error.message[:300]}" if error is not None else ""
 
 
@@ -68,20 +72,41 @@ def _kind() -> Any:
     )
 
 
-def _readable(schema: Any) -> Any:
-    """A schema without what is not read, ``$schema`` included: it would choose another validator."""
-    if isinstance(schema, list):
-        return [_readable(each) for each in cast(list[Any], schema)]
-    if not isinstance(schema, Mapping):
+def _readable(schema: Any, where: str) -> Any:
+    """A schema without what is not read, ``$schema`` included: it would choose another validator.
+
+    Raises:
+        ValueError: it is no schema.
+    """
+    if isinstance(schema, bool):
         return schema
-    given = cast(Mapping[str, Any], schema)
+    given = _mapping(schema, where)
+    types: Any = given.get("type", [])
+    for each in cast(list[Any], types) if isinstance(types, list) else [types]:
+        if str(each) not in TYPES:
+            raise ValueError(f"{where}.type: '{str(each)[:80]}' is no type")
+    lists = [name for name in ("enum", "required", *SEVERAL) if not isinstance(given.get(name, []), list)]
+    if lists:
+        raise ValueError(f"{where}.{lists[0]}: it is no list")
     unread = UNREAD | {"additionalProperties"} if "patternProperties" in given else UNREAD
     found: dict[str, Any] = {}
     for name, value in given.items():
-        if name in DATA:
-            found[name] = value
-        elif name in NAMED and isinstance(value, Mapping):
-            found[name] = {key: _readable(each) for key, each in cast(Mapping[str, Any], value).items()}
-        elif name not in unread:
-            found[name] = _readable(value)
+        place = f"{where}.{name}"
+        if name in unread:
+            continue
+        if name in ONE:
+            value = _readable(value, place)
+        elif name in SEVERAL:
+            value = [_readable(each, f"{place}[{index}]") for index, each in enumerate(value)]
+        elif name in NAMED:
+            value = {key: _readable(each, f"{place}.{key}") for key, each in _mapping(value, place).items()}
+        found[name] = value
     return found
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    match value:
+        case Mapping():
+            return cast(Mapping[str, Any], value)
+        case _:
+            raise ValueError(f"{where}: '{str(value)[:80]}' is no schema")

@@ -1,5 +1,6 @@
 """Text by any server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, hosted services."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import ClassVar, Literal
 
@@ -98,9 +99,13 @@ class OpenAIChat(UpstreamEngine):
             raise
         read, wrote = (int(heard.usage.get(key) or 0) for key in ("prompt_tokens", "completion_tokens"))
         usage = _usage(read, wrote, params)
-        details = {"prompt_tokens": read, "completion_tokens": wrote, "host": params.host}
+        details: JsonObject = {"prompt_tokens": read, "completion_tokens": wrote, "host": params.host}
         try:
-            made = heard.finished(params, {**details, "attempts": attempt + 1})
+            details["attempts"] = attempt + 1
+            if heard.calls or params.response_format:  # others go on while it is held to its schema
+                made = await asyncio.to_thread(heard.finished, params, details)
+            else:
+                made = heard.finished(params, details)
         except EngineFailed as error:  # it is paid for; nothing of it is passed on
             error.used = {"usage": usage.document()}
             raise

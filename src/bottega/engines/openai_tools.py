@@ -60,14 +60,14 @@ class ToolParams(ChatParams, frozen=True):
             if not function.get("name"):
                 raise ValueError("a tool needs a function with a name")
             if fault := fault_of(_mapping(function.get("parameters"))):
-                raise ValueError(f"the parameters of '{function['name']}' are {fault}")
+                raise ValueError(f"the parameters of '{function['name']}' are no JSON Schema: {fault}")
         return tools
 
     @field_validator("response_format")
     @classmethod
     def _is_a_shape(cls, shape: JsonObject | None) -> JsonObject | None:
         if shape and (fault := fault_of(shape_in(shape))):
-            raise ValueError(f"the schema of the answer is {fault}")
+            raise ValueError(f"the schema of the answer is no JSON Schema: {fault}")
         return shape
 
     @model_validator(mode="after")
@@ -155,6 +155,8 @@ class Heard:
         details = {**details, **kept(self.logs, params)}
         try:
             calls = [_fitting(self.calls[at], params) for at in sorted(self.calls)]
+            if len(calls) > 1 and params.parallel_tool_calls is False:
+                raise AnswerUnfit("the model calls several tools at once, and may not", remedy="ask again")
             if not calls:
                 _hold(text, params)
         except AnswerUnfit:

@@ -14,9 +14,7 @@ from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
 from bottega.engines.chat import CALL, CALLED, as_called
 
-Said = dict[
-    str, Any
-]  # a turn of a conversation: role, content, and what OpenAI's chat dialect adds for tools
+Said = dict[str, Any]  # a turn: role, content, and what OpenAI's chat dialect adds for tools
 MOST = 64  # tools of one request
 
 

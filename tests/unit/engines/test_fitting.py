@@ -19,6 +19,8 @@ CITY = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "
         ({"pattern": 1}, {"properties": {"pattern": {"type": "string"}}}, "$.pattern: 1 is not of type 'string'"),
         ({"x-a": 1}, {"patternProperties": {"^x-": {}}, "additionalProperties": False}, ""),
         ([{"pattern": "b"}], {"items": {"const": {"pattern": "a"}}}, "$[0]:"),
+        ([1, "a"], {"prefixItems": [{"type": "integer"}, {"not": {"type": "string"}}]}, "$[1]: 'a' should not be valid"),
+        ({"a": 1}, {"dependentRequired": {"a": ["b"]}, "x-note": {"type": 5}}, "$: 'b' is a dependency of 'a'"),
         ({"n": {"n": 3}}, {"properties": {"n": {"$ref": "#"}}, "type": ["object"]}, "$.n.n: 3 is not of type"),
         (1, {"$ref": "#/$defs/none"}, "$: its schema refers to '/$defs/none'"),
         (1, {"$ref": "#"}, "$: its schema refers to itself too often"),
@@ -50,4 +52,15 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_no_schema_is_told() -> None:
     assert fault_of(CITY) == ""
-    assert "'thing' is not valid" in fault_of({"type": "thing"})
+    faults: dict[str, Any] = {
+        "$.type: 'thing' is no type": {"type": "thing"},
+        "$.items.type: '3' is no type": {"items": {"type": ["string", 3]}},
+        "$.items.type: '{}' is no type": {"items": {"type": {}}},
+        "$.properties: '3' is no schema": {"properties": 3},
+        "$.properties.a: 'text' is no schema": {"properties": {"a": "text"}},
+        "$.anyOf[1].required: it is no list": {"anyOf": [True, {"required": "a"}]},
+        "$: '[]' is no schema": [],
+    }
+    for told, schema in faults.items():
+        assert fault_of(schema) == told
+    assert "its schema cannot be used" in misfit("a", {"minLength": "3"})
