@@ -14,6 +14,16 @@ from bottega.core.errors import InvalidValue
 
 OPEN, CLOSE = "<tool_call>\n", "\n</tool_call>"
 MOST = 64  # tools of one request
+# Words that say of an object which fields it may have besides those that it names
+OPEN_ENDED = {
+    "additionalProperties",
+    "patternProperties",
+    "unevaluatedProperties",
+    "$ref",
+    "allOf",
+    "anyOf",
+    "oneOf",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Toolbox:
                 "type": "object",
                 "properties": {
                     "name": {"const": tool.name},
-                    "arguments": {"type": "object", **tool.parameters},
+                    "arguments": {"type": "object", **_closed(tool.parameters)},
                 },
                 "required": ["name", "arguments"],
                 "additionalProperties": False,
@@ -128,6 +138,26 @@ def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str =
         if only and only not in {tool.name for tool in found}:
             raise InvalidValue(f"there is no tool '{only}'", where="tool_choice")
     return Toolbox(tuple(found), bool(only) or kind in ("required", "any"), only)
+
+
+def _closed(schema: Any) -> Any:
+    """A schema whose objects have the fields that they name and no others: a model that may invent fields does.
+
+    An object that says more of itself stays as it is; so do the parts of an ``allOf``, which complete each other.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {**cast(Mapping[str, Any], schema)}
+    if "properties" in made and not made.keys() & OPEN_ENDED:
+        made["additionalProperties"] = False
+    for key in made.keys() & {"properties", "$defs", "definitions"}:
+        made[key] = {name: _closed(part) for name, part in _mapping(made[key]).items()}
+    for key in ("anyOf", "oneOf"):
+        if isinstance(made.get(key), list):
+            made[key] = [_closed(part) for part in made[key]]
+    if "items" in made:
+        made["items"] = _closed(made["items"])
+    return made
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

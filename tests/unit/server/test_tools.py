@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,3 +68,20 @@ def test_words_are_no_call_and_neither_is_half_a_call() -> None:
     box = toolbox([WEATHER], "auto")
     assert box.found("It is warm in Rome.") is None
     assert box.found('<tool_call>\n{"name": "weather", "argu') is None
+
+
+def test_objects_are_closed_unless_they_say_otherwise() -> None:
+    point: Any = {"type": "object", "properties": {"x": {"type": "number"}}}
+    open_ended: Any = {"type": "object", "properties": {"x": {}}, "additionalProperties": {"type": "string"}}
+    shape: Any = {
+        "type": "object",
+        "properties": {"one": {"anyOf": [point, True]}, "more": {"type": "array", "items": point}, "any": open_ended},
+        "allOf": [point],
+    }  # fmt: skip
+    grammar = toolbox([{"name": "draw", "parameters": shape}], "required").grammar()
+    written = json.loads(grammar.partition("%json ")[2].partition(' "\\n')[0])["properties"]["arguments"]
+    closed = {**point, "additionalProperties": False}
+    assert written["properties"] == {
+        "one": {"anyOf": [closed, True]}, "more": {"type": "array", "items": closed}, "any": open_ended,
+    }  # fmt: skip
+    assert "additionalProperties" not in written and written["allOf"] == [point]
