@@ -65,6 +65,17 @@ class ChatParams(Params, frozen=True):
     )
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus, used when temperature is above 0")
     stop: tuple[str, ...] = Field(default=(), max_length=4, description="texts that end the answer")
+    frequency_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="makes a token the less likely the more often it was written"
+    )
+    presence_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="makes every token that was written less likely"
+    )
+    logit_bias: Mapping[str, float] = Field(
+        default={},
+        max_length=1024,
+        description="token numbers, and what is added to their logits (-100 to 100)",
+    )
     whole: bool = Field(
         default=True,
         description="fail when JSON was cut or nothing was said; false gives what there is, and its finish_reason",
@@ -172,6 +183,12 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
     else:
         text = text.strip() + "\n"
     return Finished(port="text", media_type=params.answer_type, data=text.encode(), details=details)
+
+
+def biased(params: ChatParams) -> JsonObject:
+    """Penalties and biases as servers take them, those that were asked for."""
+    names = ("frequency_penalty", "presence_penalty", "logit_bias")
+    return {name: value for name in names if (value := getattr(params, name))}
 
 
 def kept(logs: Sequence[Logprobs], params: ChatParams) -> JsonObject:

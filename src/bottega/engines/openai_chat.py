@@ -22,6 +22,7 @@ from bottega.engines.chat import (
     OUTPUTS,
     ChatParams,
     Logprobs,
+    biased,
     close_schema,
     finished,
     kept,
@@ -262,6 +263,7 @@ async def _pause(seconds: float, bench: Bench) -> None:
 
 def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObject:
     body: JsonObject = {
+        **biased(params),
         "model": request.model,
         "messages": messages(request, params, bench),
         "max_tokens": params.max_tokens,

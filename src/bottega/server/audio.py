@@ -5,13 +5,12 @@ import base64
 import io
 import json
 from collections.abc import AsyncIterator
-from typing import Any
-
-import msgspec
+from typing import Annotated, Any, Literal
 
 from bottega.core.errors import BottegaError, InvalidValue, TooLarge
 from bottega.core.request import AudioChunk, Output, Part, Request
 from bottega.server.answer import Answer
+from bottega.server.body import Body, only
 from bottega.server.config import Target
 from bottega.server.desk import Desk
 from bottega.server.form import Upload, read_form
@@ -29,7 +28,7 @@ TRANSCRIPTS = ("json", "text", "srt", "verbose_json", "vtt")
 LINE = 8  # words of a caption
 
 
-class SpeechBody(msgspec.Struct, kw_only=True):
+class SpeechBody(Body, kw_only=True):
     """What is read aloud. A voice that the engine does not have stands for the first of the language."""
 
     model: str
@@ -37,8 +36,27 @@ class SpeechBody(msgspec.Struct, kw_only=True):
     voice: str | dict[str, Any] = ""
     response_format: str = "mp3"
     speed: float = 1.0
-    stream_format: str = "audio"
+    stream_format: Literal["audio", "sse"] = "audio"
     language: str = "en"
+    instructions: Annotated[Any, only("", why="voices take no directions")] = None
+
+
+class TranscriptionBody(Body, kw_only=True):
+    """How a recording is written down."""
+
+    model: str = "transcribe"
+    language: str = ""
+    response_format: str = "json"
+    prompt: Annotated[Any, only("", why="the model is not told what was said before")] = None
+    temperature: Annotated[float | None, only(0, why="the likeliest words are taken")] = None
+    timestamp_granularities: Annotated[Any, only("word", why="words are timed, not segments")] = None
+    stream: Annotated[bool | None, only(False, why="a transcript comes whole")] = None
+    include: Annotated[Any, only(why="no log-probabilities are kept")] = None
+    chunking_strategy: Annotated[Any, only("auto", why="recordings are cut at pauses")] = None
+    keywords: Annotated[Any, only()] = None
+    languages: Annotated[Any, only(remedy="name one as language")] = None
+    known_speaker_names: Annotated[Any, only(why="speakers are not told apart")] = None
+    known_speaker_references: Annotated[Any, only(why="speakers are not told apart")] = None
 
 
 async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
@@ -95,21 +113,20 @@ async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
     with await read_form(call, desk.config.file_bytes) as form:
-        upload, fields = form.file("file"), form.fields
-        kind = fields.get("response_format", "json")
+        upload, asked = form.file("file"), form.read(TranscriptionBody)
+        kind = asked.response_format
         if kind not in TRANSCRIPTS:
             raise InvalidValue(
                 f"'{kind}' is not known", where="response_format", remedy=f"one of: {', '.join(TRANSCRIPTS)}"
             )
-        named = desk.names.get(fields.get("model", "transcribe"), ("transcribe",))
+        named = desk.names.get(asked.model, ("transcribe",))
         part = await asyncio.to_thread(_recording, desk, upload)
-        language = fields.get("language", "")
         if desk.guards.on_input:
             recording = await asyncio.to_thread(upload.path.read_bytes)
             await desk.guards.let_in(recording, part.artifact.media_type if part.artifact else "")
 
         def asking(target: Target) -> Request:
-            params = {"language": language, "task": task, **target.params}
+            params = {"language": asked.language, "task": task, **target.params}
             return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
 
         answer = await desk.ask(call, key, named, asking)

@@ -1,7 +1,7 @@
 """What a request of the chat dialect becomes for an engine, whichever engine answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -9,6 +9,7 @@ from bottega.core.errors import InvalidValue
 from bottega.core.request import Part, Request
 from bottega.core.value import JsonObject
 from bottega.pipelines.workshop import Workshop
+from bottega.server.body import Body, only
 from bottega.server.config import Target
 from bottega.server.tools import Toolbox, as_called, as_returned
 
@@ -34,7 +35,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool = False
 
 
-class Sampling(msgspec.Struct):
+class Sampling(Body, kw_only=True):
     """What the chat and the completion dialects share."""
 
     model: str
@@ -46,8 +47,14 @@ class Sampling(msgspec.Struct):
     stop: str | list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: int | None = None
-    user: str | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    n: Annotated[Any, only(1, why="one answer at a time", remedy="ask several times")] = None
+    # Of vLLM's dialect
+    top_k: Annotated[Any, only(-1, 0, remedy="leave it out, or use top_p")] = None
+    min_p: Annotated[Any, only(0, remedy="leave it out, or use top_p")] = None
+    repetition_penalty: Annotated[Any, only(1, remedy="use frequency_penalty")] = None
 
 
 def texts(turns: Sequence[Turn], where: str = "messages") -> list[dict[str, str]]:
@@ -123,8 +130,6 @@ def parameters(asked: Sampling, schema: JsonObject | None, grammar: str, logprob
     Raises:
         InvalidValue: naming the field.
     """
-    if asked.n not in (None, 1):
-        raise InvalidValue("one answer at a time", where="n", remedy="ask several times")
     _within(asked.temperature, 0, 2, "temperature")
     _within(asked.top_p, 0, 1, "top_p")
     field = "max_completion_tokens" if asked.max_completion_tokens is not None else "max_tokens"
@@ -143,6 +148,20 @@ def parameters(asked: Sampling, schema: JsonObject | None, grammar: str, logprob
     }
     if asked.top_p:
         params["top_p"] = asked.top_p
+    for name in ("frequency_penalty", "presence_penalty"):
+        if penalty := getattr(asked, name):
+            _within(penalty, -2, 2, name)
+            params[name] = penalty
+    if asked.logit_bias:
+        if wrong := next((token for token in asked.logit_bias if not token.isdecimal()), None):
+            raise InvalidValue(
+                f"'{wrong[:20]}' is no token",
+                where="logit_bias",
+                remedy="numbers, as /v1/tokenize gives them",
+            )
+        for bias in asked.logit_bias.values():
+            _within(bias, -100, 100, "logit_bias")
+        params["logit_bias"] = asked.logit_bias
     if stop:
         params["stop"] = [*stop]
     if schema is not None:

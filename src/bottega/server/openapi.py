@@ -32,12 +32,12 @@ TOLD = {400: "a field is wrong", 401: "no key that may be used", 403: "not grant
 
 def described(table: Sequence[Route]) -> dict[str, Any]:
     """The whole document (OpenAPI 3.1)."""
-    shapes = [route.body for route in table if route.body is not None]
+    shapes = [shape for route in table for shape in (route.body, route.form) if shape is not None]
     schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     by_shape = dict(zip(map(id, shapes), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in table:
-        operation = _operation(route, by_shape)
+        operation = _operation(route, by_shape, components)
         paths.setdefault(route.path.replace("{*", "{"), {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -50,7 +50,7 @@ def described(table: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, by_shape: dict[int, Any]) -> dict[str, Any]:
+def _operation(route: Route, by_shape: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
     answers: dict[str, Any] = {
         str(route.status): {"description": "done", "content": {route.answer: {}}}
         if route.answer
@@ -80,13 +80,12 @@ def _operation(route: Route, by_shape: dict[int, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if route.body is not None:
         content["application/json"] = {"schema": by_shape[id(route.body)]}
-    if route.form:
-        properties: dict[str, Any] = {name: {"type": "string"} for name in route.form}
-        properties |= {name.strip("?"): {"type": "string", "format": "binary"} for name in route.uploads}
-        needed = [name for name in route.uploads if not name.endswith("?")]
-        content["multipart/form-data"] = {
-            "schema": {"type": "object", "required": needed, "properties": properties}
-        }
+    if route.form is not None:
+        fields = components[by_shape[id(route.form)]["$ref"].rpartition("/")[2]]
+        files = {name.strip("?"): {"type": "string", "format": "binary"} for name in route.uploads}
+        needed = [*fields.get("required", ()), *(name for name in route.uploads if not name.endswith("?"))]
+        whole = {**fields, "required": needed, "properties": {**fields["properties"], **files}}
+        content["multipart/form-data"] = {"schema": whole}
     if content:
         operation["requestBody"] = {"required": True, "content": content}
     return operation

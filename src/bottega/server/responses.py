@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
 from bottega.core.request import Output, Request
@@ -29,8 +29,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         await attachments.read(desk, key, [item.get("content") for item in asked.input], "input")
     before = _turns(desk, key, asked)
     turns = dialect.armed(before, box)
-    form = (asked.text or {}).get("format")
-    schema, grammar = dialect.shape_of(cast(dict[str, Any], form) if isinstance(form, dict) else None)
+    schema, grammar = dialect.shape_of(asked.text.format if asked.text else None)
     if box:
         schema, grammar = None, box.grammar()
     sampling = dialect.Sampling(
@@ -38,6 +37,8 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         max_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,
+        frequency_penalty=asked.frequency_penalty,
+        presence_penalty=asked.presence_penalty,
     )
     params = dialect.parameters(sampling, schema, grammar, 0)
     if desk.guards.on_input:

@@ -13,7 +13,7 @@ Handler = Callable[[Any, Call, Any], Awaitable[Reply | Flow]]
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. ``body`` is the shape of its JSON body, ``form`` names the fields of a multipart one.
+    """One operation. ``body`` is the shape of its JSON body, ``form`` that of the fields of a multipart one.
 
     ``uploads`` names the files of a form; one that may be left out ends in ``?``.
     """
@@ -24,7 +24,7 @@ class Route:
     grant: Grant | None
     summary: str
     body: Any = None
-    form: tuple[str, ...] = ()
+    form: Any = None
     uploads: tuple[str, ...] = ("file",)
     answer: str = "application/json"
     status: int = 200
