@@ -47,6 +47,8 @@ class App:
     async def _answered(self, route: Route, call: Call) -> Reply | Flow:
         try:
             key = await self.desk.access.admit(call, route.grant)
+            if route.once and key is not None:
+                return await self.desk.once.answer(call, key, lambda: route.handle(self.desk, call, key))
             return await route.handle(self.desk, call, key)
         except Cancelled as stop:
             return problem(stop)

@@ -28,6 +28,7 @@ from bottega.server.message import Call
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
 from bottega.server.oidc import People
+from bottega.server.once import Once
 from bottega.server.preference import patience
 from bottega.server.race import SPOKEN, Arm, Listen, Pace, Race
 from bottega.server.routes import Route
@@ -62,6 +63,7 @@ class Desk:
         self.metrics = Metrics()
         self.traces = traces_of(config.telemetry)
         self.shelf = Shelf()
+        self.once = Once()
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self.attempts = Attempts(service, config, self.metrics, self.traces)
         self._breaker = Breaker()

@@ -6,11 +6,12 @@ from time import time
 from typing import Annotated, Any
 
 from bottega.core.errors import InvalidValue
+from bottega.server.answer import idempotency_key
 from bottega.server.body import Body, only
 from bottega.server.desk import Desk
 from bottega.server.form import read_form
 from bottega.server.message import Call, Flow, Reply, contents, reply
-from bottega.service.files import StoredFile
+from bottega.service.files import StoredFile, new_id
 from bottega.service.keys import ApiKey
 
 # What a verification found, as OpenAI's clients know it: whether there is a signal, and what became of it.
@@ -48,7 +49,12 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
         if not upload.size:
             raise InvalidValue("the file is empty", where="file")
         stored = await asyncio.to_thread(
-            desk.service.files.take, key.actor, upload.path, upload.name, purpose
+            desk.service.files.take,
+            key.actor,
+            upload.path,
+            upload.name,
+            purpose,
+            new_id(idempotency_key(call, key)),
         )
     return reply(told(stored))
 

@@ -31,6 +31,9 @@ class Route:
     dialect: str = ""
     query: tuple[str, ...] = ()
     in_batch: bool = False  # whether lines of a batch may go there
+    once: bool = (
+        False  # whether its answer is given again under one idempotency key: the handler does not look at it
+    )
 
 
 @dataclass
