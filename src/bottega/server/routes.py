@@ -13,7 +13,7 @@ Handler = Callable[[Any, Call, Any], Awaitable[Reply | Flow]]
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. ``body`` is the shape of its JSON body, ``form`` that of the fields of a multipart one.
+    """One operation. ``body`` is the shape of its JSON body, ``form`` that of the fields of a multipart one, ``gives`` that of its answer.
 
     ``uploads`` names the files of a form; one that may be left out ends in ``?``.
     """
@@ -25,8 +25,10 @@ class Route:
     summary: str
     body: Any = None
     form: Any = None
+    gives: Any = None
     uploads: tuple[str, ...] = ("file",)
     answer: str = "application/json"
+    also: str = ""  # another media type that it answers with when asked to
     status: int = 200
     dialect: str = ""
     query: tuple[str, ...] = ()
