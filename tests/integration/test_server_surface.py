@@ -1,9 +1,13 @@
 """What a route takes of its dialect: done as asked, or refused by name."""
 
 import base64
+import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -149,3 +153,41 @@ def test_biases_and_penalties_change_what_is_said(server: Server) -> None:
         assert len({*said(frequency_penalty=2)}) > len({*usual})
         with pytest.raises(openai.BadRequestError, match="is no token"):
             said(logit_bias={"no": 1})
+
+
+def test_what_a_key_may_still_use_stands_in_the_headers(tmp_path: Path) -> None:
+    server = Server(tmp_path, config="requests_per_minute = 600\n")
+    accounts = ["key:app", "project:kettles"]
+    with server.client() as admin, server.client(server.make_key("app", charge=accounts)) as client:
+        body = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
+
+        def told() -> dict[str, str]:
+            answer = client.post("/v1/chat/completions", json=body)
+            found = {name: value for name, value in answer.headers.items() if name.startswith("x-ratelimit-")}
+            return {name.removeprefix("x-ratelimit-"): value for name, value in found.items()}
+
+        assert {name for name in told() if not name.endswith("requests")} == set()
+        for account, most in zip(accounts, (1000, 2000), strict=True):
+            limit = {"unit": "word", "limit": most, "period": "hour"}
+            assert limited(admin, account, limit)
+        time.sleep(1.1)  # that there was no limit is believed for a second
+        first, second = told(), told()
+        assert (first["limit-requests"], first["limit-words"]) == ("600", "1000")
+        assert int(second["remaining-requests"]) < 600
+        assert first["remaining-words"] == "997" and second["remaining-words"] in (
+            "994",
+            "997",
+        )  # of a new hour
+        assert re.fullmatch(r"(\d+m)?\d+s", second["reset-words"])
+        assert "x-ratelimit-limit-requests" not in client.get("/v1/models").headers
+        limit = {"unit": "word", "limit": 415, "period": "hour"}  # the most that this call can use is 413
+        assert limited(admin, "key:app", limit)
+        answers = [client.post("/v1/chat/completions", json=body) for _ in range(3)]
+        refused = next(each for each in answers if each.status_code == 429)
+        assert int(refused.headers["x-ratelimit-remaining-words"]) < 413
+    assert server.stop() == 0
+
+
+def limited(admin: httpx.Client, account: str, limit: Any) -> bool:
+    """Set a limit."""
+    return admin.put(f"/v1/budgets/{account}", json=limit).status_code == 200

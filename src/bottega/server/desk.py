@@ -24,6 +24,7 @@ from bottega.server.attempt import Attempts
 from bottega.server.breaker import Breaker
 from bottega.server.config import Config, Named, Target
 from bottega.server.guard import Guards
+from bottega.server.limits import Limits
 from bottega.server.message import Call
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
@@ -64,6 +65,7 @@ class Desk:
         self.traces = traces_of(config.telemetry)
         self.shelf = Shelf()
         self.once = Once()
+        self.limits = Limits(self.access, service.state)
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self.attempts = Attempts(service, config, self.metrics, self.traces)
         self._breaker = Breaker()
