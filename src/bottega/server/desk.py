@@ -63,7 +63,7 @@ class Desk:
         self.fetcher = Fetcher(config.fetch)
         self.metrics = Metrics()
         self.traces = traces_of(config.telemetry)
-        self.shelf = Shelf()
+        self.shelf = Shelf(service.folder / "responses", service.shop.workers.gone)
         self.once = Once()
         self.limits = Limits(self.access, service.state)
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
@@ -211,7 +211,13 @@ class Desk:
         task.add_done_callback(left)
 
     async def stream(
-        self, call: Call, key: ApiKey, named: Named, asking: Asking, go_on: GoingOn | None = None
+        self,
+        call: Call,
+        key: ApiKey,
+        named: Named,
+        asking: Asking,
+        go_on: GoingOn | None = None,
+        answer: Answer | None = None,
     ) -> tuple[Answer, AsyncIterator[Output]]:
         """As `ask`, with the outputs as they come; returns when the first is there, so that an error is still a status.
 
@@ -220,7 +226,7 @@ class Desk:
         Raises:
             BottegaError: nothing was made at all.
         """
-        answer = Answer(call_id(call, key), named)
+        answer = answer or Answer(call_id(call, key), named)
         queue: asyncio.Queue[Output | None] = asyncio.Queue()
         unread = 0  # bytes in the queue
         late: BottegaError | None = None

@@ -72,7 +72,7 @@ TABLE: tuple[Route, ...] = (
           gives=replies.Response, also=EVENTS),
     Route("POST", "/v1/responses/compact", responses.compact, "engines:call", "Refused: no conversation is compacted"),
     Route("GET", "/v1/responses/{response}", responses.one, "engines:call", "A response made lately",
-          gives=replies.Response),
+          query=("stream", "starting_after"), gives=replies.Response, also=EVENTS),
     Route("DELETE", "/v1/responses/{response}", responses.delete, "engines:call", "Forget it", gives=Deleted),
     Route("POST", "/v1/responses/{response}/cancel", responses.cancel, "engines:call", "Stop it",
           gives=replies.Response),
