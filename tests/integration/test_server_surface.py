@@ -103,8 +103,9 @@ def test_a_field_of_a_form_is_refused_by_name(server: Server) -> None:
     with server.client() as client:
         files = {"file": ("a.wav", b"RIFF", "audio/wav")}
         for path, field, param in (
-            ("/v1/audio/transcriptions", {"timestamp_granularities[]": "segment"}, "timestamp_granularities"),
-            ("/v1/audio/transcriptions", {"prompt": "Kettles."}, "prompt"),
+            ("/v1/audio/transcriptions", {"timestamp_granularities[]": "letter"}, "timestamp_granularities"),
+            ("/v1/audio/transcriptions", {"include[]": "logprobs"}, "include"),
+            ("/v1/audio/transcriptions", {"stream": "true", "response_format": "srt"}, "response_format"),
             ("/v1/audio/translations", {"temperature": "0.5"}, "temperature"),
             ("/v1/files", {"expires_after[anchor]": "created_at"}, "expires_after"),
         ):
@@ -191,3 +192,25 @@ def test_what_a_key_may_still_use_stands_in_the_headers(tmp_path: Path) -> None:
 def limited(admin: httpx.Client, account: str, limit: Any) -> bool:
     """Set a limit."""
     return admin.put(f"/v1/budgets/{account}", json=limit).status_code == 200
+
+
+@pytest.mark.weights("kokoro-82m")
+@pytest.mark.weights("whisper-base")
+def test_a_transcript_comes_stretch_by_stretch_and_is_told_how_names_are_spelled(server: Server) -> None:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as made:
+        client: Any = made
+        words = "The kettle is ready, Jonquil. It boils in four minutes."
+        sound = client.audio.speech.create(
+            model="speech", voice="af_heart", input=words, response_format="wav"
+        )
+        asked: Any = {"model": "transcribe", "file": ("said.wav", sound.read())}
+        events = [*client.audio.transcriptions.create(**asked, stream=True)]
+        whole = client.audio.transcriptions.create(
+            **asked, response_format="verbose_json", timestamp_granularities=["word", "segment"]
+        )
+        told = client.audio.transcriptions.create(**asked, prompt="Dear Johnquille, hello Johnquille.")
+    assert [event.type for event in events][-1] == "transcript.text.done" and len(events) >= 2
+    said = "".join(event.delta for event in events[:-1])
+    assert said == events[-1].text == whole.text == "".join(each.text for each in whole.segments).strip()
+    assert whole.segments[0].avg_logprob < 0 and whole.words
+    assert "Johnquille" in told.text and "Johnquille" not in whole.text

@@ -84,7 +84,7 @@ def described(table: Sequence[Route]) -> dict[str, Any]:
 
 def _operation(route: Route, by_shape: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
     shape = {"schema": by_shape[id(route.gives)]} if route.gives is not None else {}
-    content = {route.answer: shape, **({route.also: {}} if route.also else {})}
+    content = {route.answer: shape, **{kind: {} for kind in route.also}}
     answers: dict[str, Any] = {str(route.status): {"description": "done", "content": content}}
     for code in sorted({*TOLD, 405} - (set[int]() if route.grant else {401, 403})):
         shape = {"$ref": PLACE.format(name="Refusal" if route.dialect else "Error")}

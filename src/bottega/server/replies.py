@@ -223,6 +223,7 @@ class Transcript(TypedDict):
     language: NotRequired[str]
     duration: NotRequired[float]
     words: NotRequired[list[Nothing]]
+    segments: NotRequired[list[Nothing]]
 
 
 class Response(TypedDict):

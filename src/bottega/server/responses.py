@@ -12,7 +12,7 @@ from bottega.server.chat import said
 from bottega.server.config import Named, Target
 from bottega.server.desk import Asking, Desk
 from bottega.server.guard import texts_of
-from bottega.server.message import Call, Flow, Reply, events, reply
+from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.response_body import ResponseBody, response_body, text_of
 from bottega.server.response_events import told_events, unmade
 from bottega.server.shelf import Kept
@@ -67,16 +67,21 @@ async def one(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     kept = await _get(desk, key, call.at["response"])
     if call.query.get("stream", "false").lower() not in ("true", "1"):
         return reply(kept.body)
-    if kept.events is None:
-        raise InvalidValue(
-            "it was not asked for as a stream in the background", where="stream", remedy="leave out stream"
-        )
     after = call.query.get("starting_after", "-1")
     if not after.removeprefix("-").isdecimal() or len(after) > 9:
         raise InvalidValue(
             f"'{after[:20]}' is no number", where="starting_after", remedy="give a sequence_number"
         )
-    return events(kept.follow(max(int(after), -1)))
+    return events(kept.follow(max(int(after), -1)) if kept.events is not None else _whole(kept))
+
+
+async def _whole(kept: Kept) -> AsyncIterator[bytes]:
+    """The end of a response that nobody follows, once it is there."""
+    if kept.work is not None:
+        await asyncio.wait([kept.work])
+    kind = f"response.{kept.body['status']}"
+    if kind != "response.cancelled":  # which the dialect knows no event of
+        yield event({"type": kind, "sequence_number": 0, "response": kept.body}, kind)
 
 
 async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:

@@ -28,7 +28,7 @@ class Route:
     gives: Any = None
     uploads: tuple[str, ...] = ("file",)
     answer: str = "application/json"
-    also: str = ""  # another media type that it answers with when asked to
+    also: tuple[str, ...] = ()  # other media types that it answers with when asked to
     status: int = 200
     dialect: str = ""
     query: tuple[str, ...] = ()
