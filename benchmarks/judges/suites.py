@@ -92,10 +92,11 @@ def schemathesis(python: Path, server: Server, examples: int, phases: str = "cov
     return Score("schemathesis, `/openapi.json`", "every route", asked - wrong, asked, failed, note)
 
 
-def langchain(python: Path, server: Server, model: str = "small") -> Score:
+def langchain(python: Path, server: Server, model: str = "standard") -> Score:
     """`langchain-tests`: the suites for chat models and embeddings."""
     where = {"JUDGED_URL": server.url, "JUDGED_KEY": server.key, "JUDGED_MODEL": model}
     flags = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "-o", "asyncio_mode=auto", "-W", "ignore"]
+    flags += ["-o", "asyncio_default_test_loop_scope=session"]  # connections are kept from test to test
     return _pytest(
         "langchain-tests", model, [python, "-m", "pytest", *flags, HERE / "langchain_suite.py"], where
     )

@@ -9,6 +9,7 @@ import pytest
 from bottega.catalog.catalog import Catalog
 from bottega.core.errors import NotFound, WeightsMissing
 from bottega.retrieval.embed import DEFAULT, EMBEDDERS, Embedder, load
+from bottega.retrieval.embed_step import DIMENSIONS
 from bottega.settings import Settings
 
 KETTLE = "The kettle boils one litre of water in two minutes."
@@ -31,6 +32,7 @@ def embedder(request: pytest.FixtureRequest) -> Embedder:
 
 def test_vectors_have_length_one_and_depend_on_their_text_alone(embedder: Embedder) -> None:
     together = embedder.passages(TEXTS)
+    assert embedder.dimensions == DIMENSIONS[embedder.id]
     assert together.shape == (len(TEXTS), embedder.dimensions) and together.dtype == np.float32
     assert np.isfinite(together).all()
     lengths = np.linalg.norm(together, axis=1)

@@ -70,6 +70,17 @@ class ChatParams(Params, frozen=True):
     )
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus, used when temperature is above 0")
     stop: tuple[str, ...] = Field(default=(), max_length=4, description="texts that end the answer")
+    frequency_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="makes a token the less likely the more often it was written"
+    )
+    presence_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="makes every token that was written less likely"
+    )
+    logit_bias: Mapping[str, float] = Field(
+        default={},
+        max_length=1024,
+        description="token numbers, and what is added to their logits (-100 to 100)",
+    )
     whole: bool = Field(
         default=True,
         description="fail when JSON was cut or nothing was said; false gives what there is, and its finish_reason",
@@ -183,6 +194,12 @@ def as_called(name: str, arguments: Any) -> str:
     """The call of a tool as a model writes it; ``arguments`` are JSON text, or what becomes that."""
     given = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return f'{CALL}{{"name": {json.dumps(name)}, "arguments": {given or "{}"}}}{CALLED}'
+
+
+def biased(params: ChatParams) -> JsonObject:
+    """Penalties and biases as servers take them, those that were asked for."""
+    names = ("frequency_penalty", "presence_penalty", "logit_bias")
+    return {name: value for name in names if (value := getattr(params, name))}
 
 
 def kept(logs: Sequence[Logprobs], params: ChatParams) -> JsonObject:

@@ -19,6 +19,7 @@ from bottega.engines.chat import (
     OUTPUTS,
     ChatParams,
     Logprobs,
+    biased,
     close_schema,
     finished,
     kept,
@@ -165,6 +166,7 @@ class Language(Engine):
 def body(request: Request, params: LanguageParams, bench: Bench) -> JsonObject:
     """The request as llama.cpp takes it. Nothing of an earlier request is reused: same request, same bytes."""
     asked: dict[str, Any] = {
+        **biased(params),
         "messages": messages(request, params, bench),
         "max_tokens": params.max_tokens,
         "temperature": temperature(request, params),

@@ -16,6 +16,7 @@ from bottega.engines.chat import (
     INPUTS,
     OUTPUTS,
     ChatParams,
+    biased,
     close_schema,
     messages,
     most_tokens,
@@ -157,6 +158,7 @@ def _usage(read: int, wrote: int, params: OpenAIChatParams) -> Usage:
 
 def _body(request: Request, params: OpenAIChatParams, bench: Bench) -> JsonObject:
     body: JsonObject = {
+        **biased(params),
         "model": model_of(request),
         "messages": messages(request, params, bench),
         params.limit_field: params.max_tokens,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -29,8 +30,14 @@ class TokensParams(Params, frozen=True):
     text: str = Field(default="", max_length=4_000_000, description="to be encoded")
     messages: tuple[JsonObject, ...] = Field(default=(), description="a conversation, in place of a text")
     answer: bool = Field(default=True, description="end a conversation where the model's answer begins")
-    special: bool = Field(default=True, description="with the tokens that the model wants at the beginning")
+    special: bool = Field(
+        default=True,
+        description="with the tokens that the model wants at the beginning, and those that frame a text",
+    )
     tokens: tuple[int, ...] = Field(default=(), max_length=1_000_000, description="to be decoded")
+    rows: tuple[tuple[int, ...], ...] = Field(
+        default=(), max_length=2048, description="several texts to be decoded"
+    )
 
 
 class Tokens(Engine):
@@ -72,12 +79,15 @@ class Tokens(Engine):
             result: JsonObject = {"tokens": ids, "texts": [tokenizer.id_to_token(each) for each in ids]}
         else:
             size = tokenizer.get_vocab_size(with_added_tokens=True)
-            if wrong := next((each for each in params.tokens if not 0 <= each < size), None):
+            ids = [*params.tokens, *chain.from_iterable(params.rows)]
+            if wrong := next((each for each in ids if not 0 <= each < size), None):
                 raise InvalidValue(
                     f"the model has no token {wrong}", where="tokens", remedy=f"0 to {size - 1}"
                 )
-            result = {"text": tokenizer.decode([*params.tokens], skip_special_tokens=False)}
-            ids = params.tokens
+            several = tokenizer.decode_batch(
+                [params.tokens, *params.rows], skip_special_tokens=not params.special
+            )
+            result = {"text": several[0], "texts": several[1:]}
         result |= {"count": len(ids), "context": facts["context"]}
         yield Usage(input_units=len(ids), unit="token")
         yield Finished(port="tokens", media_type="application/json", data=json.dumps(result).encode())
@@ -90,7 +100,8 @@ class Tokens(Engine):
             + len(json.dumps(params.messages).encode())
             + 1000 * len(params.messages)
         )
-        return Estimate(seconds=0.5 + said / 1e6, units={"token": said + len(params.tokens) + 8})
+        given = len(params.tokens) + sum(map(len, params.rows))
+        return Estimate(seconds=0.5 + said / 1e6, units={"token": said + given + 8})
 
 
 def _load(folder: Path) -> tuple[Any, JsonObject]:

@@ -14,6 +14,19 @@ from bottega.engines.base import Bench, Card, Engine, Estimate, Params, Port, pa
 
 MODEL = "whisper-base"
 _RATE = 16_000  # Hz, what Whisper hears
+# What is told of a stretch of speech: times in seconds, the mean natural-log probability of its tokens
+STRETCH = (
+    "id",
+    "seek",
+    "start",
+    "end",
+    "text",
+    "tokens",
+    "temperature",
+    "avg_logprob",
+    "compression_ratio",
+    "no_speech_prob",
+)
 
 
 class TranscribeParams(Params, frozen=True):
@@ -25,6 +38,11 @@ class TranscribeParams(Params, frozen=True):
     task: Literal["transcribe", "translate"] = Field(
         default="transcribe", description="as it is spoken, or translated into English"
     )
+    prompt: str = Field(
+        default="",
+        max_length=1_000,
+        description="what was said before, or how names are spelled; it is not obeyed",
+    )
 
 
 class Transcribe(Engine):
@@ -32,7 +50,7 @@ class Transcribe(Engine):
 
     card: ClassVar[Card] = Card(
         id="transcribe",
-        version="1",
+        version="2",
         summary="Writes down what is said, with word times (Whisper base)",
         modality="text",
         inputs=(Port(name="audio", media_types=("audio/*",), note="WAV, MP3, FLAC, M4A, OGG"),),
@@ -64,6 +82,7 @@ class Transcribe(Engine):
         duration = len(samples) / _RATE
         segments, info = await asyncio.to_thread(self._start, samples, params, bench)
         words: list[dict[str, object]] = []
+        stretches: list[dict[str, object]] = []
         text: list[str] = []
         heard = 0.0  # seconds
         try:
@@ -78,6 +97,7 @@ class Transcribe(Engine):
                     }
                     for word in segment.words or ()
                 )
+                stretches.append({name: getattr(segment, name) for name in STRETCH})
                 text.append(segment.text)
                 heard = float(segment.end)
                 yield Delta(text=segment.text)
@@ -90,6 +110,7 @@ class Transcribe(Engine):
             "language": info.language,
             "duration": round(duration, 3),
             "words": words,
+            "segments": stretches,
         }
         yield Usage(output_units=round(duration, 3), unit="second")
         yield Finished(
@@ -113,6 +134,7 @@ class Transcribe(Engine):
             samples,
             language=params.language or None,
             task=params.task,
+            initial_prompt=params.prompt or None,
             beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,

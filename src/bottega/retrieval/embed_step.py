@@ -14,11 +14,11 @@ from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Param
 if TYPE_CHECKING:
     from bottega.retrieval.embed import Embedder, Vectors
 
-MODELS = (
-    "arctic-embed-s",
+DIMENSIONS = {"arctic-embed-s": 384, "potion-base-8m": 256, "use-multilingual": 512}
+MODELS = (*DIMENSIONS,)  # those that `retrieval.embed` knows; the first is the default
+SHORTENED = (
     "potion-base-8m",
-    "use-multilingual",
-)  # those that `retrieval.embed` knows; the first is the default
+)  # whose first dimensions say most (principal components), so that the last can be left out
 MOST = 2048  # texts of one request
 LONGEST = 32_768  # characters of one text
 BYTES_PER_TOKEN = 3.5  # European languages: the models cut by their own rules and tell no count

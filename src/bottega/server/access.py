@@ -126,11 +126,16 @@ class Access:
             )
         return key
 
+    def left(self, key: ApiKey) -> tuple[float, float]:
+        """Requests that a key may make now, and the seconds until it may make all of a minute's."""
+        now, most = monotonic(), float(self.per_minute)
+        left, at = self._buckets.get(key.actor, (most, now))
+        left = min(left + (now - at) * most / 60, most)
+        return left, (most - left) * 60 / most
+
     def _count(self, key: ApiKey) -> None:
         """A bucket of one minute's requests, which fills evenly."""
-        now = monotonic()
-        left, at = self._buckets.get(key.actor, (float(self.per_minute), now))
-        left = min(left + (now - at) * self.per_minute / 60, float(self.per_minute))
+        now, (left, _) = monotonic(), self.left(key)
         if left < 1:
             wait = (1 - left) * 60 / self.per_minute
             self._buckets[key.actor] = (left, now)

@@ -45,18 +45,26 @@ class App:
             await self._send(call, send, answer, route)
 
     async def _answered(self, route: Route, call: Call) -> Reply | Flow:
+        key = None
         try:
             key = await self.desk.access.admit(call, route.grant)
-            return await route.handle(self.desk, call, key)
+            if route.once and key is not None:
+                answer = await self.desk.once.answer(call, key, lambda: route.handle(self.desk, call, key))
+            else:
+                answer = await route.handle(self.desk, call, key)
         except Cancelled as stop:
-            return problem(stop)
+            answer = problem(stop)
         except BottegaError as error:
             if error.http_status >= 500:
                 log.warning("%s %s: %s", route.method, route.path, error)
-            return problem(error, route.dialect)
+            answer = problem(error, route.dialect)
         except Exception as error:
             log.exception("%s %s", route.method, route.path)
-            return problem(unforeseen(error), route.dialect)
+            answer = problem(unforeseen(error), route.dialect)
+        if key is not None and route.grant == "engines:call":
+            with suppress(BottegaError):
+                answer.headers = (*answer.headers, *self.desk.limits.headers(key))
+        return answer
 
     async def _send(self, call: Call, send: Send, answer: Reply | Flow, route: Route | None) -> None:
         try:

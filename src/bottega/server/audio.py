@@ -1,39 +1,34 @@
-"""`/v1/audio/speech`, `/v1/audio/transcriptions` and `/v1/audio/translations`."""
+"""`/v1/audio/speech`: a text, read aloud."""
 
 import asyncio
 import base64
 import io
-import json
 from collections.abc import AsyncIterator
-from typing import Any
-
-import msgspec
+from typing import Annotated, Any, Literal
 
 from bottega.core.errors import BottegaError, InvalidValue, TooLarge
 from bottega.core.request import AudioChunk, Output, Part, Request
 from bottega.core.value import JsonObject
 from bottega.engines.base import require
 from bottega.server.answer import Answer
+from bottega.server.body import Body, only
 from bottega.server.config import Target
 from bottega.server.desk import Desk
-from bottega.server.form import Upload, read_form
-from bottega.server.message import Call, Flow, Reply, event, events, reply
+from bottega.server.message import Call, Flow, Reply, event, events
 from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 from bottega.service.signed import Coded
 
-SPEAKERS, HEARERS = ("speech", "openai_speech"), ("transcribe", "openai_transcribe")
+SPEAKERS = ("speech", "openai_speech")
 VOICES = {"af_heart", "am_michael", "bf_emma", "ff_siwis"}
 FORMATS = {
     "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "pcm": "audio/pcm",
 }  # fmt: skip
 RATE = 24_000  # Hz, of sound that comes without a header
 LONGEST = 20_000  # characters of a script
-TRANSCRIPTS = ("json", "text", "srt", "verbose_json", "vtt")
-LINE = 8  # words of a caption
 
 
-class SpeechBody(msgspec.Struct, kw_only=True):
+class SpeechBody(Body, kw_only=True):
     """What is read aloud. A voice that the engine does not have stands for the first of the language."""
 
     model: str
@@ -41,8 +36,9 @@ class SpeechBody(msgspec.Struct, kw_only=True):
     voice: str | dict[str, Any] = ""
     response_format: str = "mp3"
     speed: float = 1.0
-    stream_format: str = "audio"
+    stream_format: Literal["audio", "sse"] = "audio"
     language: str = "en"
+    instructions: Annotated[Any, only("", why="voices take no directions")] = None
 
 
 async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
@@ -93,113 +89,6 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         desk.service.signed, answer.id, asking(answer.target), answer.result, made, coded
     )
     return Reply(data, 200, ((b"content-type", FORMATS[kind].encode()), *answer.headers))
-
-
-async def transcriptions(desk: Desk, call: Call, key: ApiKey) -> Reply:
-    """Write down what a recording says."""
-    return await _written(desk, call, key, "transcribe")
-
-
-async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply:
-    with await read_form(call, desk.config.file_bytes) as form:
-        upload, fields = form.file("file"), form.fields
-        kind = fields.get("response_format", "json")
-        if kind not in TRANSCRIPTS:
-            raise InvalidValue(
-                f"'{kind}' is not known", where="response_format", remedy=f"one of: {', '.join(TRANSCRIPTS)}"
-            )
-        named = desk.names.get(fields.get("model", "transcribe"), HEARERS)
-        part, seconds = await asyncio.to_thread(_recording, desk, upload)
-        language = fields.get("language", "")
-        if desk.guards.on_input:
-            recording = await asyncio.to_thread(upload.path.read_bytes)
-            await desk.guards.let_in(recording, part.artifact.media_type if part.artifact else "")
-
-        def asking(target: Target) -> Request:
-            known = {} if target.engine == "transcribe" else {"seconds": seconds}
-            params = {"language": language, "task": task, **known, **target.params}
-            return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
-
-        answer = await desk.ask(call, key, named, asking)
-    data = desk.service.shop.artifacts.read(answer.output("transcript").artifact)
-    found = json.loads(data)
-    if desk.guards.on_output:
-        await desk.guards.let_out(found["text"].encode(), "text/plain")
-    if kind not in ("json", "text") and found["text"] and not found["words"]:
-        raise InvalidValue("this model tells no times", where="response_format", remedy="json or text")
-    if kind == "json":
-        return reply(
-            {"text": found["text"], "usage": {"type": "duration", "seconds": found["duration"]}},
-            *answer.headers,
-        )
-    if kind == "verbose_json":
-        body = {
-            "task": task, "language": found["language"], "duration": found["duration"], "text": found["text"],
-            "words": [{"word": each["word"], "start": each["start"], "end": each["end"]} for each in found["words"]],
-            "segments": [],
-            "usage": {"type": "duration", "seconds": found["duration"]},
-        }  # fmt: skip
-        return reply(body, *answer.headers)
-    text = found["text"] + "\n" if kind == "text" else captions(found["words"], kind)
-    return Reply(text.encode(), 200, ((b"content-type", b"text/plain; charset=utf-8"), *answer.headers))
-
-
-async def translations(desk: Desk, call: Call, key: ApiKey) -> Reply:
-    """Write down in English what a recording says in another language."""
-    return await _written(desk, call, key, "translate")
-
-
-def captions(words: list[dict[str, Any]], kind: str) -> str:
-    """Words with times (seconds) as SubRip or WebVTT."""
-    mark = "," if kind == "srt" else "."
-    blocks = ["WEBVTT"] if kind == "vtt" else []
-    for number, start in enumerate(range(0, len(words), LINE), 1):
-        line = words[start : start + LINE]
-        times = f"{_clock(line[0]['start'], mark)} --> {_clock(line[-1]['end'], mark)}"
-        text = " ".join(each["word"] for each in line)
-        blocks.append("\n".join(([str(number)] if kind == "srt" else []) + [times, text]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _clock(seconds: float, mark: str) -> str:
-    thousandths = round(seconds * 1000)
-    hours, rest = divmod(thousandths, 3_600_000)
-    minutes, rest = divmod(rest, 60_000)
-    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
-
-
-def _seconds(sound: Any) -> float:
-    """How long a recording lasts; of one that does not say so, its packets are added up, without decoding them."""
-    if sound.duration:
-        return sound.duration / 1_000_000
-    track = sound.streams.audio[0]
-    return float(sum((packet.duration or 0) * packet.time_base for packet in sound.demux(track)))
-
-
-def _recording(desk: Desk, upload: Upload) -> tuple[Part, float]:
-    """An uploaded sound as a part, if it is no longer than is allowed, and how many seconds it lasts."""
-    import av
-    from av.error import FFmpegError
-
-    from bottega.retrieval.media import sniff
-
-    with upload.path.open("rb") as file:
-        media_type = sniff(file.read(4096))
-    if not media_type.startswith(("audio/", "video/")):
-        media_type = upload.media_type if upload.media_type.startswith("audio/") else "audio/wav"
-    try:
-        with av.open(str(upload.path)) as sound:
-            if not sound.streams.audio:
-                raise InvalidValue("there is no sound in the file", where="file")
-            seconds = _seconds(sound)
-    except (FFmpegError, OSError) as error:
-        raise InvalidValue(
-            "the file cannot be decoded", where="file", remedy="send WAV, MP3, FLAC, M4A or OGG"
-        ) from error
-    if seconds > desk.config.audio_seconds:
-        raise TooLarge(f"it lasts {seconds:.0f} s, {desk.config.audio_seconds:.0f} are allowed", where="file")
-    artifact = desk.service.shop.artifacts.put_file(upload.path, media_type.replace("video/", "audio/"))
-    return Part(port="audio", name=upload.name, artifact=artifact), round(seconds, 3)
 
 
 def _coded(wav: bytes, kind: str) -> bytes:

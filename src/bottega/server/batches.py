@@ -3,12 +3,11 @@
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Annotated, Any, TypeVar
 
 from bottega.core.errors import InvalidValue
 from bottega.server.answer import idempotency_key
+from bottega.server.body import Body, only
 from bottega.server.desk import Desk
 from bottega.server.files import seconds
 from bottega.server.message import Call, Reply, reply
@@ -25,13 +24,16 @@ STATUSES: tuple[Status, ...] = (
 )  # fmt: skip
 
 
-class BatchBody(msgspec.Struct, kw_only=True):
+class BatchBody(Body, kw_only=True):
     """Which file's calls go to which route, and until when. Files are JSON lines: custom_id, method, url, body."""
 
     input_file_id: str
     endpoint: str
     completion_window: str = "24h"
     metadata: dict[str, str] | None = None
+    output_expires_after: Annotated[
+        Any, only(why="files are kept until they are deleted", remedy="delete it")
+    ] = None
 
 
 async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:

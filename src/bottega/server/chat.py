@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from bottega.core.errors import BottegaError, InvalidValue
 from bottega.core.request import Delta, Finished, Output, Request
@@ -12,7 +12,15 @@ from bottega.engines.chat import Logprobs
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer
 from bottega.server.asked import Asked
-from bottega.server.chunks import FINGERPRINT, ChatChunks, CompletionChunks, logs_of, tool_call
+from bottega.server.body import only
+from bottega.server.chunks import (
+    FINGERPRINT,
+    ChatChunks,
+    CompletionChunks,
+    completion_logs,
+    logs_of,
+    tool_call,
+)
 from bottega.server.config import Target
 from bottega.server.desk import Desk
 from bottega.server.message import DONE, Call, Flow, Reply, event, events, reply
@@ -33,6 +41,14 @@ class ChatBody(dialect.Sampling, kw_only=True):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    audio: Annotated[Any, only(remedy="ask /v1/audio/speech to read the answer")] = None
+    modalities: Annotated[Any, only(["text"], remedy="ask /v1/audio/speech to read the answer")] = None
+    functions: Annotated[Any, only([], remedy="use tools")] = None
+    function_call: Annotated[Any, only("none", remedy="use tool_choice")] = None
+    moderation: Annotated[Any, only(remedy="ask /v1/moderations")] = None
+    reasoning_effort: Annotated[Any, only("none", why="no model here reasons apart from its answer")] = None
+    verbosity: Annotated[Any, only("medium", remedy="say it in the prompt")] = None
+    web_search_options: Annotated[Any, only(why="nothing here searches the web")] = None
 
 
 class CompletionBody(dialect.Sampling, kw_only=True):
@@ -41,6 +57,8 @@ class CompletionBody(dialect.Sampling, kw_only=True):
     prompt: str | list[str]
     logprobs: int | None = None
     echo: bool | None = None
+    best_of: Annotated[Any, only(1, why="one answer at a time", remedy="ask several times")] = None
+    suffix: Annotated[Any, only("", why="no model here fills gaps")] = None
 
 
 async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
@@ -53,6 +71,8 @@ async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     top = asked.top_logprobs or 0
     if not 0 <= top <= dialect.TOP_LOGPROBS:
         raise InvalidValue(f"{top} is not between 0 and {dialect.TOP_LOGPROBS}", where="top_logprobs")
+    if top and not asked.logprobs:
+        raise InvalidValue("it goes with logprobs", where="top_logprobs", remedy="set logprobs to true")
     params = dialect.parameters(asked, max(top, 1) if asked.logprobs else 0)
     wish = Asked(turns, params, box, shape, asked.seed, bool(asked.stream))
     if desk.guards.on_input:
@@ -106,25 +126,42 @@ async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
     if len(prompts) != 1 or not prompts[0]:
         raise InvalidValue("one prompt at a time, and not an empty one", where="prompt")
+    top = asked.logprobs
+    if top is not None and not 0 <= top <= dialect.TOP_LOGPROBS:
+        raise InvalidValue(f"{top} is not between 0 and {dialect.TOP_LOGPROBS}", where="logprobs")
+    if top is not None and asked.echo:
+        raise InvalidValue(
+            "the prompt has no log-probabilities", where="echo", remedy="leave out echo or logprobs"
+        )
+    before = prompts[0] if asked.echo else ""
+    params = dialect.parameters(asked, 0 if top is None else max(top, 1))
     turns = [{"role": "user", "content": prompts[0]}]
-    wish = Asked(turns, dialect.parameters(asked), seed=asked.seed, stream=bool(asked.stream))
+    wish = Asked(turns, params, seed=asked.seed, stream=bool(asked.stream))
     if desk.guards.on_input:
         await desk.guards.let_in(prompts[0].encode(), "text/plain")
     asking = partial(wish.request, desk.service.shop)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        pieces = _chunks(desk, answer, outputs, CompletionChunks(answer, asked.model), usage)
+        shape = CompletionChunks(answer, asked.model, -1 if top is None else top, before)
+        pieces = _chunks(desk, answer, outputs, shape, usage)
         return events(pieces, *answer.headers)
     answer = await desk.ask(call, key, named, asking)
     text, details = await said(desk, answer)
     reason = details.get("finish_reason") or "stop"
+    logs = completion_logs([each for each in again(text, details) if each.logprobs], top or 0)
+    choice = {
+        "index": 0,
+        "text": before + text,
+        "logprobs": logs if top is not None else None,
+        "finish_reason": reason,
+    }
     body = {
         "id": f"cmpl-{answer.id}",
         "object": "text_completion",
         "created": answer.created,
         "model": asked.model,
-        "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}],
+        "choices": [choice],
         "usage": usage_of(answer),
     }
     return reply(body, *answer.headers)

@@ -1,5 +1,6 @@
 """The chunks of a chat or completion stream; the parts that never change are encoded once for a stream."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -57,10 +58,11 @@ class ChatChunks:
 
 
 class CompletionChunks(ChatChunks):
-    """Chunks of a completion."""
+    """Chunks of a completion, which begins with the prompt where that was asked for."""
 
-    def __init__(self, answer: Answer, model: str) -> None:
-        super().__init__(answer, model)
+    def __init__(self, answer: Answer, model: str, top: int = -1, prompt: str = "") -> None:
+        super().__init__(answer, model, top)
+        self._prompt, self._at = prompt, 0
         self.head = {
             "id": f"cmpl-{answer.id}",
             "object": "text_completion",
@@ -69,23 +71,22 @@ class CompletionChunks(ChatChunks):
         }
 
     def begin(self) -> bytes:
-        """Nothing: a completion has no speaker."""
-        return b""
+        """The prompt; a completion has no speaker."""
+        return self._piece(self._prompt) if self._prompt else b""
 
     def text(self, delta: Delta) -> bytes:
         """A piece of the text."""
-        return event(
-            {
-                **self.head,
-                "choices": [{"index": 0, "text": delta.text, "logprobs": None, "finish_reason": None}],
-            }
-        )
+        logs = completion_logs([delta], self.top, self._at) if self.top >= 0 and delta.logprobs else None
+        self._at += len(delta.text)
+        return self._piece(delta.text, logs)
 
     def end(self, reason: str) -> bytes:
         """The last piece."""
-        return event(
-            {**self.head, "choices": [{"index": 0, "text": "", "logprobs": None, "finish_reason": reason}]}
-        )
+        return self._piece("", None, reason)
+
+    def _piece(self, text: str, logs: dict[str, Any] | None = None, reason: str | None = None) -> bytes:
+        choice = {"index": 0, "text": text, "logprobs": logs, "finish_reason": reason}
+        return event({**self.head, "choices": [choice]})
 
 
 def logs_of(delta: Delta, top: int) -> dict[str, Any]:
@@ -98,6 +99,17 @@ def logs_of(delta: Delta, top: int) -> dict[str, Any]:
         "top_logprobs": [
             {"token": other, "logprob": value, "bytes": [*other.encode()]} for other, value in others[:top]
         ],
+    }
+
+
+def completion_logs(deltas: Sequence[Delta], top: int, at: int = 0) -> dict[str, Any]:
+    """The log-probabilities of tokens as completions tell them; the first token stands ``at`` so many characters."""
+    tokens = [delta.logprobs[0] for delta in deltas]
+    return {
+        "tokens": [token for token, _ in tokens],
+        "token_logprobs": [probability for _, probability in tokens],
+        "top_logprobs": [dict(delta.logprobs[1 : top + 1]) for delta in deltas] if top else None,
+        "text_offset": [at + sum(len(token) for token, _ in tokens[:place]) for place in range(len(tokens))],
     }
 
 

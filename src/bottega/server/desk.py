@@ -24,10 +24,12 @@ from bottega.server.breaker import Breaker
 from bottega.server.config import Config, Named, Target
 from bottega.server.guard import Guards
 from bottega.server.indexing import Indexings
+from bottega.server.limits import Limits
 from bottega.server.message import Call
 from bottega.server.metrics import Metrics
 from bottega.server.names import Names
 from bottega.server.oidc import People
+from bottega.server.once import Once
 from bottega.server.preference import patience
 from bottega.server.race import SPOKEN, Arm, Listen, Pace, Race
 from bottega.server.routes import Route
@@ -60,7 +62,9 @@ class Desk:
         self.fetcher = Fetcher(config.fetch)
         self.metrics = Metrics()
         self.traces = traces_of(config.telemetry)
-        self.shelf = Shelf()
+        self.shelf = Shelf(service.folder / "responses", service.shop.workers.gone)
+        self.once = Once()
+        self.limits = Limits(self.access, service.state)
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
         self.attempts = Attempts(service, config, self.metrics, self.traces)
         self._breaker = Breaker()
@@ -210,7 +214,13 @@ class Desk:
         task.add_done_callback(left)
 
     async def stream(
-        self, call: Call, key: ApiKey, named: Named, asking: Asking, go_on: GoingOn | None = None
+        self,
+        call: Call,
+        key: ApiKey,
+        named: Named,
+        asking: Asking,
+        go_on: GoingOn | None = None,
+        answer: Answer | None = None,
     ) -> tuple[Answer, AsyncIterator[Output]]:
         """As `ask`, with the outputs as they come; returns when the first is there, so that an error is still a status.
 
@@ -219,7 +229,7 @@ class Desk:
         Raises:
             BottegaError: nothing was made at all.
         """
-        answer = Answer(call_id(call, key), named)
+        answer = answer or Answer(call_id(call, key), named)
         queue: asyncio.Queue[Output | None] = asyncio.Queue()
         unread = 0  # bytes in the queue
         late: BottegaError | None = None

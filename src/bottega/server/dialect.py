@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 
 from bottega.core.errors import InvalidValue
 from bottega.core.value import JsonObject
+from bottega.server.body import Body, only
 from bottega.server.tools import Said
 
 JSON_GRAMMAR = '%llguidance {}\nstart: %json {"type": "object"}'
@@ -32,7 +33,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool = False
 
 
-class Sampling(msgspec.Struct):
+class Sampling(Body, kw_only=True):
     """What the chat and the completion dialects share."""
 
     model: str
@@ -44,8 +45,14 @@ class Sampling(msgspec.Struct):
     stop: str | list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: int | None = None
-    user: str | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    n: Annotated[Any, only(1, why="one answer at a time", remedy="ask several times")] = None
+    # Of vLLM's dialect
+    top_k: Annotated[Any, only(-1, 0, remedy="leave it out, or use top_p")] = None
+    min_p: Annotated[Any, only(0, remedy="leave it out, or use top_p")] = None
+    repetition_penalty: Annotated[Any, only(1, remedy="use frequency_penalty")] = None
 
 
 def conversation(turns: Sequence[Turn], where: str = "messages") -> list[Said]:
@@ -138,8 +145,6 @@ def parameters(asked: Sampling, logprobs: int = 0) -> JsonObject:
     Raises:
         InvalidValue: naming the field.
     """
-    if asked.n not in (None, 1):
-        raise InvalidValue("one answer at a time", where="n", remedy="ask several times")
     _within(asked.temperature, 0, 2, "temperature")
     _within(asked.top_p, 0, 1, "top_p")
     field = "max_completion_tokens" if asked.max_completion_tokens is not None else "max_tokens"
@@ -158,6 +163,20 @@ def parameters(asked: Sampling, logprobs: int = 0) -> JsonObject:
     }
     if asked.top_p:
         params["top_p"] = asked.top_p
+    for name in ("frequency_penalty", "presence_penalty"):
+        if penalty := getattr(asked, name):
+            _within(penalty, -2, 2, name)
+            params[name] = penalty
+    if asked.logit_bias:
+        if wrong := next((token for token in asked.logit_bias if not token.isdecimal()), None):
+            raise InvalidValue(
+                f"'{wrong[:20]}' is no token",
+                where="logit_bias",
+                remedy="numbers, as /v1/tokenize gives them",
+            )
+        for bias in asked.logit_bias.values():
+            _within(bias, -100, 100, "logit_bias")
+        params["logit_bias"] = asked.logit_bias
     if stop:
         params["stop"] = [*stop]
     if logprobs:

@@ -3,13 +3,15 @@
 import asyncio
 from datetime import datetime
 from time import time
-from typing import Any
+from typing import Annotated, Any
 
 from bottega.core.errors import InvalidValue
+from bottega.server.answer import idempotency_key
+from bottega.server.body import Body, only
 from bottega.server.desk import Desk
 from bottega.server.form import read_form
 from bottega.server.message import Call, Flow, Reply, contents, reply
-from bottega.service.files import StoredFile
+from bottega.service.files import StoredFile, new_id
 from bottega.service.keys import ApiKey
 
 # What a verification found, as OpenAI's clients know it: whether there is a signal, and what became of it.
@@ -20,11 +22,26 @@ SIGNALS = {
 PURPOSES = ("assistants", "batch", "user_data", "vision", "evals", "fine-tune")
 
 
+class FileBody(Body, kw_only=True):
+    """What is said of a file that is sent."""
+
+    purpose: str = "user_data"
+    expires_after: Annotated[Any, only(why="files are kept until they are deleted", remedy="delete it")] = (
+        None
+    )
+
+
+class ProvenanceBody(Body, kw_only=True):
+    """What is said of a file that is looked at: of every model's alike."""
+
+    model: str = ""
+
+
 async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Send a file."""
     with await read_form(call, desk.config.file_bytes) as form:
         upload = form.file("file")
-        purpose = form.fields.get("purpose", "user_data")
+        purpose = form.read(FileBody).purpose
         if purpose not in PURPOSES:
             raise InvalidValue(
                 f"'{purpose}' is not known", where="purpose", remedy=f"one of: {', '.join(PURPOSES)}"
@@ -32,7 +49,12 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply:
         if not upload.size:
             raise InvalidValue("the file is empty", where="file")
         stored = await asyncio.to_thread(
-            desk.service.files.take, key.actor, upload.path, upload.name, purpose
+            desk.service.files.take,
+            key.actor,
+            upload.path,
+            upload.name,
+            purpose,
+            new_id(idempotency_key(call, key)),
         )
     return reply(told(stored))
 

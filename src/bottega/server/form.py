@@ -60,7 +60,7 @@ class Form:
         Raises:
             InvalidValue: naming the field.
         """
-        given = {name: value for name, value in self.fields.items() if value}
+        given = {name.partition("[")[0]: value for name, value in self.fields.items() if value}
         try:
             return msgspec.convert(given, shape, strict=False)
         except msgspec.ValidationError as error:

@@ -4,13 +4,15 @@ import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
 
-import msgspec
+from msgspec import Meta
 
 from bottega.core.errors import BottegaError, InvalidValue, NotFound, PolicyDenied, TooLarge
 from bottega.core.request import Request
 from bottega.engines.plain_things import drawer
 from bottega.server.answer import Answer
+from bottega.server.body import Body, only
 from bottega.server.config import Named, Target
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Flow, Reply, event, events, reply
@@ -23,10 +25,11 @@ ENGINES = ("layout", "image", "pictogram", "drawing", "openai_images")
 USUAL = (1024, 1024)  # pixels
 MOST = 4  # pictures of one request
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+QUALITY = 92  # of JPEG and WebP, of 100
 TITLE = 200  # characters of a prompt that a composed picture shows
 
 
-class ImageBody(msgspec.Struct, kw_only=True):
+class ImageBody(Body, kw_only=True):
     """What the picture shows, how large it is, how many there are."""
 
     model: str = "image"
@@ -39,6 +42,16 @@ class ImageBody(msgspec.Struct, kw_only=True):
     stream: bool | None = None
     partial_images: int | None = None  # no engine here has any to show
     user: str | None = None
+    output_compression: Annotated[int, Meta(ge=0, le=100)] | None = None  # quality of JPEG and WebP
+    quality: Annotated[Any, only("auto", "standard", why="there is one quality")] = None
+    background: Annotated[Any, only("auto", "opaque", why="pictures are opaque")] = None
+    style: Annotated[Any, only(remedy="say it in the prompt")] = None
+    input_fidelity: Annotated[Any, only("low", why="what is drawn over is not looked at")] = None
+    markup: Annotated[Any, only()] = None
+    svg: Annotated[Any, only(remedy="bottega call drawing gives SVG")] = None
+    complexity: Annotated[Any, only()] = None
+    frame_count: Annotated[Any, only(1, why="pictures do not move", remedy="ask /v1/videos")] = None
+    frame_duration_ms: Annotated[Any, only(why="pictures do not move", remedy="ask /v1/videos")] = None
 
 
 Asking = Callable[[Target, int, int, int], Request]
@@ -89,6 +102,8 @@ async def made(
     if not 1 <= count <= MOST:
         raise InvalidValue(f"{count} is not between 1 and {MOST}", where="n")
     coding = asked.output_format or "png"
+    if coding == "png" and asked.output_compression not in (None, 100):
+        raise InvalidValue("PNG loses nothing", where="output_compression", remedy="ask for jpeg or webp")
     if coding not in FORMATS:
         raise InvalidValue(
             f"'{coding}' is not known", where="output_format", remedy=f"one of: {', '.join(FORMATS)}"
@@ -105,7 +120,7 @@ async def made(
             return asking(target, width, height, first + number)
 
         answer = await desk.ask(call, key, named, one, part=number)
-        return answer, await _sent(desk, answer, one, coding)
+        return answer, await _sent(desk, answer, one, coding, asked.output_compression)
 
     about = {"output_format": coding, "size": f"{width}x{height}"}
     usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
@@ -139,7 +154,9 @@ async def made(
     )
 
 
-async def _sent(desk: Desk, answer: Answer, asking: Callable[[Target], Request], coding: str) -> str:
+async def _sent(
+    desk: Desk, answer: Answer, asking: Callable[[Target], Request], coding: str, quality: int | None
+) -> str:
     """The picture of an answer, judged, signed, in the format asked for, as base64."""
     assert answer.result is not None and answer.target is not None
     output = answer.output("png" if any(each.port == "png" for each in answer.result.outputs) else "")
@@ -150,7 +167,7 @@ async def _sent(desk: Desk, answer: Answer, asking: Callable[[Target], Request],
     coded = None
     if coding != "png":
         made = desk.service.shop.artifacts.read(output.artifact)
-        coded = Coded(await asyncio.to_thread(_coded, made, coding), f"image/{coding}")
+        coded = Coded(await asyncio.to_thread(_coded, made, coding, quality), f"image/{coding}")
     request = asking(answer.target)
     picture = await asyncio.to_thread(desk.service.signed, answer.id, request, answer.result, output, coded)
     return base64.b64encode(picture).decode()
@@ -197,10 +214,12 @@ def call_seed(call: Call) -> bytes:
     return (hashlib.sha256(given).digest() if given else secrets.token_bytes(8))[:4]
 
 
-def _coded(data: bytes, kind: str) -> bytes:
+def _coded(data: bytes, kind: str, quality: int | None) -> bytes:
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as picture:
         out = io.BytesIO()
-        (picture.convert("RGB") if kind == "jpeg" else picture).save(out, kind.upper(), quality=92)
+        (picture.convert("RGB") if kind == "jpeg" else picture).save(
+            out, kind.upper(), quality=QUALITY if quality is None else quality
+        )
         return out.getvalue()

@@ -3,26 +3,43 @@
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-import msgspec
+from msgspec import Meta
 
 from bottega.core.errors import BottegaError
 from bottega.core.request import Output
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer
 from bottega.server.asked import Asked
+from bottega.server.body import Body, only
 from bottega.server.chat import pieces_of, said, usage_of
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
-from bottega.server.tools import NO_TOOLS, Called, Toolbox, in_words, toolbox
+from bottega.server.tools import Called, Toolbox, in_words, toolbox
 from bottega.service.keys import ApiKey
 
 STOPS = {"length": "max_tokens", "stop": "end_turn"}
 
 
-class MessagesBody(msgspec.Struct, kw_only=True):
+class Thinking(Body, kw_only=True):
+    """How much is thought before the answer: nothing."""
+
+    within: ClassVar[str] = "thinking."
+    type: Annotated[Any, only("disabled", why="no model here thinks apart from its answer")] = None
+
+
+class OutputConfig(Body, kw_only=True):
+    """The form of the answer."""
+
+    within: ClassVar[str] = "output_config."
+    format: dict[str, Any] | None = None
+    effort: Annotated[Any, only("high", why="no model here thinks apart from its answer")] = None
+    task_budget: Annotated[Any, only(remedy="use max_tokens")] = None
+
+
+class MessagesBody(Body, kw_only=True):
     """A conversation."""
 
     model: str
@@ -31,12 +48,19 @@ class MessagesBody(msgspec.Struct, kw_only=True):
     system: str | list[dict[str, Any]] | None = None
     temperature: float | None = None
     top_p: float | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: Annotated[list[str], Meta(max_length=4)] | None = None
     stream: bool | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: dict[str, Any] | None = None
-    output_config: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
+    output_config: OutputConfig | None = None
+    thinking: Thinking | None = None
+    top_k: Annotated[Any, only(remedy="leave it out, or use top_p")] = None
+    container: Annotated[Any, only(why="no tools run here")] = None
+    mcp_servers: Annotated[Any, only([], why="no tools run here")] = None
+    context_management: Annotated[Any, only(remedy="send the turns that matter")] = None
+    output_format: Annotated[Any, only(remedy="use output_config.format")] = None
+    inference_geo: Annotated[Any, only(why="it is made where the operator's machines are")] = None
 
 
 async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
@@ -48,7 +72,9 @@ async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     turns = dialect.conversation(asked.messages)
     if system := dialect.plain(asked.system, "system"):
         turns.insert(0, {"role": "system", "content": system})
-    shape = dialect.shape_of((asked.output_config or {}).get("format"), "output_config.format")
+    shape = dialect.shape_of(
+        asked.output_config.format if asked.output_config else None, "output_config.format"
+    )
     sampling = dialect.Sampling(
         model=asked.model, max_tokens=asked.max_tokens, temperature=asked.temperature, top_p=asked.top_p,
         stop=asked.stop_sequences,
@@ -75,17 +101,19 @@ async def count(desk: Desk, call: Call, key: ApiKey) -> Reply:
     asked = await call.read(CountBody)
     desk.names.get(asked.model, dialect.CHAT_ENGINES)
     await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
-    turns = in_words(dialect.conversation(asked.messages), NO_TOOLS)
+    turns = in_words(dialect.conversation(asked.messages), toolbox(asked.tools, asked.tool_choice))
     words = "".join(turn["content"] for turn in turns) + dialect.plain(asked.system, "system")
     return reply({"input_tokens": max(1, len(words.encode()))})
 
 
-class CountBody(msgspec.Struct, kw_only=True):
+class CountBody(Body, kw_only=True):
     """A conversation to be counted."""
 
     model: str
     messages: list[dialect.Turn]
     system: str | list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
 
 
 def _message(answer: Answer, model: str) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from bottega.core.errors import InvalidValue, PolicyDenied
+from bottega.server.body import Body
 from bottega.server.config import Guard
 from bottega.server.desk import Desk
 from bottega.server.guard import Guards
@@ -15,7 +14,7 @@ CHECKS = ("profanity", "personal_data")  # each is a category
 MOST = 100  # texts
 
 
-class ModerationBody(msgspec.Struct, kw_only=True):
+class ModerationBody(Body, kw_only=True):
     """Texts to be judged."""
 
     input: str | list[str]

@@ -5,6 +5,8 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from bottega.server.routes import Route
 
@@ -24,6 +26,19 @@ ERROR = {
         }
     },
 }
+REFUSAL = {  # as Anthropic's clients know it
+    "type": "object",
+    "required": ["type", "error"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+        },
+    },
+}
+PLACE = "#/components/schemas/{name}"
 TOLD = {400: "a field is wrong", 401: "no key that may be used", 403: "not granted", 404: "not found",
         409: "conflict", 413: "too large", 422: "it cannot be done as asked", 429: "too often, or too many wait",
         402: "a budget is used up", 499: "the client has gone", 500: "a bug", 502: "an engine failed",
@@ -32,32 +47,47 @@ TOLD = {400: "a field is wrong", 401: "no key that may be used", 403: "not grant
 
 def described(table: Sequence[Route]) -> dict[str, Any]:
     """The whole document (OpenAPI 3.1)."""
-    shapes = [route.body for route in table if route.body is not None]
-    schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    shapes = [
+        shape for route in table for shape in (route.body, route.form, route.gives) if shape is not None
+    ]
+    values: list[type[BaseModel]] = []
+
+    def value(kind: type) -> dict[str, Any]:
+        """A value of ours, which pydantic describes."""
+        if not issubclass(kind, BaseModel):
+            raise NotImplementedError
+        values.append(kind)
+        return {"$ref": PLACE.format(name=kind.__name__)}
+
+    schemas, components = msgspec.json.schema_components(
+        shapes, ref_template=PLACE.format(name="{name}"), schema_hook=value
+    )
     by_shape = dict(zip(map(id, shapes), schemas, strict=True))
+    _, told = models_json_schema(
+        [(kind, "serialization") for kind in {*values}], ref_template=PLACE.format(name="{model}")
+    )
+    opened = {name: {**each, "additionalProperties": True} for name, each in told.get("$defs", {}).items()}
     paths: dict[str, dict[str, Any]] = {}
     for route in table:
-        operation = _operation(route, by_shape)
+        operation = _operation(route, by_shape, components)
         paths.setdefault(route.path.replace("{*", "{"), {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "Bottega", "version": version("bottega"), "license": {"name": "Apache-2.0"}},
         "paths": paths,
         "components": {
-            "schemas": {**components, "Error": ERROR},
+            "schemas": {**components, **opened, "Error": ERROR, "Refusal": REFUSAL},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(route: Route, by_shape: dict[int, Any]) -> dict[str, Any]:
-    answers: dict[str, Any] = {
-        str(route.status): {"description": "done", "content": {route.answer: {}}}
-        if route.answer
-        else {"description": "done"}
-    }
+def _operation(route: Route, by_shape: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
+    shape = {"schema": by_shape[id(route.gives)]} if route.gives is not None else {}
+    content = {route.answer: shape, **{kind: {} for kind in route.also}}
+    answers: dict[str, Any] = {str(route.status): {"description": "done", "content": content}}
     for code in sorted({*TOLD, 405} - (set[int]() if route.grant else {401, 403})):
-        shape = {"$ref": "#/components/schemas/Error"} if not route.dialect else {}
+        shape = {"$ref": PLACE.format(name="Refusal" if route.dialect else "Error")}
         answers[str(code)] = {
             "description": TOLD.get(code, "other methods are known here"),
             "content": {"application/json": {"schema": shape}},
@@ -77,16 +107,15 @@ def _operation(route: Route, by_shape: dict[int, Any]) -> dict[str, Any]:
     if route.grant:
         operation["security"] = [{"key": []}]
         operation["x-grant"] = route.grant
-    content: dict[str, Any] = {}
+    content = dict[str, Any]()
     if route.body is not None:
         content["application/json"] = {"schema": by_shape[id(route.body)]}
-    if route.form:
-        properties: dict[str, Any] = {name: {"type": "string"} for name in route.form}
-        properties |= {name.strip("?"): {"type": "string", "format": "binary"} for name in route.uploads}
-        needed = [name for name in route.uploads if not name.endswith("?")]
-        content["multipart/form-data"] = {
-            "schema": {"type": "object", "required": needed, "properties": properties}
-        }
+    if route.form is not None:
+        fields = components[by_shape[id(route.form)]["$ref"].rpartition("/")[2]]
+        files = {name.strip("?"): {"type": "string", "format": "binary"} for name in route.uploads}
+        needed = [*fields.get("required", ()), *(name for name in route.uploads if not name.endswith("?"))]
+        whole = {**fields, "required": needed, "properties": {**fields["properties"], **files}}
+        content["multipart/form-data"] = {"schema": whole}
     if content:
         operation["requestBody"] = {"required": True, "content": content}
     return operation

@@ -10,6 +10,7 @@ import msgspec
 from bottega.core.errors import InvalidValue, NotFound, PolicyDenied
 from bottega.pipelines.review import Waiting
 from bottega.server.access import oversees
+from bottega.server.answer import call_id, idempotency_key
 from bottega.server.desk import Desk
 from bottega.server.message import Call, Reply, encode, reply
 from bottega.service.keys import ApiKey
@@ -69,7 +70,13 @@ async def review(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def decide(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Approve or reject it, under the name of the key."""
     asked = await call.read(DecisionBody)
-    await asyncio.to_thread(_seen, desk, key, call.at["review"])
+    seen = await asyncio.to_thread(_seen, desk, key, call.at["review"])
+    same = (
+        (each.by, each.outcome, each.why) == (key.actor, asked.outcome, asked.why.strip())
+        for each in seen.decisions
+    )
+    if idempotency_key(call, key) and any(same):  # taken before this process began
+        return reply(_review(seen))
     found = await asyncio.to_thread(
         desk.service.reviews(key.actor).decide, call.at["review"], asked.outcome, key.name, asked.why
     )
@@ -131,6 +138,7 @@ async def make_key(desk: Desk, call: Call, key: ApiKey) -> Reply:
             expires=asked.expires,
             project=asked.project,
             labels=asked.labels,
+            key_id=call_id(call, key, kind="key") if idempotency_key(call, key) else "",
         )
     )
     return Reply(encode({**asdict(made), "secret": secret}), 201)

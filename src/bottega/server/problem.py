@@ -56,11 +56,16 @@ def problem(error: BottegaError, dialect: str = "") -> Reply:
             said["type"], said["type"]
         )
         return Reply(
-            encode({"type": "error", "error": {"type": kind, "message": said["message"]}}),
+            encode({"type": "error", "error": {"type": kind, "message": _placed(said)}}),
             error.http_status,
             headers,
         )
     return Reply(encode({"error": said}), error.http_status, headers)
+
+
+def _placed(said: dict[str, Any]) -> str:
+    """The message behind the field that it is about, for a dialect that has no place for it."""
+    return f"{said['param']}: {said['message']}" if said["param"] else said["message"]
 
 
 def unforeseen(error: BaseException) -> BottegaError:

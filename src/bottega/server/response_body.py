@@ -1,37 +1,67 @@
 """Responses as OpenAI's newer dialect writes them."""
 
 from time import time
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-import msgspec
+from msgspec import Meta
 
 from bottega.server import dialect
 from bottega.server.answer import Answer
+from bottega.server.body import Body, only
 from bottega.server.chat import usage_of
 from bottega.server.tools import NO_TOOLS, Said, Toolbox
 
 
-class ResponseBody(msgspec.Struct, kw_only=True):
+class ResponseText(Body, kw_only=True):
+    """The form of the answer."""
+
+    within: ClassVar[str] = "text."
+    format: dict[str, Any] | None = None
+    verbosity: Annotated[Any, only("medium", remedy="say it in the instructions")] = None
+
+
+class Reasoning(Body, kw_only=True):
+    """How much is reasoned before the answer: nothing."""
+
+    within: ClassVar[str] = "reasoning."
+    effort: Annotated[Any, only("none", why="no model here reasons apart from its answer")] = None
+
+
+class ResponseBody(Body, kw_only=True):
     """What is asked. ``background`` answers at once and goes on without the caller."""
 
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
-    max_output_tokens: int | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     temperature: float | None = None
     top_p: float | None = None
     stream: bool | None = None
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
-    text: dict[str, Any] | None = None
+    text: ResponseText | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     metadata: dict[str, Any] | None = None
     user: str | None = None
-    truncation: str | None = None
     parallel_tool_calls: bool | None = None
     seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    reasoning: Reasoning | None = None
+    truncation: Annotated[
+        Any, only("disabled", why="no conversation is shortened", remedy="send the turns that matter")
+    ] = None
+    include: Annotated[
+        Any, only([], ["reasoning.encrypted_content"], remedy="/v1/chat/completions gives logprobs")
+    ] = None
+    top_logprobs: Annotated[Any, only(0, remedy="/v1/chat/completions gives them")] = None
+    conversation: Annotated[Any, only(remedy="use previous_response_id")] = None
+    prompt: Annotated[Any, only(why="no templates are kept", remedy="send the text as input")] = None
+    context_management: Annotated[Any, only([], remedy="send the turns that matter")] = None
+    moderation: Annotated[Any, only(remedy="ask /v1/moderations")] = None
+    image: Annotated[Any, only(remedy="ask /v1/images/generations")] = None
 
 
 def turn_of(body: dict[str, Any]) -> Said:
@@ -72,10 +102,10 @@ def response_body(
         "parallel_tool_calls": bool(asked.parallel_tool_calls), "previous_response_id": asked.previous_response_id,
         "reasoning": {"effort": None, "summary": None}, "store": asked.store is not False, "background": bool(asked.background),
         "temperature": 0.0 if asked.temperature is None else asked.temperature,
-        "text": asked.text or {"format": {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": [{"strict": None, "description": None, "parameters": None, **tool} for tool in asked.tools or ()],
-        "top_p": 0.95 if asked.top_p is None else asked.top_p, "truncation": asked.truncation or "disabled",
+        "text": {"format": (asked.text and asked.text.format) or {"type": "text"}}, "tool_choice": asked.tool_choice or "auto", "tools": [{"strict": None, "description": None, "parameters": None, **tool} for tool in asked.tools or ()],
+        "top_p": 0.95 if asked.top_p is None else asked.top_p, "truncation": "disabled",
         "usage": counts if text is not None else None, "user": asked.user, "metadata": asked.metadata or {},
-        "max_tool_calls": None, "top_logprobs": 0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+        "max_tool_calls": None, "top_logprobs": 0, "presence_penalty": asked.presence_penalty or 0.0, "frequency_penalty": asked.frequency_penalty or 0.0,
         "service_tier": "default", "safety_identifier": None, "prompt_cache_key": None,
     }  # fmt: skip
 

@@ -1,22 +1,23 @@
-"""`/v1/responses`: OpenAI's newer dialect. Answers are kept for an hour in this process, to be taken up or fetched."""
+"""`/v1/responses`: OpenAI's newer dialect. Answers are kept for a day, to be taken up or fetched."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from bottega.core.errors import BottegaError, Cancelled, InvalidValue, NotFound
+from bottega.core.errors import BottegaError, InvalidValue, KeyReused, NotFound
 from bottega.core.request import Output
 from bottega.server import attachments, dialect
-from bottega.server.answer import Answer, call_id
+from bottega.server.answer import Answer, call_id, idempotency_key
 from bottega.server.asked import Asked
-from bottega.server.chat import pieces_of, said
-from bottega.server.desk import Desk
+from bottega.server.chat import said
+from bottega.server.config import Named
+from bottega.server.desk import Asking, Desk
 from bottega.server.message import Call, Flow, Reply, event, events, reply
-from bottega.server.problem import body_of
-from bottega.server.response_body import ResponseBody, message_of, response_body, turn_of
+from bottega.server.response_body import ResponseBody, response_body, turn_of
+from bottega.server.response_events import told_events, unmade
 from bottega.server.shelf import Kept
-from bottega.server.tools import Called, Said, Toolbox, toolbox
+from bottega.server.tools import Said, Toolbox, toolbox
 from bottega.service.keys import ApiKey
 
 
@@ -27,14 +28,15 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
     if not isinstance(asked.input, str):
         await attachments.read(desk, key, [item.get("content") for item in asked.input], "input")
-    before = _turns(desk, key, asked)
-    form = (asked.text or {}).get("format")
-    shape = dialect.shape_of(cast(dict[str, Any], form) if isinstance(form, dict) else None, "text.format")
+    before = await _turns(desk, key, asked)
+    shape = dialect.shape_of(asked.text.format if asked.text else None, "text.format")
     sampling = dialect.Sampling(
         model=asked.model,
         max_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,
+        frequency_penalty=asked.frequency_penalty,
+        presence_penalty=asked.presence_penalty,
     )
     wish = Asked(
         before,
@@ -42,33 +44,56 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         box,
         shape,
         asked.seed,
-        bool(asked.stream and not asked.background),
+        bool(asked.stream),
     )
     if desk.guards.on_input:
         await desk.guards.let_in(wish.words(), "text/plain")
     asking = partial(wish.request, desk.service.shop)
 
+    async def keep(body: dict[str, Any]) -> None:
+        if asked.store is not False:
+            await asyncio.to_thread(desk.shelf.keep, Kept(key.actor, body, before))
+
     if asked.background:
         return await _background(desk, call, key, asked, named, asking, before, box)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
-        return events(_events(desk, key, answer, outputs, asked, before, box), *answer.headers)
+        return events(told_events(desk, answer, outputs, asked, box, keep), *answer.headers)
     answer = await desk.ask(call, key, named, asking)
     body = response_body(answer, asked, (await said(desk, answer))[0], "completed", box=box)
-    _keep(desk, key, asked, body, before)
+    await keep(body)
     return reply(body, *answer.headers)
 
 
-async def one(desk: Desk, call: Call, key: ApiKey) -> Reply:
-    """A response that was made, or is being made."""
-    return reply(desk.shelf.get(key.actor, call.at["response"]).body)
+async def one(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
+    """A response that was made, or is being made; with ``stream`` its events behind ``starting_after``, as they come."""
+    kept = await _get(desk, key, call.at["response"])
+    if call.query.get("stream", "false").lower() not in ("true", "1"):
+        return reply(kept.body)
+    after = call.query.get("starting_after", "-1")
+    if not after.removeprefix("-").isdecimal() or len(after) > 9:
+        raise InvalidValue(
+            f"'{after[:20]}' is no number", where="starting_after", remedy="give a sequence_number"
+        )
+    return events(kept.follow(max(int(after), -1)) if kept.events is not None else _whole(kept))
+
+
+async def _whole(kept: Kept) -> AsyncIterator[bytes]:
+    """The end of a response that nobody follows, once it is there."""
+    if kept.work is not None:
+        await asyncio.wait([kept.work])
+    kind = f"response.{kept.body['status']}"
+    if kind != "response.cancelled":  # which the dialect knows no event of
+        yield event({"type": kind, "sequence_number": 0, "response": kept.body}, kind)
 
 
 async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Stop one that is being made."""
-    kept = desk.shelf.get(key.actor, call.at["response"])
+    kept = await _get(desk, key, call.at["response"])
     if kept.work is None:
-        raise InvalidValue("only a response in the background can be cancelled", where="response")
+        raise InvalidValue(
+            "only a response that is made in the background can be cancelled", where="response"
+        )
     if kept.call is not None:
         kept.call.cancelled.set()
     await asyncio.wait([kept.work])
@@ -77,8 +102,8 @@ async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Forget one."""
-    desk.shelf.get(key.actor, call.at["response"])
-    desk.shelf.drop(call.at["response"])
+    kept = await _get(desk, key, call.at["response"])
+    await asyncio.to_thread(desk.shelf.drop, key.actor, kept.id)
     return reply({"id": call.at["response"], "object": "response", "deleted": True})
 
 
@@ -89,7 +114,7 @@ async def compact(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 async def items(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """What was said before the answer."""
-    kept = desk.shelf.get(key.actor, call.at["response"])
+    kept = await _get(desk, key, call.at["response"])
     data = [item for number, turn in enumerate(kept.turns) for item in _items(number, turn)]
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
     return reply({"object": "list", "data": data, "has_more": False, **ends})
@@ -123,10 +148,14 @@ def _piece(turn: Said) -> dict[str, Any]:
     return {"type": "input_text", "text": turn["content"]}
 
 
-def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[Said]:
+async def _get(desk: Desk, key: ApiKey, response: str, where: str = "response") -> Kept:
+    return await asyncio.to_thread(desk.shelf.get, key.actor, response, where)
+
+
+async def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[Said]:
     turns: list[Said] = []
     if asked.previous_response_id:
-        before = desk.shelf.get(key.actor, asked.previous_response_id, "previous_response_id")
+        before = await _get(desk, key, asked.previous_response_id, "previous_response_id")
         turns += [turn for turn in before.turns if turn["role"] != "system"]
         turns.append(turn_of(before.body))
     if asked.instructions:
@@ -160,111 +189,77 @@ def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[Said]:
     return turns
 
 
-def _keep(desk: Desk, key: ApiKey, asked: ResponseBody, body: dict[str, Any], turns: list[Said]) -> None:
-    if asked.store is not False:
-        desk.shelf.keep(Kept(key.actor, body, turns))
-
-
 async def _background(
     desk: Desk,
     call: Call,
     key: ApiKey,
     asked: ResponseBody,
-    named: Any,
-    asking: Any,
+    named: Named,
+    asking: Asking,
     turns: list[Said],
     box: Toolbox,
-) -> Reply:
+) -> Reply | Flow:
+    """Make it beside the request: it goes on when that has ended."""
     answer = Answer(call_id(call, key), named)
-    kept = Kept(key.actor, response_body(answer, asked, None, "in_progress"), turns)
-    kept.call = Call({**call.scope}, _forever)  # it goes on when this request has ended
+    started = response_body(answer, asked, None, "in_progress")
+    kept = Kept(key.actor, started, turns, [] if asked.stream else None, desk.service.shop.workers.registered)
+    kept.call = beside = Call({**call.scope}, _forever)
+
+    async def outputs() -> AsyncIterator[Output]:
+        _, found = await desk.stream(beside, key, named, asking, answer=answer)
+        async for output in found:
+            yield output
+
+    async def ended(body: dict[str, Any]) -> None:
+        kept.body = body
 
     async def work() -> None:
-        assert kept.call is not None
         try:
-            await desk.ask(kept.call, key, named, asking, answer=answer)
-            text, _ = await said(desk, answer)
-            kept.body = response_body(answer, asked, text, "completed", box=box)
-        except Cancelled:
-            kept.body = response_body(answer, asked, None, "cancelled")
+            if asked.stream:
+                async for each in told_events(desk, answer, outputs(), asked, box, ended):
+                    kept.say(each)
+            else:
+                await desk.ask(beside, key, named, asking, answer=answer)
+                text, _ = await said(desk, answer)
+                kept.body = response_body(answer, asked, text, "completed", box=box)
         except BottegaError as error:
-            fault = {"code": "server_error", "message": body_of(error)["message"]}
-            kept.body = response_body(answer, asked, None, "failed", fault)
-        if desk.shelf.holds(kept.body["id"]):
-            desk.shelf.keep(kept)
+            kept.body = unmade(answer, asked, error)
+        kept.worker = ""  # it is not being made any more
+        if desk.shelf.holds(kept):
+            await asyncio.to_thread(desk.shelf.keep, kept)
 
-    kept.work = asyncio.create_task(work())
-    desk.shelf.keep(kept)
+    kept = await _again(desk, call, key, kept) or kept
+    if kept.call is beside:
+        kept.work = asyncio.create_task(work())  # it begins when this request waits
+        kept.work.add_done_callback(lambda _: kept.wake())
+        try:
+            desk.shelf.keep(kept)
+        except BottegaError:
+            kept.work.cancel()
+            raise
+    if asked.stream and kept.events is not None:
+        return events(kept.follow(-1), *answer.headers)
     return reply(kept.body, *answer.headers)
+
+
+async def _again(desk: Desk, call: Call, key: ApiKey, asked: Kept) -> Kept | None:
+    """The one that was asked for earlier under the same idempotency key.
+
+    Raises:
+        KeyReused: something else was asked for.
+    """
+    if not idempotency_key(call, key):
+        return None
+    try:
+        known = await _get(desk, key, asked.id)
+    except NotFound:
+        return None
+    if (known.turns, known.body["model"]) != (asked.turns, asked.body["model"]):
+        raise KeyReused(
+            "this key was used for another request", where="idempotency-key", remedy="use a new key"
+        )
+    return known
 
 
 async def _forever() -> Any:
     await asyncio.Event().wait()
-
-
-async def _events(
-    desk: Desk,
-    key: ApiKey,
-    answer: Answer,
-    outputs: AsyncIterator[Output],
-    asked: ResponseBody,
-    turns: list[Said],
-    box: Toolbox,
-) -> AsyncIterator[bytes]:
-    number = -1
-
-    def told(kind: str, **more: Any) -> bytes:
-        nonlocal number
-        number += 1
-        return event({"type": kind, "sequence_number": number, **more}, kind)
-
-    at = {"output_index": 0}
-    place = {"item_id": f"msg_{answer.id}", **at, "content_index": 0}
-    started = response_body(answer, asked, None, "in_progress")
-    yield told("response.created", response=started)
-    yield told("response.in_progress", response=started)
-    part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-    opened = False
-
-    def opening() -> tuple[bytes, bytes]:
-        added = told("response.output_item.added", **at, item=message_of(answer, "", "in_progress"))
-        return added, told("response.content_part.added", **place, part=part)
-
-    try:
-        async for piece in pieces_of(desk, outputs, box):
-            if isinstance(piece, Called):
-                continue  # the finished response has it
-            if not opened:
-                opened = True
-                for each in opening():
-                    yield each
-            yield told("response.output_text.delta", **place, delta=piece.text, logprobs=[])
-    except BottegaError as refusal:
-        answer.error = refusal
-    if answer.error is not None:
-        fault = {"code": "server_error", "message": body_of(answer.error)["message"]}
-        yield told("response.failed", response=response_body(answer, asked, None, "failed", fault))
-        return
-    text, _ = await said(desk, answer)
-    body = response_body(answer, asked, text, "completed", box=box)
-    for index, item in enumerate(body["output"]):
-        at = {"output_index": index}
-        if item["type"] == "message":
-            words = item["content"][0]["text"]
-            if not opened:
-                for each in opening():
-                    yield each
-                yield told("response.output_text.delta", **place, delta=words, logprobs=[])
-            yield told("response.output_text.done", **place, text=words, logprobs=[])
-            yield told("response.content_part.done", **place, part={**part, "text": words})
-        else:
-            called, arguments = {"item_id": item["id"], **at}, item["arguments"]
-            begun = {**item, "status": "in_progress", "arguments": ""}
-            yield told("response.output_item.added", **at, item=begun)
-            yield told("response.function_call_arguments.delta", **called, delta=arguments)
-            yield told(
-                "response.function_call_arguments.done", **called, arguments=arguments, name=item["name"]
-            )
-        yield told("response.output_item.done", **at, item=item)
-    _keep(desk, key, asked, body, turns)
-    yield told(f"response.{body['status']}", response=body)

@@ -13,7 +13,7 @@ Handler = Callable[[Any, Call, Any], Awaitable[Reply | Flow]]
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. ``body`` is the shape of its JSON body, ``form`` names the fields of a multipart one.
+    """One operation. ``body`` is the shape of its JSON body, ``form`` that of the fields of a multipart one, ``gives`` that of its answer.
 
     ``uploads`` names the files of a form; one that may be left out ends in ``?``.
     """
@@ -24,13 +24,18 @@ class Route:
     grant: Grant | None
     summary: str
     body: Any = None
-    form: tuple[str, ...] = ()
+    form: Any = None
+    gives: Any = None
     uploads: tuple[str, ...] = ("file",)
     answer: str = "application/json"
+    also: tuple[str, ...] = ()  # other media types that it answers with when asked to
     status: int = 200
     dialect: str = ""
     query: tuple[str, ...] = ()
     in_batch: bool = False  # whether lines of a batch may go there
+    once: bool = (
+        False  # whether its answer is given again under one idempotency key: the handler does not look at it
+    )
 
 
 @dataclass

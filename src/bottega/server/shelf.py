@@ -1,77 +1,153 @@
-"""Responses that were made lately, to be fetched or taken up again; they live in this process alone."""
+"""Responses that were made lately, to be fetched or taken up again: files of the state folder, which outlive the server."""
 
 import asyncio
-from collections import OrderedDict
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from time import time
+from pathlib import Path
+from time import monotonic, time
 from typing import Any
 
-from bottega.core.errors import NotFound
-from bottega.server.message import Call, encode
-from bottega.server.tools import Said
+import msgspec
 
-KEPT = 64 << 20  # bytes of answers and what was said before them
-SECONDS = 3600.0
+from bottega.core.canonical import digest_bytes
+from bottega.core.errors import NotFound
+from bottega.server.message import Call, encode, event
+from bottega.server.tools import Said
+from bottega.storage.disk import appearing, disk
+
+KEPT = 1 << 30  # bytes of all of them
+SECONDS = 86_400.0  # that each is kept
+SWEEP = 600.0  # seconds between two looks at what is too old or too much
+ID = re.compile(r"^resp_[a-z0-9-]{1,80}$")
+STOPPED = {"code": "server_error", "message": "the server was stopped while it was made"}
+
+
+class Stored(msgspec.Struct):
+    """What is written of a response. ``worker`` is who makes it, if it is being made."""
+
+    body: dict[str, Any]
+    turns: list[Said]
+    events: list[str] | None = None
+    worker: str = ""
 
 
 @dataclass
 class Kept:
-    """A response that may be asked for again."""
+    """A response that may be asked for again; ``events`` are those of a stream that may be taken up, by their numbers."""
 
     owner: str
     body: dict[str, Any]
     turns: list[Said]
-    at: float = field(default_factory=time)
-    work: "asyncio.Task[None] | None" = None
+    events: list[str] | None = None
+    worker: str = ""
+    work: "asyncio.Task[None] | None" = None  # of one that this process makes in the background
     call: Call | None = None
-    size: int = 0  # bytes, as they are counted against what may be kept
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.body["id"]
+
+    def say(self, told: bytes) -> None:
+        """One more event."""
+        if self.events is not None:
+            self.events.append(told.decode())
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell who follows that there is news, or an end."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def follow(self, after: int) -> AsyncIterator[bytes]:
+        """The events behind a number, as they come, to the end."""
+        at = after + 1
+        while True:
+            news, ended = self._news, self.work is None or self.work.done()
+            while self.events is not None and at < len(self.events):
+                yield self.events[at].encode()
+                at += 1
+            if ended:
+                return
+            await news.wait()
 
 
 class Shelf:
-    """Responses by id, each its owner's."""
+    """Responses by id, each its owner's. ``gone`` says why a worker is no longer at work, or ""."""
 
-    def __init__(self, most: int = KEPT) -> None:
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+    def __init__(self, folder: Path, gone: Callable[[str], str], most: int = KEPT) -> None:
+        self._folder = folder
+        self._gone = gone
         self._most = most
-        self._size = 0
+        self._making: dict[str, Kept] = {}
+        self._swept = -SWEEP
 
     def keep(self, kept: Kept) -> None:
-        """Keep one, or weigh it again when it has grown.
+        """Write one down, whole or not at all; one that is being made stays at hand until it is written again.
 
-        The oldest go when there are too many bytes, those that are being made excepted; what is too large alone is
-        not kept.
+        Raises:
+            StorageFailed: the disk is full.
         """
-        self.drop(kept.body["id"])
-        kept.size = len(encode(kept.body)) + len(encode(kept.turns))
-        making = kept.work is not None and not kept.work.done()
-        if kept.size > self._most and not making:
-            return
-        ended = [name for name, each in self._kept.items() if each.work is None or each.work.done()]
-        for name in ended:
-            if self._size + kept.size <= self._most and time() - self._kept[name].at <= SECONDS:
-                break
-            self.drop(name)
-        self._kept[kept.body["id"]] = kept
-        self._size += kept.size
+        place = self._place(kept.owner, kept.id)
+        with disk(self._folder):
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with appearing(place) as made:
+                made.write_bytes(encode(Stored(kept.body, kept.turns, kept.events, kept.worker)))
+        if kept.worker:
+            self._making[kept.id] = kept
+        else:
+            self._making.pop(kept.id, None)
+        if monotonic() - self._swept > SWEEP:
+            self._swept = monotonic()
+            self.sweep()
 
-    def holds(self, response: str) -> bool:
-        """Whether it is kept still."""
-        return response in self._kept
+    def holds(self, kept: Kept) -> bool:
+        """Whether one that is being made was not deleted in the meantime."""
+        return self._making.get(kept.id) is kept
 
     def get(self, owner: str, response: str, where: str = "response") -> Kept:
-        """One of an owner's.
+        """One of an owner's. One whose worker is gone has failed.
 
         Raises:
             NotFound: there is none, or it is somebody else's, or it is too old.
         """
-        kept = self._kept.get(response)
-        if kept is None or kept.owner != owner or time() - kept.at > SECONDS:
+        if (kept := self._making.get(response)) is not None and kept.owner == owner:
+            return kept
+        place = self._place(owner, response)
+        try:
+            if not ID.match(response) or time() - place.stat().st_mtime > SECONDS:
+                raise FileNotFoundError
+            stored = msgspec.json.decode(place.read_bytes(), type=Stored)
+        except FileNotFoundError:
             raise NotFound(
-                f"no response '{response[:80]}'", where=where, remedy="responses are kept for an hour"
-            )
-        return kept
+                f"no response '{response[:80]}'", where=where, remedy="responses are kept for a day"
+            ) from None
+        if stored.worker and self._gone(stored.worker):
+            stored.body |= {"status": "failed", "error": STOPPED}
+            if stored.events is not None:
+                said = {"type": "response.failed", "sequence_number": 0, "response": stored.body}
+                stored.events = [event(said, "response.failed").decode()]
+        return Kept(owner, stored.body, stored.turns, stored.events, stored.worker)
 
-    def drop(self, response: str) -> None:
+    def drop(self, owner: str, response: str) -> None:
         """Forget one."""
-        if (kept := self._kept.pop(response, None)) is not None:
-            self._size -= kept.size
+        self._making.pop(response, None)
+        self._place(owner, response).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what is older than a day, and the oldest where all are too much."""
+        found = sorted(
+            ((each.stat(), each) for each in self._folder.glob("*/resp_*")), key=lambda each: -each[0].st_mtime
+        )  # fmt: skip
+        size = 0
+        for about, place in found:
+            size += about.st_size
+            if size > self._most or time() - about.st_mtime > SECONDS:
+                with suppress(OSError):
+                    place.unlink()
+
+    def _place(self, owner: str, response: str) -> Path:
+        return self._folder / digest_bytes(owner.encode())[:24] / response

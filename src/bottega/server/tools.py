@@ -16,6 +16,16 @@ from bottega.engines.chat import CALL, CALLED, as_called
 
 Said = dict[str, Any]  # a turn: role, content, and what OpenAI's chat dialect adds for tools
 MOST = 64  # tools of one request
+# Words that say of an object which fields it may have besides those that it names
+OPEN_ENDED = {
+    "additionalProperties",
+    "patternProperties",
+    "unevaluatedProperties",
+    "$ref",
+    "allOf",
+    "anyOf",
+    "oneOf",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ class Toolbox:
                 "type": "object",
                 "properties": {
                     "name": {"const": tool.name},
-                    "arguments": {"type": "object", **tool.parameters},
+                    "arguments": {"type": "object", **_closed(tool.parameters)},
                 },
                 "required": ["name", "arguments"],
                 "additionalProperties": False,
@@ -190,6 +200,26 @@ def in_words(turns: Sequence[Said], box: Toolbox) -> list[dict[str, str]]:
     elif box:
         told.insert(0, {"role": "system", "content": box.system()})
     return told
+
+
+def _closed(schema: Any) -> Any:
+    """A schema whose objects have the fields that they name and no others: a model that may invent fields does.
+
+    An object that says more of itself stays as it is; so do the parts of an ``allOf``, which complete each other.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {**cast(Mapping[str, Any], schema)}
+    if "properties" in made and not made.keys() & OPEN_ENDED:
+        made["additionalProperties"] = False
+    for key in made.keys() & {"properties", "$defs", "definitions"}:
+        made[key] = {name: _closed(part) for name, part in _mapping(made[key]).items()}
+    for key in ("anyOf", "oneOf"):
+        if isinstance(made.get(key), list):
+            made[key] = [_closed(part) for part in made[key]]
+    if "items" in made:
+        made["items"] = _closed(made["items"])
+    return made
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -1,35 +1,39 @@
 """`/v1/embeddings`, `/v1/rerank` and `/v1/score`: texts as vectors, and what they say of nearness."""
 
 import base64
-from typing import Any
-
-import msgspec
+from typing import Annotated, Any, cast
 
 from bottega.core.errors import InvalidValue
 from bottega.core.request import Request
 from bottega.core.value import JsonObject
+from bottega.retrieval.embed_step import DIMENSIONS, MODELS, SHORTENED
 from bottega.server.answer import Answer
+from bottega.server.body import Body, only
 from bottega.server.config import Target
 from bottega.server.desk import Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import Call, Reply, reply
+from bottega.server.tokens import asked_of
 from bottega.service.keys import ApiKey
 
 ENGINES = ("embed", "openai_embeddings")
 MOST = 2048  # texts of one request
+CUT = only(-1, why="texts are cut by their model alone", remedy="cut them before you send them")
 
 
-class EmbeddingBody(msgspec.Struct, kw_only=True):
-    """What is embedded. ``input_type`` is ``query`` for the question of a search."""
+class EmbeddingBody(Body, kw_only=True):
+    """What is embedded: texts, or tokens of the model's own. ``input_type`` is ``query`` for the question of a search."""
 
     model: str
-    input: str | list[str]
+    input: str | list[str | int | list[int]]
     encoding_format: str = "float"
     dimensions: int | None = None
     input_type: str = "passage"
+    normalize: Annotated[Any, only(True, why="all vectors have length 1")] = None
+    truncate_prompt_tokens: Annotated[Any, CUT] = None
 
 
-class RerankBody(msgspec.Struct, kw_only=True):
+class RerankBody(Body, kw_only=True):
     """Documents to be put in order for a query."""
 
     model: str
@@ -37,21 +41,24 @@ class RerankBody(msgspec.Struct, kw_only=True):
     documents: list[str | dict[str, Any]]
     top_n: int | None = None
     return_documents: bool = True
+    rank_fields: Annotated[Any, only(["text"], remedy="send texts, or objects with 'text'")] = None
+    max_tokens_per_doc: Annotated[Any, CUT] = None
+    max_chunks_per_doc: Annotated[Any, CUT] = None
+    truncate_prompt_tokens: Annotated[Any, CUT] = None
 
 
-class ScoreBody(msgspec.Struct, kw_only=True):
+class ScoreBody(Body, kw_only=True):
     """Pairs of texts."""
 
     model: str
     text_1: str | list[str]
     text_2: str | list[str]
+    truncate_prompt_tokens: Annotated[Any, CUT] = None
 
 
 async def embeddings(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Vectors, in the order of the texts."""
     asked = await call.read(EmbeddingBody)
-    texts = [asked.input] if isinstance(asked.input, str) else asked.input
-    _texts(texts, "input")
     if asked.encoding_format not in ("float", "base64"):
         raise InvalidValue(
             f"'{asked.encoding_format}' is not known", where="encoding_format", remedy="float or base64"
@@ -60,14 +67,16 @@ async def embeddings(desk: Desk, call: Call, key: ApiKey) -> Reply:
         raise InvalidValue(
             f"'{asked.input_type}' is not known", where="input_type", remedy="passage or query"
         )
+    _shortens(desk, asked)
+    texts = await _read(desk, call, key, asked)
     answer, vectors = await _vectors(
         desk, call, key, asked.model, texts, asked.input_type, 0, asked.dimensions
     )
     if asked.dimensions is not None:
-        if not 1 <= asked.dimensions <= vectors.shape[1]:
-            raise InvalidValue(f"the model has {vectors.shape[1]} dimensions", where="dimensions")
         import numpy as np  # not before there are vectors
 
+        if vectors.shape[1] < asked.dimensions:
+            raise InvalidValue(f"the model has {vectors.shape[1]} dimensions", where="dimensions")
         vectors = vectors[:, : asked.dimensions]
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     whole = asked.encoding_format == "float"
@@ -81,6 +90,48 @@ async def embeddings(desk: Desk, call: Call, key: ApiKey) -> Reply:
     ]
     body = {"object": "list", "data": data, "model": asked.model, "usage": _usage(answer)}
     return reply(body, *answer.headers)
+
+
+def _shortens(desk: Desk, asked: EmbeddingBody) -> None:
+    """Return when every target of the name can give vectors of so many dimensions.
+
+    Raises:
+        InvalidValue: one cannot.
+    """
+    if asked.dimensions is None:
+        return
+    for target in desk.names.get(asked.model, ENGINES).targets:
+        if target.engine != ENGINES[0]:  # it is for the server to say
+            continue
+        model = target.model or MODELS[0]
+        whole = DIMENSIONS[model]
+        if asked.dimensions != whole and (model not in SHORTENED or not 1 <= asked.dimensions < whole):
+            able = f"or a model that can be shortened: {', '.join(SHORTENED)}"
+            raise InvalidValue(
+                f"'{model}' has {whole} dimensions", where="dimensions", remedy=f"leave it out, {able}"
+            )
+
+
+async def _read(desk: Desk, call: Call, key: ApiKey, asked: EmbeddingBody) -> list[str]:
+    """The texts of a request; tokens are read by the model's own tokenizer, in a call of its own."""
+    given = [asked.input] if isinstance(asked.input, str) else asked.input
+    kinds = {type(each) for each in given}
+    if len(kinds) > 1:
+        raise InvalidValue("texts and tokens are mixed", where="input", remedy="send the ones or the others")
+    if kinds <= {str}:
+        texts = cast(list[str], given)
+        _texts(texts, "input")
+        return texts
+    rows = [given] if kinds == {int} else given
+    if len(rows) > MOST or not all(rows):
+        raise InvalidValue(f"{len(rows)} texts; 1 to {MOST}, none of them empty, are read", where="input")
+    params = {"task": "decode", "rows": rows, "special": False}
+    try:
+        _, found = await asked_of(desk, call, key, asked.model, params, 1)
+    except InvalidValue as fault:
+        raise InvalidValue(fault.message, where="input", remedy=fault.remedy) from fault
+    _texts(found["texts"], "input")
+    return found["texts"]
 
 
 async def rerank(desk: Desk, call: Call, key: ApiKey) -> Reply:

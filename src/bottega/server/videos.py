@@ -3,15 +3,14 @@
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Annotated, Any
 
 from bottega.core.errors import InvalidValue, NotFound, ReviewNeeded, TooLarge
 from bottega.core.plan import Plan
 from bottega.core.run import Run
 from bottega.server.answer import call_id, idempotency_key
 from bottega.server.batches import paged
+from bottega.server.body import Body, only
 from bottega.server.desk import Desk
 from bottega.server.files import as_download, seconds
 from bottega.server.form import Upload, read_form
@@ -32,13 +31,13 @@ STATES = {
 }  # fmt: skip
 
 
-class VideoBody(msgspec.Struct, kw_only=True):
+class VideoBody(Body, kw_only=True):
     """A text that is read aloud over pictures; as a form, with the pictures as ``input_reference``."""
 
     prompt: str
     model: str = "video"
     size: str | None = None
-    seconds: str | None = None
+    seconds: Annotated[Any, only(why="a film lasts as long as its text is read")] = None
     seed: int | None = None
     voice: str | None = None
 
@@ -103,8 +102,6 @@ async def _begun(desk: Desk, call: Call, key: ApiKey, asked: VideoBody, uploads:
     text = asked.prompt.strip()
     if not 3 <= len(text) <= 4000:
         raise InvalidValue("3 to 4000 characters are read aloud", where="prompt")
-    if asked.seconds is not None:
-        raise InvalidValue("a film lasts as long as its text is read", where="seconds", remedy="leave it out")
     if len(uploads) > PICTURES:
         raise TooLarge(f"{len(uploads)} pictures, {PICTURES} are allowed", where="input_reference")
     width, height = _size(asked.size or SIZE)

@@ -1,5 +1,6 @@
 """Files that callers of the API have sent, each its owner's alone, until they are deleted or expire."""
 
+import filecmp
 import json
 import re
 import secrets
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bottega.core.canonical import digest_bytes
-from bottega.core.errors import NotFound
+from bottega.core.errors import KeyReused, NotFound
 from bottega.storage.disk import disk
 
 ID = re.compile(r"^file-[0-9a-f]{24}$")
@@ -28,9 +29,9 @@ class StoredFile:
     path: Path = Path()
 
 
-def new_id() -> str:
-    """An id that no file has."""
-    return f"file-{secrets.token_hex(12)}"
+def new_id(key: str = "") -> str:
+    """An id that no file has; of an idempotency key, with whose it is, always the same one."""
+    return f"file-{digest_bytes(key.encode())[:24] if key else secrets.token_hex(12)}"
 
 
 class Files:
@@ -41,14 +42,17 @@ class Files:
         self._now = now
 
     def take(self, owner: str, source: Path, name: str, purpose: str, file_id: str = "") -> StoredFile:
-        """Keep a file by moving it here, under an id that is given or new.
+        """Keep a file by moving it here, under an id that is given or new; the same file under the same id is kept once.
 
         Raises:
             StorageFailed: the disk is full.
+            KeyReused: another file has this id.
         """
         file_id = file_id or new_id()
         place = self._of(owner) / file_id
         name = Path(name).name.strip().lstrip(".")[:120] or "file"
+        if (place / FACTS).is_file():
+            return self._same(owner, file_id, name, purpose, source)
         facts = {
             "name": name,
             "purpose": purpose[:40],
@@ -56,17 +60,30 @@ class Files:
             "size": source.stat().st_size,
         }
         with disk(self._folder):
-            making = self._folder / f".{file_id}"
+            making = self._folder / f".{file_id}-{secrets.token_hex(4)}"
             making.mkdir(parents=True, mode=0o700)
             try:
                 shutil.move(source, making / "content")
                 (making / FACTS).write_text(json.dumps(facts))
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 making.rename(place)
-            except BaseException:
+            except OSError:
+                if not (place / FACTS).is_file():
+                    raise
+                return self._same(owner, file_id, name, purpose, making / "content")  # another one was faster
+            finally:
                 shutil.rmtree(making, ignore_errors=True)
-                raise
         return self.get(owner, file_id)
+
+    def _same(self, owner: str, file_id: str, name: str, purpose: str, source: Path) -> StoredFile:
+        known = self.get(owner, file_id)
+        if (known.name, known.purpose) != (name, purpose) or not filecmp.cmp(
+            known.path, source, shallow=False
+        ):
+            raise KeyReused(
+                "this key was used for another file", where="idempotency-key", remedy="use a new key"
+            )
+        return known
 
     def get(self, owner: str, file_id: str) -> StoredFile:
         """A file of an owner.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from bottega.core.entry import Act
-from bottega.core.errors import InvalidValue, NotFound
+from bottega.core.errors import InvalidValue, KeyReused, NotFound
 from bottega.service.projects import Projects, paying
 from bottega.storage.budgets import named
 from bottega.storage.database import Transaction
@@ -84,6 +84,7 @@ class Keys:
         expires: str = "",
         project: str = "",
         labels: Sequence[str] = (),
+        key_id: str = "",
     ) -> tuple[ApiKey, str]:
         """Make a key; the second value is the secret, which is never told again. Durable when this returns.
 
@@ -96,11 +97,13 @@ class Keys:
             expires: a date or an RFC 3339 time; a time without an offset is in UTC. Empty: never.
             project: where it counts; project and team pay as well.
             labels: of documents that it may see in collections.
+            key_id: what the record calls it, where who asks may ask again; a new one when empty.
 
         Raises:
             InvalidValue: naming the field.
             NotFound: there is no such project.
             PolicyDenied: the project is closed.
+            KeyReused: the id is taken: the key was made, and its secret is not known any more.
         """
         _name(name)
         if role not in ROLES:
@@ -117,12 +120,21 @@ class Keys:
             detail["labels"] = sorted(labelled(labels))
         if expires:
             detail["expires_at"] = self._later(expires)
-        secret, key_id = PREFIX + secrets.token_urlsafe(32), f"key-{secrets.token_hex(6)}"
+        secret, new = PREFIX + secrets.token_urlsafe(32), key_id or f"key-{secrets.token_hex(6)}"
         detail["secret"] = hashed(secret)
-        self._state.journal.write(
-            Act.KEY_CREATED, f"key/{key_id}", actor=self._actor, detail=detail, durable=True
-        )
-        return self.get(key_id), secret
+
+        def work(transaction: Transaction) -> None:
+            if transaction.execute("SELECT 1 FROM api_keys WHERE id = ?", (new,)).fetchone():
+                raise KeyReused(
+                    f"key '{new}' was made under this idempotency key, and its secret was told once",
+                    where="idempotency-key", remedy="revoke it, and make another under a new one",
+                )  # fmt: skip
+            self._state.journal.append(
+                transaction, Act.KEY_CREATED, f"key/{new}", actor=self._actor, detail=detail
+            )
+
+        self._state.database.write(work, durable=True)
+        return self.get(new), secret
 
     def all(self) -> list[ApiKey]:
         """Every key, oldest first, those that may not be used any more among them."""

@@ -16,7 +16,7 @@ from bottega.core.entry import Act
 from bottega.core.errors import BudgetExceeded, InvalidValue, RateLimited
 from bottega.core.moment import seconds_between
 from bottega.core.value import JsonObject
-from bottega.storage.accounts import MILLION, NEAR, ROW, Period, Row
+from bottega.storage.accounts import MILLION, NEAR, RATES, ROW, Period, Row
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Journal
 
@@ -221,6 +221,15 @@ class Budgets:
         """Every account in every unit, as it stands now."""
         now = self._journal.now()
         return [Row(*row).at(now) for row in self._journal.database.rows(f"{ROW} ORDER BY id, unit")]
+
+    def rates(self, accounts: Sequence[str]) -> list[Row]:
+        """The limits by hour and minute of these accounts, as they stand now."""
+        now, marks, periods = self._journal.now(), ", ".join("?" * len(accounts)), ", ".join("?" * len(RATES))
+        rows = self._journal.database.rows(
+            f"{ROW} WHERE amount IS NOT NULL AND id IN ({marks}) AND period IN ({periods}) ORDER BY id, unit",
+            *accounts, *RATES,
+        )  # fmt: skip
+        return [Row(*row).at(now) for row in rows]
 
     def question(self, run: str, step: str) -> tuple[str, str] | None:
         """The open question that a step waits for: its id, and the reason in words."""

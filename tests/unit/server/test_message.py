@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from bottega.core.errors import BudgetExceeded, InvalidValue, NotFound, RateLimited, TooLarge, WrongMethod
-from bottega.server.audio import captions
 from bottega.server.form import read_form
 from bottega.server.message import Call, decoded, event
 from bottega.server.problem import problem
 from bottega.server.routes import Routes
 from bottega.server.table import TABLE
+from bottega.server.transcripts import captions
 
 
 def call(path: str = "/", method: str = "GET", chunks: tuple[bytes, ...] = (b"",), **headers: str) -> Call:

@@ -1,52 +1,89 @@
-"""What is kept to be fetched again is bounded in bytes."""
+"""What is kept to be fetched again: its owner's, bounded in time and bytes, there after a restart, followed as it grows."""
 
 import asyncio
+import json
+import os
+import time
+from pathlib import Path
 
 import pytest
 
 from bottega.core.errors import NotFound
-from bottega.server.shelf import Kept, Shelf
+from bottega.server.shelf import SECONDS, Kept, Shelf
 
 
-def kept(name: str, size: int) -> Kept:
-    return Kept("key:a", {"id": name, "text": "x" * size}, [{"role": "user", "content": "y" * size}])
+def kept(name: str, size: int = 10, **more: str) -> Kept:
+    body = {"id": f"resp_{name}", "text": "x" * size, "status": "in_progress" if more else "completed"}
+    return Kept("key:a", body, [{"role": "user", "content": "y"}], **more)  # type: ignore[arg-type]
 
 
-def test_the_oldest_go_when_there_are_too_many_bytes() -> None:
-    shelf = Shelf(most=10_000)
+def at(folder: Path, **more: int) -> Shelf:
+    return Shelf(folder, lambda worker: "" if worker == "here" else "its process has ended", **more)
+
+
+def test_it_outlives_the_server_and_is_its_owners_alone(tmp_path: Path) -> None:
+    at(tmp_path).keep(kept("one"))
+    shelf = at(tmp_path)
+    found = shelf.get("key:a", "resp_one")
+    assert found.body["text"] == "x" * 10 and found.turns[0]["content"] == "y" and found.events is None
+    for owner, name in (
+        ("key:b", "resp_one"),
+        ("key:a", "resp_two"),
+        ("key:a", "../resp_one"),
+        ("key:a", ""),
+    ):
+        with pytest.raises(NotFound):
+            shelf.get(owner, name)
+    shelf.drop("key:a", "resp_one")
+    with pytest.raises(NotFound):
+        shelf.get("key:a", "resp_one")
+
+
+def test_the_old_and_the_oldest_of_too_many_go(tmp_path: Path) -> None:
+    shelf = at(tmp_path, most=10_000)
     for number in range(5):
-        shelf.keep(kept(f"r{number}", 1500))
-    assert shelf.get("key:a", "r4").body["id"] == "r4" and shelf.get("key:a", "r2")
+        shelf.keep(kept(f"r{number}", 3000))
+        place = next(tmp_path.glob(f"*/resp_r{number}"))
+        os.utime(place, (place.stat().st_atime, time.time() - 100 + number))
+    shelf.sweep()
+    assert {path.name for path in tmp_path.glob("*/resp_*")} == {"resp_r2", "resp_r3", "resp_r4"}
+    os.utime(next(tmp_path.glob("*/resp_r4")), (0, time.time() - SECONDS - 1))
     with pytest.raises(NotFound):
-        shelf.get("key:a", "r1")
-    shelf.drop("r3")
-    shelf.keep(kept("r5", 1500))
-    assert shelf.get("key:a", "r2")  # there was room again
+        shelf.get("key:a", "resp_r4")
 
 
-def test_one_that_is_too_large_is_not_kept_and_pushes_nothing_out() -> None:
-    shelf = Shelf(most=10_000)
-    shelf.keep(kept("small", 10))
-    shelf.keep(kept("large", 9000))
-    assert shelf.get("key:a", "small")
-    with pytest.raises(NotFound):
-        shelf.get("key:a", "large")
+def test_one_whose_worker_is_gone_has_failed_and_says_so_to_who_follows(tmp_path: Path) -> None:
+    shelf = at(tmp_path)
+    made = kept("made", worker="gone")
+    made.events = []
+    shelf.keep(made)
+    assert shelf.holds(made) and shelf.get("key:a", "resp_made") is made
+    found = at(tmp_path).get("key:a", "resp_made")
+    assert found.body["status"] == "failed" and found.events is not None
+    assert json.loads(found.events[0].partition("data: ")[2])["type"] == "response.failed"
+    shelf.keep(kept("other", worker="here"))
+    assert at(tmp_path).get("key:a", "resp_other").body["status"] == "in_progress"
 
 
-async def test_one_that_is_being_made_stays() -> None:
-    shelf, done = Shelf(most=5000), asyncio.Event()
-    made = kept("made", 1000)
+async def test_who_follows_hears_every_event_once_and_the_end() -> None:
+    made, go = kept("made", worker="here"), asyncio.Event()
+    made.events = []
 
     async def work() -> None:
-        await done.wait()
+        for number in range(5):
+            await asyncio.sleep(0)
+            made.say(b"%d" % number)
+        await go.wait()
+        made.say(b"5")
 
     made.work = asyncio.create_task(work())
-    shelf.keep(made)
-    for number in range(4):
-        shelf.keep(kept(f"r{number}", 1000))
-    assert shelf.get("key:a", "made")
-    done.set()
-    await made.work
-    shelf.keep(kept("last", 1500))
-    with pytest.raises(NotFound):
-        shelf.get("key:a", "made")
+    made.work.add_done_callback(lambda _: made.wake())
+
+    async def heard(after: int) -> list[bytes]:
+        return [each async for each in made.follow(after)]
+
+    several = [asyncio.ensure_future(heard(after)) for after in (-1, 2, 99)]
+    await asyncio.sleep(0.01)
+    go.set()
+    assert await asyncio.gather(*several) == [[b"0", b"1", b"2", b"3", b"4", b"5"], [b"3", b"4", b"5"], []]
+    assert await heard(4) == [b"5"]

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,3 +90,20 @@ def test_a_conversation_in_words_has_what_was_called_and_what_came_back() -> Non
     assert told[1]["content"] == as_called("weather", {"city": "Rome"})
     assert told[2]["content"] == "<tool_response>\n31\n</tool_response>\nIn words, please."
     assert in_words(turns[:1], toolbox([], None)) == turns[:1]
+
+
+def test_objects_are_closed_unless_they_say_otherwise() -> None:
+    point: Any = {"type": "object", "properties": {"x": {"type": "number"}}}
+    open_ended: Any = {"type": "object", "properties": {"x": {}}, "additionalProperties": {"type": "string"}}
+    shape: Any = {
+        "type": "object",
+        "properties": {"one": {"anyOf": [point, True]}, "more": {"type": "array", "items": point}, "any": open_ended},
+        "allOf": [point],
+    }  # fmt: skip
+    grammar = toolbox([{"name": "draw", "parameters": shape}], "required").grammar()
+    written = json.loads(grammar.partition("%json ")[2].partition(' "\\n')[0])["properties"]["arguments"]
+    closed = {**point, "additionalProperties": False}
+    assert written["properties"] == {
+        "one": {"anyOf": [closed, True]}, "more": {"type": "array", "items": closed}, "any": open_ended,
+    }  # fmt: skip
+    assert "additionalProperties" not in written and written["allOf"] == [point]
