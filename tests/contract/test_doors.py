@@ -186,7 +186,10 @@ async def test_the_record_and_its_checkpoint(door: Door) -> None:
         await door.set_budget("project:teapots", "token", limit)
     entries = await door.audit(last=5)
     assert len(entries) == 5 and [e.n for e in entries] == sorted(e.n for e in entries)
-    assert all(e.subject == entries[0].subject for e in await door.audit(entries[0].subject, last=1))
+    limited = await door.audit("account/project:teapots", last=5)
+    assert len(limited) == 5 and {entry.subject.partition("/")[2].partition("/")[0] for entry in limited} == {
+        "project:teapots"
+    }
     assert "\n— " in await door.checkpoint()
 
 
