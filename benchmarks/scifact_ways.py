@@ -3,8 +3,8 @@
     python -m benchmarks.scifact --data DIR --keep FOLDER     # indexes; may be stopped, what is indexed counts
     python -m benchmarks.scifact_ways --zip scifact.zip --keep FOLDER [--judge 90] [--reranker FOLDER] [--tokens] [--only fusion]
 
-The passages are those of FOLDER, the claims those of ``claims_train.csv`` whose cited abstracts are all among them. Words are ranked by `Lexical`, which is
-BM25 as tantivy has it, so that its parts can be changed. Each way is printed with nDCG@10, the difference to fusion, and an interval of 95 % of the
+The passages are those of FOLDER, the claims those of ``claims_train.csv`` whose cited abstracts are all among them. Words are those of the index, ranked by BM25 as
+tantivy has it, so that its parts can be changed. Each way is printed with nDCG@10, the difference to fusion, and an interval of 95 % of the
 difference (claims resampled 1,000 times). ``--judge N`` reads the best 20 passages of N claims with `entailment-minilm`; ``--reranker`` reads the best 20 of every claim with what
 `benchmarks.rerank.train` wrote into FOLDER (with ``base/`` beside it), in torch; ``--tokens`` compares the token states of
 `arctic-embed-s` (late interaction), and embeds the best 50 passages of every claim again for it. ``--only`` leaves out the ways whose names do not
@@ -31,16 +31,17 @@ from benchmarks.scifact import ndcg
 from bottega.catalog.catalog import Catalog
 from bottega.core.passage import Passage
 from bottega.retrieval import embed
+from bottega.retrieval.collections.analysis import STEMMERS, analyser, named, weak
 from bottega.retrieval.embed import arctic
 from bottega.retrieval.entail import EntailmentMiniLM
 from bottega.retrieval.fusion import DEPTH, blend
-from bottega.retrieval.lexical import K1, B, Lexical, searched
-from bottega.retrieval.words import terms
+from bottega.retrieval.lexical import K1, B, searched
 from bottega.settings import Settings
 
 EMBEDDER = "arctic-embed-s"
 DEEP = 500  # places of a ranking that are kept
 FIRST = 20  # of them, those that are read again
+ENGLISH = STEMMERS["en"]
 Ranking = list[tuple[int, float]]
 Way = Callable[[str], Ranking]
 
@@ -79,15 +80,20 @@ def passages_of(folder: Path) -> tuple[list[Passage], Any]:
 class Words:
     """BM25 over counts of terms, each part of which may be another."""
 
-    def __init__(self, passages: Sequence[Passage], title: int = 0, pairs: float = 0.0) -> None:
-        """``title`` times more the words of the headings; ``pairs`` is what two words in a row weigh beside the words."""
-        self._pairs = pairs
+    def __init__(
+        self, passages: Sequence[Passage], title: int = 0, pairs: float = 0.0, *, whole: bool = False
+    ) -> None:
+        """``title`` times more the words of the headings; ``pairs`` is what two words in a row weigh beside the words.
+
+        ``whole`` leaves names of letters and digits as they are written, as the index did before it took them apart.
+        """
+        self._pairs, self._whole = pairs, whole
         post: defaultdict[Any, list[tuple[int, int]]] = defaultdict(list)
         self.counts: list[Counter[Any]] = []
         lengths: list[int] = []
         for place, each in enumerate(passages):
-            said = list(terms(searched(each.heading, each.text), "en"))
-            counts: Counter[Any] = Counter(said + title * list(terms(each.heading, "en")))
+            said = self._terms(searched(each.heading, each.text))
+            counts: Counter[Any] = Counter(said + title * self._terms(each.heading))
             lengths.append(counts.total())
             self.counts.append(Counter(counts))
             if pairs:
@@ -98,8 +104,15 @@ class Words:
         self._held = np.array([K1 * (1 - B + B * length / mean) for length in lengths])
         self._post: dict[Any, Any] = {term: np.array(held, dtype=np.int64).T for term, held in post.items()}
 
+    def _terms(self, text: str) -> list[str]:
+        return analyser(ENGLISH).analyze(text if self._whole else named(text, ENGLISH))
+
+    def _asked(self, claim: str) -> list[str]:
+        said = self._terms(claim)
+        return [term for term in said if term not in weak(ENGLISH)] or said
+
     def idf(self, term: Any) -> float:
-        """As in `Lexical`."""
+        """As in Lucene and tantivy."""
         held, of = self._post[term].shape[1], len(self._held)
         return math.log(1 + (of - held + 0.5) / (held + 0.5))
 
@@ -115,7 +128,7 @@ class Words:
 
     def ask(self, claim: str) -> Ranking:
         """The best passages for a claim."""
-        said = list(terms(claim, "en"))
+        said = self._asked(claim)
         weights: dict[Any, float] = {term: float(times) for term, times in Counter(said).items()}
         if self._pairs:
             weights |= dict.fromkeys(itertools.pairwise(said), self._pairs)
@@ -123,7 +136,7 @@ class Words:
 
     def expanded(self, claim: str, first: int, more: int, share: float) -> Ranking:
         """RM3: words of the ``first`` passages are asked for as well (Lavrenko and Croft 2001; Abdul-Jaleel and others 2004)."""
-        asked = Counter(terms(claim, "en"))
+        asked = Counter(self._asked(claim))
         best = self.ask(claim)[:first]
         whole = sum(score for _, score in best) or 1.0
         fed: Counter[Any] = Counter()
@@ -221,14 +234,10 @@ def main() -> None:
     print(f"{len(passages)} passages, {len(there)} abstracts, {len(claims)} claims", flush=True)
 
     plain = Words(passages)
-    truth = Lexical(passages[:200]).rank("cells")  # the same formula, in the same words
-    assert [hit.passage.id for hit in truth][:5] == [
-        str(place) for place, _ in Words(passages[:200]).ask("cells")[:5]
-    ]
 
     @lru_cache(maxsize=1)
-    def other(title: int, pairs: float) -> Words:
-        return Words(passages, title, pairs)
+    def other(title: int, pairs: float, whole: bool = False) -> Words:
+        return Words(passages, title, pairs, whole=whole)
 
     @cache
     def near(claim: str) -> Ranking:
@@ -265,6 +274,8 @@ def main() -> None:
     tell("fusion", fused)
     tell("words", plain.ask)
     tell("vectors", near)
+    tell("names whole", lambda claim: blend(other(0, 0.0, True).ask(claim), near(claim)))
+    tell("words alone, names whole", other(0, 0.0, True).ask)
     for share in (0.3, 0.4, 0.45, 0.55, 0.6, 0.7):
         tell(
             f"fusion, words weigh {share}",

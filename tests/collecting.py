@@ -5,17 +5,20 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from bottega.core.errors import NotFound
 from bottega.retrieval.collections.collection import Collection, Hit, Method
+from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.indexing import Indexer, Tools
-from bottega.retrieval.collections.lock import collection_lock
+from bottega.retrieval.collections.removing import remove, settle
 from bottega.retrieval.collections.report import Progress, Report
 from bottega.retrieval.collections.server import Server
 from bottega.retrieval.collections.sketch import EXACT
+from bottega.retrieval.collections.store import Store
 from bottega.retrieval.embed import Embedder, Vectors, unit
 
 
@@ -24,11 +27,13 @@ class Hashed:
 
     dimensions = 64
 
-    def __init__(self, id: str = "hashed") -> None:
+    def __init__(self, id: str = "hashed", meanwhile: Callable[[], None] = lambda: None) -> None:
         self.id = id
         self.embedded = 0
+        self.meanwhile = meanwhile  # called before passages are embedded
 
     def passages(self, texts: Sequence[str]) -> Vectors:
+        self.meanwhile()
         self.embedded += len(texts)
         return np.stack([self.query(text) for text in texts])
 
@@ -66,21 +71,40 @@ class Shelved:
         tools: Tools | None = None,
     ) -> Report:
         given = tools or Tools(embedder=self.embedder, weights="1", exact=self.exact)
-        with collection_lock(self.place, self.server) as held:
-            assert held
-            indexer = self.indexer(given)
-            try:
-                chosen = None if labels is None else frozenset(labels)
-                return asyncio.run(indexer.index(paths or [self.files], labels=chosen, prune=prune))
-            finally:
-                indexer.close()
+        chosen = None if labels is None else frozenset(labels)
 
-    def remove(self, *names: str) -> Report:
-        indexer = self.indexer(Tools(exact=self.exact))
+        async def both() -> Report:
+            await indexer.embed()
+            return await indexer.index(paths or [self.files], labels=chosen, prune=prune)
+
+        indexer = self.indexer(given)
         try:
-            return indexer.remove(names)
+            return asyncio.run(both())
         finally:
             indexer.close()
+
+    def add(self, *paths: Path) -> Report:
+        """Index with the collection's own embedder, whatever it is to be."""
+        indexer = self.indexer(Tools(embedder=self.embedder, weights="1", exact=self.exact))
+        try:
+            return asyncio.run(indexer.index(paths))
+        finally:
+            indexer.close()
+
+    def change(self, embedder: Embedder) -> int:
+        """Make this its embedder; gives how many passages it embedded."""
+        indexer = self.indexer(Tools(embedder=embedder, weights="1", exact=self.exact))
+        try:
+            return asyncio.run(indexer.embed()).embedded
+        finally:
+            indexer.close()
+
+    def remove(self, *names: str) -> list[str]:
+        """Gives the names of what is gone."""
+        with closing(Store(self.place, self.server)) as store:
+            gone = remove(store, names)
+            settle(store, kept_by(store, self.exact), self.server)
+            return [each.name for each in gone]
 
     def indexer(
         self,

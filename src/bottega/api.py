@@ -131,6 +131,7 @@ async def replay_async(
     run_id: str,
     steps: Sequence[str] = (),
     *,
+    charge: Sequence[str] = (),
     watch: Callable[[Event], None] = lambda event: None,
     cancelled: threading.Event | None = None,
 ) -> Replayed:
@@ -139,16 +140,18 @@ async def replay_async(
     Args:
         run_id: the run.
         steps: only these and what they need.
+        charge: budget accounts that pay.
         watch: called with every event.
         cancelled: set it to stop.
 
     Raises:
         NotFound: there is no such run or step.
         SetupError: an engine or weights are missing; raised before any step runs.
+        BudgetExceeded: an account refuses a step.
     """
     service = build()
     try:
-        return await service.replay(run_id, steps, watch=watch, cancelled=cancelled)
+        return await service.replay(run_id, steps, charge=charge, watch=watch, cancelled=cancelled)
     finally:
         service.close()
 

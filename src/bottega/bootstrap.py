@@ -66,6 +66,7 @@ def build(
     record_key = cache(lambda: RecordKey.local(settings.state / "record-key"))
     audit = Audit(state, record_key, witness, now)
     secrets = {"openai_api_key": settings.openai_api_key}
+    secrets |= {f"openai_api_key@{host}": key for host, key in settings.openai_api_keys.items()}
     shop = Workshop(
         artifacts=_artifacts(settings, state.database),
         runs=state.runs,

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +28,7 @@ from bottega.retrieval.answers.answer import Answer
 from bottega.retrieval.answers.conversation import Conversation
 from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Hit, Method
-from bottega.retrieval.collections.report import Report
+from bottega.retrieval.collections.report import Progress, Report
 from bottega.service import Made
 from bottega.service.budgets import Account
 from bottega.service.collections import Listed
@@ -217,10 +217,11 @@ class Local:
         *,
         labels: Sequence[str] | None = None,
         embedder: str = "",
+        watch: Callable[[Progress], None] = lambda progress: None,
     ) -> Report:
         """As `Door.index`."""
         return await self._service.collections().index(
-            name, [Path(path) for path in paths], labels=labels, embedder=embedder
+            name, [Path(path) for path in paths], labels=labels, embedder=embedder, watch=watch
         )
 
     async def remove(self, name: str, document: str) -> Report:

@@ -60,6 +60,18 @@ def _limits() -> dict[str, int]:
     return found
 
 
+def _keys() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in filter(None, environment.get("BOTTEGA_OPENAI_API_KEYS", "").split(",")):
+        host, _, key = item.strip().partition("=")
+        if not host or not key or "/" in host:
+            raise InvalidValue(
+                "one of the keys has no host", where="BOTTEGA_OPENAI_API_KEYS", remedy="write HOST=KEY,HOST:PORT=KEY"
+            )  # fmt: skip
+        found[host.lower()] = key
+    return found
+
+
 def _exact() -> int:
     given = environment.get("BOTTEGA_EXACT", "")
     if given and not given.isdecimal():
@@ -131,4 +143,7 @@ class Settings:
     openai_api_key: str = field(
         default_factory=lambda: environment.get("BOTTEGA_OPENAI_API_KEY", ""), repr=False
     )
-    """``BOTTEGA_OPENAI_API_KEY``: sent to the server of a step by `openai_chat`, never written to a log or record."""
+    """``BOTTEGA_OPENAI_API_KEY``: sent to the server of a step by `openai_chat` and its like, never written to a log or record."""
+
+    openai_api_keys: dict[str, str] = field(default_factory=_keys, repr=False)
+    """``BOTTEGA_OPENAI_API_KEYS``: ``HOST=KEY,HOST:PORT=KEY``, each sent to its own host alone; other hosts get the key above, if there is one."""

@@ -23,6 +23,7 @@ from bottega.core.errors import (
 )
 from bottega.core.plan import Plan
 from bottega.local import Local
+from bottega.retrieval.collections.report import Progress
 from bottega.service.door import Door
 from bottega.settings import Settings
 
@@ -212,8 +213,12 @@ async def test_files_of_the_caller(door: Door, facts: Path) -> None:
 
 @one_loop
 async def test_collections(door: Door, facts: Path) -> None:
-    report = await door.index("kettles", [facts])
-    assert report.counts == {"indexed": 1}
+    told: list[Progress] = []
+    report = await door.index("kettles", [facts], watch=told.append)
+    assert report.counts == {"indexed": 1} and report.embedded == 1
+    assert told and {each.stage for each in told} == {"documents"} and told[-1].name == "facts.md"
+    with pytest.raises(InvalidValue, match="no label"):
+        await door.index("kettles", [facts], labels=["not a label"])
     (listed,) = [each for each in await door.collections() if each.name == "kettles"]
     assert listed.documents == 1
     (hit, *_) = await door.search("kettles", "how much does it hold?", top=3)

@@ -1,5 +1,6 @@
 """What every engine keeps, whoever wrote it: found by entry point, light to import, described, exact as declared."""
 
+import base64
 import io
 import json
 import struct
@@ -9,13 +10,13 @@ import threading
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from tests.unit.training.conftest import squares
+from tests.upstream import Upstream, says
 
 from bottega.core.artifact import Artifact
 from bottega.core.canonical import canonical_json, digest_bytes
@@ -131,6 +132,14 @@ SAMPLES: dict[str, Sample] = {
     ),
     "ocr": lambda given: ([given.part("image", picture(), "image/png")], {}),
     "openai_chat": lambda given: ([], {"prompt": "Say hello.", "base_url": given.base_url}),
+    "openai_embeddings": lambda given: (
+        [given.part("text", "A lamp.", "text/plain")], {"texts": ["A kettle."], "base_url": given.base_url}
+    ),
+    "openai_images": lambda given: ([], {"prompt": "a lamp", "base_url": given.base_url}),
+    "openai_speech": lambda given: ([given.part("script", "Hello.", "text/plain")], {"base_url": given.base_url}),
+    "openai_transcribe": lambda given: (
+        [given.part("audio", tone(1.0), "audio/wav")], {"language": "en", "base_url": given.base_url}
+    ),
     "pictogram": lambda given: ([], {"prompt": "a heart", "count": 2, "tries": 2, "width": 128, "height": 64, "steps": 2}),
     "record": lambda given: ([given.part("draft", {"name": "Halo"})], {
         "json_schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -168,6 +177,10 @@ MODELS = {
     "image": "tiny",
     "language": "smollm2-135m-instruct",
     "openai_chat": "any",
+    "openai_embeddings": "any",
+    "openai_images": "a picture",
+    "openai_speech": "a voice",
+    "openai_transcribe": "an ear",
     "rewrite": "qwen2.5-coder-1.5b-instruct",
     "summarise": "potion-base-8m",
     "trained": "a-run",
@@ -177,25 +190,18 @@ MODELS = {
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
     """A server that says hello: the protocol is tested elsewhere, on llama.cpp's own."""
-    said = {"choices": [{"delta": {"content": "Hello."}, "finish_reason": "stop"}]}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(f"data: {json.dumps(said)}\n\ndata: [DONE]\n\n".encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    drawn = {"data": {"data": [{"b64_json": base64.b64encode(picture()).decode()}]}}
+    heard = {"text": "Hello.", "words": [{"word": "Hello.", "start": 0.1, "end": 0.5}]}
+    upstream = Upstream(
+        script={
+            "any": [says("Hello.")],
+            "a picture": [drawn],
+            "a voice": [{"sound": tone(0.2)}],
+            "an ear": [{"data": heard}],
+        }
+    )
+    yield upstream.url
+    upstream.close()
 
 
 @pytest.fixture(scope="module")

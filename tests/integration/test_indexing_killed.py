@@ -30,6 +30,11 @@ print("end", report.counts, flush=True)
 """
 
 
+def word(n: int, part: int) -> str:
+    """One that no other part has, in letters alone."""
+    return f"word{n}x{part}".translate(str.maketrans("0123456789", "abcdefghij"))
+
+
 def start(shelved: Shelved) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, str(shelved.place), str(shelved.files)],
@@ -45,7 +50,8 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path, see
     names: list[str] = []
     for n in range(DOCUMENTS):
         parts = [
-            f"# Part {p}\n\n" + f"word{n}x{p} and the heron wait. " * 20 for p in range(chance.randint(1, 20))
+            f"# Part {p}\n\n" + f"{word(n, p)} and the heron wait. " * 20
+            for p in range(chance.randint(1, 20))
         ]
         shelved.write(f"{n:03d}.md", "\n\n".join(parts))
         names.append(f"files/{n:03d}.md")
@@ -83,7 +89,7 @@ def check(shelved: Shelved, names: list[str], acknowledged: int) -> None:
     assert len(set(found)) == len(found)
     for n in range(0, len(found), 3):
         for method in ("words", "vectors"):
-            hits = collection.search(f"word{n}x0", method=method, top=1000 if method == "vectors" else 10)
+            hits = collection.search(word(n, 0), method=method, top=1000 if method == "vectors" else 10)
             assert len({hit.passage.id for hit in hits}) == len(hits)
             if method == "words":
                 assert [hit.passage.id for hit in hits] == [f"{names[n]}#1"]

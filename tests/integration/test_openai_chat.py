@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bottega.core.errors import AnswerUnfit
 from bottega.core.request import Delta, Finished, Output, Request, Usage
 from bottega.engines.base import Bench, require
 from bottega.engines.openai_chat import OpenAIChat
@@ -52,3 +53,18 @@ async def test_a_schema_is_followed_by_the_server(base_url: str, bench: Bench) -
     last = outputs[-1]
     assert isinstance(last, Finished)
     assert json.loads(last.data or b"")["colour"] in ("red", "blue")
+
+
+async def test_a_shape_in_the_dialects_own_words_is_followed(base_url: str, bench: Bench) -> None:
+    schema = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}
+    shape = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+    last = (await ask(base_url, bench, "Where is it warm?", response_format=shape))[-1]
+    assert isinstance(last, Finished) and json.loads(last.data or b"")["city"] in ("Paris", "Rome")
+
+
+async def test_a_server_that_passes_over_tools_is_found_out(base_url: str, bench: Bench) -> None:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    with pytest.raises(AnswerUnfit, match="the model calls no tool, and it had to"):
+        await ask(
+            base_url, bench, "The weather in Rome?", tools=[tool], tool_choice="required", max_tokens=80
+        )

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.collecting import Hashed, Shelved
+from tests.collecting import Hashed, Shelved, outcomes
 from tests.servers import PostgresServer
 
 from bottega.bootstrap import build
 from bottega.core.errors import InvalidValue, NotFound, StorageFailed
-from bottega.retrieval.collections.indexing import Tools
 from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.memory import Memory, erase
 from bottega.retrieval.collections.server import Server
@@ -33,15 +32,17 @@ import asyncio, sys
 from pathlib import Path
 from tests.collecting import Hashed
 from bottega.retrieval.collections.indexing import Indexer, Tools
-from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.server import Server
 
 place, files, server = Path(sys.argv[1]), Path(sys.argv[2]), Server(sys.argv[3])
-with collection_lock(place, server) as held:
-    assert held
-    indexer = Indexer(place, Tools(embedder=Hashed(), weights="1"), lambda told: print(told.done, flush=True), None, server)
-    asyncio.run(indexer.index([files]))
-    sys.stdin.readline()
+
+def say(told):
+    print(told.done, flush=True)
+    if told.done == 3:
+        sys.stdin.readline()
+
+indexer = Indexer(place, Tools(embedder=Hashed(), weights="1"), say, None, server)
+asyncio.run(indexer.index([files]))
 """
 
 
@@ -94,6 +95,30 @@ def test_taken_out_here_is_gone_there_with_what_was_said_from_it(hosts: tuple[Sh
         assert (turn.outcome, turn.said) == ("forgotten", "[]")
 
 
+def test_taken_out_there_while_it_is_read_here_does_not_come_back(hosts: tuple[Shelved, Shelved]) -> None:
+    here, there = hosts
+    here.write("a.md", "The pangolin is armoured.")
+    here.write("b.md", TEXTS["b.md"])
+    here.index()
+    assert there.names("pangolin") == ["files/a.md"]
+    here.write("a.md", "The pangolin is armoured and shy.")
+    taken: list[str] = []
+
+    def meanwhile() -> None:
+        if not taken:
+            taken.extend(there.remove("files/a.md"))
+            assert there.names("pangolin") == here.names("pangolin") == []
+            files = [path for path in (there.place / "words").rglob("*") if path.is_file()]
+            assert files and not any(b"angolin" in path.read_bytes() for path in files)
+
+    assert isinstance(here.embedder, Hashed)
+    here.embedder.meanwhile = meanwhile
+    assert outcomes(here.add(here.files)) == {"files/a.md": "removed", "files/b.md": "unchanged"}
+    with closing(there.open()) as reader:
+        assert [each.name for each in reader.documents()] == ["files/b.md"]
+    assert here.names("pangolin") == [] and taken == ["files/a.md"]
+
+
 def test_labels_hold_on_every_host(hosts: tuple[Shelved, Shelved]) -> None:
     here, there = hosts
     here.index(here.write("a.md", TEXTS["a.md"]), labels={"staff"})
@@ -144,7 +169,7 @@ def test_a_killed_writer_gives_the_turn_to_another_host(hosts: tuple[Shelved, Sh
     acknowledged = [f"files/{n}.md" for n in range(3)]
     with closing(there.open()) as reader:
         assert [each.name for each in reader.documents()][:3] == acknowledged
-        assert [hit.document.name for hit in reader.search("word1", method="words")] == ["files/1.md"]
+        assert reader.search("word1", method="words")[0].document.name == "files/1.md"
     there.files = here.files
     assert set(there.index().counts) <= {"indexed", "unchanged"}
     with closing(here.open()) as reader:
@@ -154,15 +179,11 @@ def test_a_killed_writer_gives_the_turn_to_another_host(hosts: tuple[Shelved, Sh
 
 def test_a_writer_that_was_taken_over_is_told(hosts: tuple[Shelved, Shelved]) -> None:
     here, there = hosts
-    late = here.indexer(Tools())
-    other = there.indexer(Tools())
     with closing(Store(here.place, here.server)) as store:
         document = store.begin("0" * 64, "text/plain", 1, frozenset())
-        there.indexer(Tools()).close()  # throws away what is not finished
+        there.add()  # throws away what is not finished
         with pytest.raises(StorageFailed, match="took the collection over"):
             store.finish(document, "/a", "a", 1, ())
-    late.close()
-    other.close()
 
 
 def test_tables_of_the_version_before_are_upgraded(hosts: tuple[Shelved, Shelved]) -> None:

@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,28 @@ def test_nothing_touches_the_network(
     monkeypatch.setattr(socket, "socket", refuse)
     signer.sign(originals / "a.pdf", tmp_path / "a.pdf", provenance(originals / "a.pdf"))
     assert verify(tmp_path / "a.pdf", [signer.authority.root_pem()]).state == "valid"
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from bottega.governance.verify import verify
+found = verify(Path(sys.argv[1]))
+print(found.state, Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""  # of this process alone: what a call of the system counts begins with its parent's
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_file_of_two_gigabytes_does_not_pass_through_memory(
+    signer: Signer, originals: Path, tmp_path: Path, signed: bool
+) -> None:
+    """The library hashes in two pieces of 256 MiB each; the file is sparse, and no longer what was signed."""
+    source, large = originals / "a.csv", tmp_path / "a.csv"
+    if signed:
+        signer.sign(source, large, provenance(source))
+    with large.open("ab") as file:
+        file.truncate(2 << 30)
+    words = [sys.executable, "-c", PEAK, str(large)]
+    state, kib = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert state == ("tampered" if signed else "unsigned")
+    assert int(kib) < (1024 if signed else 256) << 10

@@ -10,12 +10,14 @@ import typst
 
 from bottega.core.artifact import Artifact
 from bottega.core.errors import UnreadableSource
+from bottega.core.passage import Box
 from bottega.core.request import Finished, Part, Request
 from bottega.engines.base import Bench, Engine
 from bottega.engines.ocr import Ocr
 from bottega.engines.speech import Speech
 from bottega.engines.transcribe import Transcribe
 from bottega.retrieval.convert import Ask, convert
+from bottega.retrieval.document import Document
 
 StoreFile = Callable[[Path | bytes | str, str], Artifact]
 
@@ -68,6 +70,9 @@ async def test_a_picture(tmp_path: Path, bench: Bench, store_file: StoreFile) ->
     assert "24 months" in document.text
     assert "100 EUR" in document.text
     assert document.media_type == "image/png"
+    (printed,) = places(await convert(printed_page(tmp_path)), "Delivery is free")
+    (read,) = places(document, "Delivery is free")
+    assert read == pytest.approx([2 * side for side in printed], abs=12), "in pixels, two for each point"
     assert len(document.pages) == 1
 
 
@@ -78,6 +83,22 @@ async def test_a_scanned_pdf(tmp_path: Path, bench: Bench, store_file: StoreFile
     assert "24 months" in document.pages[1].text
     assert document.passages[-1].page == 2
     assert document.notes == ("1 pages were read by character recognition",)
+    (printed,) = places(await convert(printed_page(tmp_path)), "Delivery is free")
+    (read,) = places(document, "Delivery is free")
+    assert read == pytest.approx(printed, abs=6), "in points, from the upper left corner"
+
+
+def printed_page(folder: Path) -> Path:
+    path = folder / "printed.pdf"
+    path.write_bytes(typst.compile(PAGE))
+    return path
+
+
+def places(document: Document, words: str) -> Sequence[Box]:
+    """The boxes of the line that begins with these words."""
+    (passage,) = [one for one in document.passages if words in one.text]
+    at = passage.text.index(words)
+    return passage.places(passage.start + at, passage.start + len(passage.text[at:].split("\n")[0]) + at)
 
 
 async def test_a_scanned_pdf_without_recognition_says_what_is_missing(tmp_path: Path) -> None:

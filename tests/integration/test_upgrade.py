@@ -220,15 +220,25 @@ def test_a_newer_state_is_left_alone(tmp_path: Path) -> None:
     assert dump(path) == whole
 
 
-VERSION_4 = """
+VERSION_5 = """
+DROP INDEX results_run; DROP INDEX refs_run; DROP INDEX calls_run; ALTER TABLE runs DROP COLUMN kept;
+PRAGMA user_version = 5;
+"""  # what version 6 changed, as version 5 had it
+VERSION_4 = (
+    VERSION_5
+    + """
 DROP TABLE subjects; CREATE INDEX journal_subject ON journal (subject, n);
 ALTER TABLE small RENAME TO new_small;
 CREATE TABLE small (name TEXT PRIMARY KEY, kept_at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 INSERT INTO small SELECT * FROM new_small; DROP TABLE new_small; PRAGMA user_version = 4;
-"""  # what version 5 changed, as version 4 had it
+"""
+)  # what version 5 changed, as version 4 had it
 
 
-def test_version_4_gets_its_index_of_subjects_and_keeps_its_small_artifacts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [VERSION_4, VERSION_5])
+def test_later_versions_get_their_indices_and_keep_their_small_artifacts(
+    tmp_path: Path, earlier: str
+) -> None:
     (tmp_path / "policy.toml").write_text(POLICY)
     settings = Settings(home=tmp_path / "home", state=tmp_path / "state")
     with closing(build(settings, policy=tmp_path / "policy.toml")) as service:
@@ -237,9 +247,13 @@ def test_version_4_gets_its_index_of_subjects_and_keeps_its_small_artifacts(tmp_
             service.state.journal.write(Act.FILE_DELIVERED, f"run/{n % 3}", actor="user:ada")
         entries = [service.state.journal.about(f"run/{n}") for n in range(3)]
     with closing(sqlite3.connect(tmp_path / "state" / "bottega.sqlite")) as connection:
-        connection.executescript(VERSION_4)
+        connection.executescript(earlier)
     with closing(build(settings, policy=tmp_path / "policy.toml")) as service:
         assert service.state.database.version() == schema.VERSION
+        indices = service.state.database.rows(
+            "SELECT name FROM sqlite_master WHERE name LIKE '%\\_run' ESCAPE '\\'"
+        )
+        assert {name for (name,) in indices} == {"results_run", "refs_run", "calls_run", "tickets_run"}
         assert service.shop.artifacts.read(kept) == b"a few bytes"
         assert [service.state.journal.about(f"run/{n}") for n in range(3)] == entries
         assert compare(service.state.journal, service.state.contents).differences == ()

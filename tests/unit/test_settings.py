@@ -38,6 +38,18 @@ def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-secret" not in repr(Settings())
 
 
+def test_each_host_has_its_key_and_none_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOTTEGA_OPENAI_API_KEYS", "api.One.example=sk-1, localhost:8000=sk-2==")
+    settings = Settings()
+    assert settings.openai_api_keys == {"api.one.example": "sk-1", "localhost:8000": "sk-2=="}
+    assert "sk-1" not in repr(settings)
+    for given in ("sk-1", "=sk-1", "host=", "https://host/v1=sk-1"):
+        monkeypatch.setenv("BOTTEGA_OPENAI_API_KEYS", given)
+        with pytest.raises(InvalidValue) as caught:
+            Settings()
+        assert caught.value.where == "BOTTEGA_OPENAI_API_KEYS" and "sk-1" not in str(caught.value)
+
+
 def test_memory_is_said_with_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BOTTEGA_MEMORY", raising=False)
     assert Settings().memory == 0

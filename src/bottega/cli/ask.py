@@ -105,7 +105,8 @@ def command(
         if out:
             shown = frozenset(mine).union(*(allowed for _, allowed in asked))
             documents = service.answers().documents(collection, answers, allowed=shown)
-            _write(out, answers, documents, title=question or f"Questions to '{collection}'")
+            files = service.answers().files(collection, answers, allowed=shown)
+            _write(out, answers, documents, files, title=question or f"Questions to '{collection}'")
     finally:
         service.close()
     if question:
@@ -152,10 +153,11 @@ def _read(path: Path | None, mine: list[str]) -> list[tuple[str, list[str]]]:
         ) from error
 
 
-def _write(out: Path, answers: "list[Answer]", documents: Any, *, title: str) -> None:
+def _write(out: Path, answers: "list[Answer]", documents: Any, files: Any, *, title: str) -> None:
     from bottega.delivery.answers import write_answers
+    from bottega.delivery.pages import pictures
 
-    write_answers(out, answers, documents, title=title)
+    write_answers(out, answers, documents, pictures(answers, files), title=title)
 
 
 def tell(answer: "Answer") -> None:

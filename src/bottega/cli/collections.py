@@ -41,5 +41,13 @@ def command(name: str | None, labels: str, machine: bool) -> None:
     table(
         "Collections",
         ("name", "documents", "passages", "embedder"),
-        [(each.name, str(each.documents), str(each.passages), each.embedder) for each in found],
+        [
+            (
+                each.name,
+                str(each.documents),
+                str(each.passages),
+                f"{each.embedder}, then {each.next_embedder}" if each.next_embedder else each.embedder,
+            )
+            for each in found
+        ],
     )

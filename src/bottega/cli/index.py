@@ -46,6 +46,9 @@ def command(
 ) -> None:
     """Index files and folders into the collection NAME; what has not changed is not done again.
 
+    With --embedder the earlier vectors are searched until all new ones are there; killed or stopped, the same command goes on.
+    While another process indexes, it waits; --remove does not.
+
     Exit code 0: done; 12: every document was skipped, each with its reason.
     """
     import asyncio
@@ -148,6 +151,10 @@ class Shown:
 
         from bottega.cli.show import duration
 
+        if progress.stage == "waiting":
+            if not self._quiet:
+                click.echo("another process is indexing this collection; waiting for it to end", err=True)
+            return
         left = f", {duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
         what = "documents" if progress.stage == "documents" else "passages embedded"
         said = f"{progress.done}/{progress.of} {what}, {progress.passages} passages{left}  {progress.name}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bottega.cli.brief import charge_option
+
 if TYPE_CHECKING:
     from bottega.pipelines.comparison import Compared, Replayed
 
@@ -25,6 +27,7 @@ EXIT = {"identical": 0, "explained": 1, "incomplete": 6, "unexplained": 9}
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="With --artifact: write it here, unsigned.")
 @click.option("--anyway", is_flag=True, help="With --manifest: even if other bytes may come out.")
+@charge_option
 @click.option("--json", "machine", is_flag=True, help="Print the result as JSON.")
 def command(
     run: str,
@@ -34,6 +37,7 @@ def command(
     sources: tuple[Path, ...],
     out: Path | None,
     anyway: bool,
+    charge: tuple[str, ...],
     machine: bool,
 ) -> None:
     """Make RUN again from the record alone and compare every byte; or files of a delivered folder, from its manifest.
@@ -58,11 +62,12 @@ def command(
         with Watcher(quiet=machine) as watcher:
             if manifest is None:
                 work = service.replay(
-                    run, steps, note=watcher.note, watch=watcher, cancelled=watcher.cancelled
-                )
+                    run, steps, charge=charge,
+                    note=watcher.note, watch=watcher, cancelled=watcher.cancelled,
+                )  # fmt: skip
             else:
                 work = service.regenerate(
-                    manifest, artifact, sources=sources, out=out, anyway=anyway,
+                    manifest, artifact, sources=sources, out=out, anyway=anyway, charge=charge,
                     note=watcher.note, watch=watcher, cancelled=watcher.cancelled,
                 )  # fmt: skip
             report = asyncio.run(work)

@@ -70,7 +70,7 @@ def expire(policy: Path | None, dry_run: bool, machine: bool) -> None:
     from bottega.cli.show import as_json
 
     service = build(policy=policy)
-    gone = service.store.expire(dry_run=dry_run)
+    gone = service.retention.expire(dry_run=dry_run)
     warning = "" if dry_run else service.audit.attest()
     service.close()
     if machine:

@@ -27,7 +27,7 @@ from bottega.retrieval.answers.answer import Answer
 from bottega.retrieval.answers.conversation import Conversation
 from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Hit, Method
-from bottega.retrieval.collections.report import Report
+from bottega.retrieval.collections.report import Progress, Report
 from bottega.retrieval.collections.store import DocumentRow
 from bottega.retrieval.expand import expand, names
 from bottega.service import Made
@@ -221,7 +221,13 @@ class AsyncClient:
     async def collections(self) -> list[Listed]:
         """As `Door.collections`."""
         return [
-            Listed(each["id"], each["documents"], each["passages"], each["embedder"])
+            Listed(
+                each["id"],
+                each["documents"],
+                each["passages"],
+                each["embedder"],
+                next_embedder=each.get("next_embedder", ""),
+            )
             for each in await self._data("/v1/collections")
         ]
 
@@ -232,17 +238,26 @@ class AsyncClient:
         *,
         labels: Sequence[str] | None = None,
         embedder: str = "",
+        watch: Callable[[Progress], None] = lambda progress: None,
     ) -> Report:
-        """As `Door.index`: the files are sent, and deleted from the caller's when they are indexed."""
+        """As `Door.index`: the files are sent, and deleted from the caller's when the server has taken them over.
+
+        The server goes on when this client goes away; a connection that breaks is taken up.
+        """
         found = await asyncio.to_thread(expand, [Path(path) for path in paths])
         sent = [await self._send(path, told, "user_data") for path, told in names(found).items()]
         try:
-            body = {"files": [each.id for each in sent], "labels": labels, "embedder": embedder}
-            answer = await self._wire.ask("POST", f"/v1/collections/{_(name)}/documents", json=body)
+            body = {
+                "files": [each.id for each in sent], "labels": labels, "embedder": embedder, "background": True,
+            }  # fmt: skip
+            begun = await self._wire.ask("POST", f"/v1/collections/{_(name)}/documents", json=body)
         finally:
             for each in sent:
                 await self.forget(each.id)
-        return Report.model_validate(answer.json())
+        path = f"/v1/collections/{_(name)}/indexings/{_(begun.json()['id'])}"
+        async for told in self._wire.events(f"{path}/events", -1):
+            watch(Progress.model_validate(told))
+        return Report.model_validate((await self._wire.ask("GET", path)).json()["report"])
 
     async def remove(self, name: str, document: str) -> Report:
         """As `Door.remove`."""

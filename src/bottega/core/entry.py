@@ -56,6 +56,8 @@ class Act(StrEnum):
     KEY_REVOKED = "service:key:revoked"
     PROJECT_SET = "service:project:set"  # a project is known, belongs to a team, or is closed
     SUBJECT_ERASED = "privacy:subject:erased"  # the key of a person's data is destroyed
+    RETENTION_BEGUN = "store:retention:begun"  # a worker has the turn to apply the policy's retention
+    RETENTION_APPLIED = "store:retention:applied"  # by which policy, and how much was removed
     FILES_COLLECTED = "storage:files:collected"
     STATE_MIGRATED = "storage:state:migrated"
     STATE_RESTORED = "storage:state:restored"

@@ -20,7 +20,8 @@ BottegaError                     exit 1   HTTP 500
 │   └── WeightsMissing           exit 5   HTTP 503   weights are not pulled, or are damaged
 ├── EngineFailed                 exit 6   HTTP 502   an engine could not make its part
 │   ├── EngineBusy               exit 6   HTTP 503   a remote engine asks to come back later (retryable)
-│   └── EngineDied               exit 6   HTTP 502   the process of an engine ended by itself (retryable)
+│   ├── EngineDied               exit 6   HTTP 502   the process of an engine ended by itself (retryable)
+│   └── AnswerUnfit              exit 6   HTTP 502   what a model said has not the shape that was asked for (retryable)
 ├── TransferFailed               exit 7   HTTP 502   a download did not finish (retryable)
 ├── StorageFailed                exit 8   HTTP 507   the disk is full or the store is damaged
 │   └── NotDelivered             exit 8   HTTP 507   the folder of a delivery cannot be written; the run goes on elsewhere
@@ -227,6 +228,12 @@ class EngineDied(EngineFailed):
         super().__init__(message, remedy=remedy, where=where, used=used)
         self.ended = ended
         self.stderr = stderr
+
+
+class AnswerUnfit(EngineFailed):
+    """What a model said has not the shape that was asked for; another answer may have it."""
+
+    retryable = True
 
 
 class TransferFailed(BottegaError):

@@ -10,7 +10,7 @@ from bottega.core.value import JsonObject, Value
 
 
 class Part(Value, frozen=True):
-    """One input at a named port: text, or a stored artifact."""
+    """One input at a named port: text (with the artifact that it would be, if somebody knows), or a stored artifact."""
 
     port: str
     name: str = Field(default="", description="what people call it: a file name or a step")

@@ -1,5 +1,6 @@
 """Answers as pages: `index.html` with every sentence's citations, and each cited document with the quoted words marked."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from bottega.retrieval.answers.answer import Answer, Citation
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a document page: a heading, a paragraph, or where a page of the document begins."""
+    """A piece of a document page: a heading, a paragraph, where a page of the document begins, or the address of its picture."""
 
     kind: str
     html: Markup
@@ -31,12 +32,14 @@ def write_answers(
     out: Path,
     answers: Sequence[Answer],
     documents: Mapping[tuple[str, str], Sequence[Passage]],
+    pictures: Mapping[tuple[str, str, int], bytes] | None = None,
     *,
     title: str,
 ) -> None:
     """Write `index.html`, `answers.json` and `documents/*.html` into ``out``; the folder appears whole or not at all.
 
-    ``documents`` are the passages of every cited document in their order, by its name and digest. The pages load nothing and run no script.
+    ``documents`` are the passages of every cited document in their order, by its name and digest, ``pictures`` PNG of pages on which the
+    quotes are marked (`bottega.delivery.pages`). The pages load nothing and run no script.
 
     Raises:
         StorageFailed: the folder cannot be written, or holds something else.
@@ -52,7 +55,8 @@ def write_answers(
     cited = [c for answer in answers for each in answer.sentences for c in each.citations]
     for key, file in files.items():
         spans = {(c.start, c.end): anchor(c) for c in cited if (c.source, c.sha256) == key}
-        pages[file] = framed("document.html.j2", title=key[0], blocks=blocks(documents[key], spans))
+        seen = {page: data for (*of, page), data in (pictures or {}).items() if tuple(of) == key}
+        pages[file] = framed("document.html.j2", title=key[0], blocks=blocks(documents[key], spans, seen))
     pages["answers.json"] = (
         json.dumps([answer.document() for answer in answers], ensure_ascii=False, indent=2) + "\n"
     ).encode()
@@ -64,15 +68,26 @@ def anchor(citation: Citation) -> str:
     return f"c{citation.start}-{citation.end}"
 
 
-def blocks(passages: Sequence[Passage], spans: Mapping[tuple[int, int], str]) -> list[Block]:
-    """The text of a document with each span marked; every character between the marks is the document's own."""
+def blocks(
+    passages: Sequence[Passage],
+    spans: Mapping[tuple[int, int], str],
+    pictures: Mapping[int, bytes] | None = None,
+) -> list[Block]:
+    """The text of a document with each span marked; every character between the marks is the document's own.
+
+    A page of which there is a picture begins with it.
+    """
     paged = len({passage.page for passage in passages}) > 1
     found: list[Block] = []
     page = 0
     for passage in passages:
-        if paged and passage.page != page:
+        if passage.page != page:
             page = passage.page
-            found.append(Block("page", Markup(escape(f"page {page}"))))
+            if paged:
+                found.append(Block("page", Markup(escape(f"page {page}"))))
+            if pictures and page in pictures:
+                data = base64.b64encode(pictures[page]).decode()
+                found.append(Block("picture", Markup(f"data:image/png;base64,{data}")))
         titles = passage.heading.split(" > ")
         for match in re.finditer(r"\S[^\n]*", passage.text):
             start, end = passage.start + match.start(), passage.start + match.end()

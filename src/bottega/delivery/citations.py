@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
-from bottega.core.passage import Passage
+from bottega.core.passage import Box, Passage
 from bottega.delivery.prose import highlighted, inline
 
 
@@ -35,15 +35,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Cited:
-    """A passage that something in the folder cites, with every quote of it marked."""
+    """A passage that something in the folder cites, with every quote of it marked, and where the quotes are printed."""
 
     id: str
     source: str
+    sha256: str
     page: int
     start: int
     end: int
     heading: str
     marked: Markup
+    boxes: tuple[Box, ...] = ()
 
 
 class Citations:
@@ -71,9 +73,12 @@ class Citations:
         """The cited passages, by document and place."""
         found = [self._passages[key] for key in self._spans]
         return tuple(
-            Cited(p.id, p.source, p.page, p.start, p.end, p.heading, highlighted(p.text, self._spans[p.id]))
+            Cited(
+                p.id, p.source, p.sha256, p.page, p.start, p.end, p.heading, highlighted(p.text, self._spans[p.id]),
+                tuple(box for start, end in self._spans[p.id] for box in p.places(p.start + start, p.start + end)),
+            )
             for p in sorted(found, key=lambda p: (p.source, p.start, p.id))
-        )
+        )  # fmt: skip
 
     def _citation(self, entry: dict[str, Any]) -> Citation:
         self._count += 1

@@ -21,7 +21,7 @@ from bottega.delivery.manifest import (
     Manifest,
     SupportFile,
     Withheld,
-    read_delivery,
+    read_manifest,
 )
 from bottega.delivery.replace import ALONE, discard, place, prepare, within
 from bottega.delivery.seal import Sign
@@ -118,7 +118,7 @@ def deliver(
 def delivered(out: Path, run_id: str) -> Delivery | None:
     """The folder as this run delivered it, or None when it is not there or not whole."""
     try:
-        manifest, _ = read_delivery(out / MANIFEST)
+        manifest = read_manifest(out / MANIFEST)
         if manifest.run != run_id or any(
             _digest(out / file.path) != file.sha256 for file in manifest.artifacts
         ):

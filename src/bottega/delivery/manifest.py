@@ -6,11 +6,12 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from bottega.core.artifact import Ingredient, Locality
-from bottega.core.errors import InvalidValue, Tampered
+from bottega.core.errors import InvalidValue, NotFound, Tampered
 from bottega.core.plan import Plan
 from bottega.core.run import RunState, StepState
 from bottega.core.value import JsonObject, Value
 from bottega.core.verdict import Verdict
+from bottega.governance.redaction import wordless
 
 T = TypeVar("T", bound=Value)
 
@@ -77,7 +78,9 @@ class Manifest(Value, frozen=True):
     format: Literal["bottega.delivery/1"] = "bottega.delivery/1"
     run: str
     state: RunState
-    plan: str = Field(description="digest of the plan; equals the SHA-256 of plan.json")
+    plan: str = Field(
+        description="digest of the plan; equals the SHA-256 of plan.json, unless that was delivered without words"
+    )
     brief: str = Field(description="digest of the brief")
     policy: str = ""
     created_at: str = ""
@@ -90,16 +93,32 @@ class Manifest(Value, frozen=True):
     support: tuple[SupportFile, ...] = ()
 
 
+def read_manifest(path: Path) -> Manifest:
+    """A delivered folder's manifest.
+
+    Raises:
+        InvalidValue: it is missing or is not what it should be.
+    """
+    return _read(path, Manifest, "give the manifest.json of a delivered folder")
+
+
 def read_delivery(path: Path) -> tuple[Manifest, Plan]:
     """A manifest, and the plan that lies beside it.
 
     Raises:
         InvalidValue: one of the files is missing or is not what it should be; names it.
+        NotFound: the plan was delivered without its words.
         Tampered: the plan is not the one that the manifest names.
     """
-    manifest = _read(path, Manifest, "give the manifest.json of a delivered folder")
+    manifest = read_manifest(path)
     beside = path.parent / PLAN
     plan = _read(beside, Plan, f"a delivered folder has its {PLAN} beside its {MANIFEST}")
+    if plan.identity != manifest.plan and plan == wordless(plan):
+        raise NotFound(
+            "the plan was delivered without its words, as the policy says",
+            where=str(beside),
+            remedy="make its brief or plan again, and compare the digests",
+        )
     if plan.identity != manifest.plan:
         raise Tampered(
             "this is not the plan that the manifest names",

@@ -20,6 +20,7 @@ from bottega.core.run import Made, Run
 from bottega.delivery.citations import Citations
 from bottega.delivery.exhibits import Exhibit, exhibit
 from bottega.delivery.manifest import Withheld
+from bottega.delivery.pages import printed
 from bottega.delivery.palette import palette
 from bottega.delivery.words import LIMITS, amount, duration, outside, size, state_words, step_words
 from bottega.delivery.workflow import workflow
@@ -78,6 +79,7 @@ def render(
         cards.append(
             Card(each, view, f"part-{index}", LANGUAGE_NAMES.get(language, language), _words_by(plan, each))
         )
+    cited = citations.cited()
     places = outside(plan, run, {each.deliverable.output: each.provenance for each in shown})
     verdicts = [verdict for each in shown for verdict in each.made.verdicts]
     used = sorted({check for step in plan.steps for check in step.checks} | {v.check for v in verdicts})
@@ -101,7 +103,8 @@ def render(
         passed=sum(verdict.outcome == "pass" for verdict in verdicts),
         flagged=sum(verdict.outcome != "pass" for verdict in verdicts),
         workflow=workflow(plan, run),
-        cited=citations.cited(),
+        cited=cited,
+        sheets=printed(cited, plan.sources, locate),
         check_limits=[(check, LIMITS[check]) for check in used if check in LIMITS],
         engine_limits=[(e, limits[e]) for e in engines if limits and limits.get(e)],
         palette=colors,

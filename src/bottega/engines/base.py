@@ -113,7 +113,7 @@ class Bench:
 
     def read(self, part: Part) -> bytes:
         """The bytes of a part, whether it came as text or as an artifact."""
-        if part.artifact is not None:
+        if part.artifact is not None and part.text is None:
             if self.content is not None:
                 return self.content(part.artifact)
             return self.locate(part.artifact).read_bytes()

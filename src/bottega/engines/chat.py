@@ -30,6 +30,7 @@ BYTES_PER_TOKEN = 3.5  # European languages and JSON
 OPEN_STRING = 600  # characters, given to a string without maxLength
 OPEN_ARRAY = 12  # items, given to an array without maxItems
 Logprobs = tuple[tuple[str, float], ...]  # of one piece: the written token, then the likeliest ones
+CALL, CALLED = "<tool_call>\n", "\n</tool_call>"  # around the call of a tool, as Hermes models write it
 AGAIN = 0.5  # least temperature of a repair: the likeliest words were refused, and would mostly come again
 
 
@@ -38,6 +39,10 @@ class Message(Params, frozen=True):
 
     role: Literal["system", "user", "assistant"]
     content: str = Field(max_length=60_000)
+
+    def sent(self) -> JsonObject:
+        """As the chat dialect has it."""
+        return {"role": self.role, "content": self.content}
 
 
 class ChatParams(Params, frozen=True):
@@ -106,7 +111,7 @@ class ChatParams(Params, frozen=True):
         return self.media_type if self.json_schema is None else "application/json"
 
 
-def messages(request: Request, params: ChatParams, bench: Bench) -> list[dict[str, str]]:
+def messages(request: Request, params: ChatParams, bench: Bench) -> list[JsonObject]:
     """System and user message: evidence and texts first, the instruction and the repair line last.
 
     Sources stand between tags and are announced as data. That lowers the chance that a sentence in a source
@@ -125,7 +130,7 @@ def messages(request: Request, params: ChatParams, bench: Bench) -> list[dict[st
         blocks.append(params.prompt)
     if request.feedback:
         blocks.append(f"Your last answer was refused: {' '.join(request.feedback.split())}")
-    turns = [{"role": turn.role, "content": turn.content} for turn in params.messages]
+    turns = [turn.sent() for turn in params.messages]
     if blocks:
         turns.append({"role": "user", "content": "\n\n".join(blocks)})
     return [{"role": "system", "content": params.system}, *turns] if params.system else turns
@@ -164,7 +169,7 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
             nothing was said.
     """
     details = {"finish_reason": finish_reason, **details}
-    if params.json_schema is not None:
+    if params.answer_type == "application/json":
         if finish_reason == "length" and not params.whole:
             return Finished(port="text", media_type="text/plain", data=text.encode(), details=details)
         if finish_reason == "length":
@@ -183,6 +188,12 @@ def finished(text: str, params: ChatParams, finish_reason: str, details: JsonObj
     else:
         text = text.strip() + "\n"
     return Finished(port="text", media_type=params.answer_type, data=text.encode(), details=details)
+
+
+def as_called(name: str, arguments: Any) -> str:
+    """The call of a tool as a model writes it; ``arguments`` are JSON text, or what becomes that."""
+    given = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return f'{CALL}{{"name": {json.dumps(name)}, "arguments": {given or "{}"}}}{CALLED}'
 
 
 def biased(params: ChatParams) -> JsonObject:

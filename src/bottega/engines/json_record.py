@@ -41,7 +41,7 @@ def set_at(record: dict[str, Any], pointer: str, value: Any) -> None:
 
 
 def validate(record: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Validate against a JSON Schema.
+    """Validate against a JSON Schema. What it refers to must be in it: nothing is fetched.
 
     Raises:
         EngineFailed: ``where`` is the RFC 6901 pointer of the most telling mistake.
@@ -52,7 +52,14 @@ def validate(record: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise EngineFailed(f"not a JSON Schema: {error.message}", where="json_schema") from error
-    error: Any = jsonschema.exceptions.best_match(kind(schema).iter_errors(record))
+    referencing: Any = require("referencing", extra="all")
+    validator = kind(schema, registry=referencing.Registry())
+    try:
+        error: Any = jsonschema.exceptions.best_match(validator.iter_errors(record))
+    except referencing.exceptions.Unresolvable as missing:
+        raise EngineFailed(
+            f"the schema refers to '{missing.ref}', which is not in it", where="json_schema"
+        ) from missing
     if error is not None:
         pointer = "".join(f"/{escaped(str(key))}" for key in error.absolute_path)
         raise EngineFailed(f"the record does not fit its schema: {error.message}", where=pointer or "/")

@@ -7,13 +7,15 @@ cut the store into segments; there the content and all statements are protected,
 Source: ISO 19566-5 (JUMBF boxes); C2PA specification 2.4, sections 11.1 (store) and A.1 to A.5 (embedding).
 """
 
+import hashlib
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from io import BufferedReader
 from zlib import crc32
 
-from bottega.core.canonical import digest_bytes
-
+PIECE = 1 << 20  # bytes of a file that are held at a time
+LARGEST = 256 << 20  # bytes of a manifest store; what claims to be larger is no store of ours
 _UUID_TAIL = b"\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 _LABELS = {
     b"c2pa": (b"c2pa",),
@@ -21,40 +23,74 @@ _LABELS = {
     b"c2cl": (b"c2pa.claim", b"c2pa.claim.v2"),
     b"c2cs": (b"c2pa.signature",),
 }
+_SVG_START, _SVG_END = b"<c2pa:manifest", b"</c2pa:manifest>"
 _SVG_STORE = re.compile(rb"<c2pa:manifest[^>]*>([^<]*)</c2pa:manifest>")
 # COSE_Sign1 ends with: the padding in the unprotected header, a detached payload (null), the signature.
 _PADDING = re.compile(rb"cpad(?:[\x40-\x57]|\x58.|\x59..)\x00*\xf6(?:\x58.|\x59..)", re.DOTALL)
 _BMFF_HEADER = b"\x00\x00\x00\x00manifest\x00" + b"\x00" * 8
 
 
-def file_type_box(data: bytes) -> str:
+def find(file: BufferedReader, *wanted: bytes, start: int = 0) -> int:
+    """Where any of these is found first from a place on, or -1; the file is never held as a whole."""
+    file.seek(start)
+    held, most = b"", max(map(len, wanted)) - 1
+    while piece := file.read(PIECE):
+        held += piece
+        if places := [place for each in wanted if (place := held.find(each)) >= 0]:
+            return start + min(places)
+        start += max(len(held) - most, 0)
+        held = held[-most:]
+    return -1
+
+
+def part(file: BufferedReader, start: int, length: int) -> bytes:
+    """So many bytes from a place on, or those that there are."""
+    file.seek(start)
+    return file.read(length)
+
+
+def file_type_box(file: BufferedReader) -> str:
     """SHA-256 of an MP4's leading `ftyp` box, which C2PA's own hash leaves out; "" for other files."""
-    return digest_bytes(data[: int.from_bytes(data[:4])]) if data[4:8] == b"ftyp" else ""
+    head = part(file, 0, 8)
+    if head[4:] != b"ftyp":
+        return ""
+    file.seek(0)
+    left, found = int.from_bytes(head[:4]), hashlib.sha256()
+    while piece := file.read(min(left, PIECE)):
+        found.update(piece)
+        left -= len(piece)
+    return found.hexdigest()
 
 
-def damaged(data: bytes, media_type: str, sidecar: bytes | None) -> bool:
+def damaged(file: BufferedReader, media_type: str, sidecar: bytes | None) -> bool:
     """Whether the frame around the statements was altered, in a file that Bottega signed."""
     if sidecar is not None:
         return not _store_is_whole(sidecar)
     if media_type in ("image/jpeg", "image/gif"):
         return False
     if media_type == "image/svg+xml":
-        return not _svg_is_whole(data)
-    start = data.find(b"jumdc2pa" + _UUID_TAIL) - 12
+        return not _svg_is_whole(file)
+    start = find(file, b"jumdc2pa" + _UUID_TAIL) - 12
     if start < 0:
         return True
-    end = start + int.from_bytes(data[start : start + 4])
-    if not _store_is_whole(data[start:end]):
+    length = int.from_bytes(part(file, start, 4))
+    store = part(file, start, length) if length <= LARGEST else b""
+    if not _store_is_whole(store):
         return True
     if media_type == "image/png":
-        return crc32(b"caBX" + data[start:end]).to_bytes(4) != data[end : end + 4]
-    if data[4:8] == b"ftyp":
-        return data[start - len(_BMFF_HEADER) : start] != _BMFF_HEADER
+        return crc32(b"caBX" + store).to_bytes(4) != part(file, start + length, 4)
+    if part(file, 4, 4) == b"ftyp":
+        before = len(_BMFF_HEADER)
+        return start < before or part(file, start - before, before) != _BMFF_HEADER
     return False
 
 
-def _svg_is_whole(data: bytes) -> bool:
-    found = _SVG_STORE.search(data)
+def _svg_is_whole(file: BufferedReader) -> bool:
+    start = find(file, _SVG_START)
+    end = find(file, _SVG_END, start=start) if start >= 0 else -1
+    if not start <= end <= start + LARGEST:
+        return False
+    found = _SVG_STORE.fullmatch(part(file, start, end - start + len(_SVG_END)))
     if not found:
         return False
     try:

@@ -54,7 +54,7 @@ class Rule(Value, frozen=True):
 
 
 class Retention(Value, frozen=True):
-    """How long is kept what is no longer worked on; `bottega store expire` applies it."""
+    """How long is kept what is no longer worked on; workers apply it once a day, `bottega store expire` at once."""
 
     runs_days: int = Field(ge=1, description="days after its end that a run, its results and files are kept")
 
@@ -71,7 +71,7 @@ class Policy(Value, frozen=True):
     record: Recording = Field(
         default="redacted",
         exclude_if=lambda value: value == "redacted",
-        description="what the journal keeps of prompts and parameters",
+        description="what the journal keeps of prompts and parameters; `digest` drops them with the end of the work elsewhere too",
     )
     # Not in the digest at all: it decides about no release, so a change leaves decisions valid.
     retention: Retention | None = Field(

@@ -1,18 +1,23 @@
-"""What the journal keeps of prompts and parameters: all, the harmless part, or only a digest."""
+"""What is kept of prompts and parameters: all, the harmless part, or only a digest, and then only until the work has ended."""
 
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, cast
 
+from bottega.core.brief import Brand
 from bottega.core.canonical import digest, digest_bytes
+from bottega.core.plan import Plan
+from bottega.core.run import StepResult
 from bottega.core.value import JsonObject
+from bottega.core.verdict import Verdict
 
 Recording = Literal["full", "redacted", "digest"]
 
 SHORT = 40  # characters; longer text is a prompt, a template or a query, not a setting
 PROMPTS = frozenset({"goal", "negative_prompt", "prompt", "query", "sql", "system", "template", "text"})
 PIECE = 16  # characters
+TEXT = "[text]"  # in the place of one
 PLAIN, LISTS = (bool, int, float), (list, tuple)
 SHORTEST = 7  # characters of a text that `SECRET` can find something in: `token=x`
 # Credentials as their makers print them: `sk-...`, `ghp_...`, `AKIA...`, JSON web tokens, PEM keys, `key=value` pairs.
@@ -62,7 +67,65 @@ def told(error: str, params: Mapping[str, Any], recording: Recording) -> str:
             if error[start : start + size] in pieces:
                 quoted[start : start + size] = [True] * size
     kept = "".join("\0" if hide else letter for letter, hide in zip(error, quoted, strict=True))
-    return masked(re.sub("\0+", "[text]", kept))
+    return masked(re.sub("\0+", TEXT, kept))
+
+
+def wordless(plan: Plan) -> Plan:
+    """A plan without what people wrote into it: its graph, engines, models, numbers and files stay."""
+    brief = plan.brief
+    wanted = tuple(each.model_copy(update={"focus": ""}) for each in brief.deliverables)
+    look = Brand(colors=brief.brand.colors, font=brief.brand.font)
+    told = {"goal": TEXT, "deliverables": wanted, "steps": (), "audience": "", "brand": look}
+    steps = [
+        step.model_copy(
+            update={
+                "params": _numbers(step.params),
+                "checks": {name: _numbers(options) for name, options in step.checks.items()},
+                "why": "",
+            }
+        )
+        for step in plan.steps
+    ]
+    return plan.model_copy(
+        update={
+            "brief": brief.model_copy(update=told),
+            "intent": _numbers(plan.intent),
+            "steps": tuple(steps),
+        }
+    )
+
+
+def _numbers(values: Mapping[str, Any]) -> JsonObject:
+    return {name: value if isinstance(value, bool | int | float) else TEXT for name, value in values.items()}
+
+
+def unquoted(result: StepResult, given: Mapping[str, Any]) -> StepResult:
+    """A result whose details and verdicts do not quote what was given: no text of it, and no `PIECE` of one."""
+    texts = {*_hidden(given, "digest")}
+
+    def walk(value: Any) -> Any:
+        match value:
+            case str():
+                return (
+                    TEXT if value in texts else told(value, given, "digest") if len(value) >= PIECE else value
+                )
+            case Mapping():
+                return {name: walk(each) for name, each in cast(Mapping[str, Any], value).items()}
+            case list() | tuple():
+                return [walk(each) for each in cast(list[Any], value)]
+            case _:
+                return value
+
+    def told_of(verdict: Verdict) -> Verdict:
+        return verdict.model_copy(update={"reason": walk(verdict.reason), "evidence": walk(verdict.evidence)})
+
+    outputs = [
+        made.model_copy(
+            update={"details": walk(made.details), "verdicts": tuple(map(told_of, made.verdicts))}
+        )
+        for made in result.outputs
+    ]
+    return result.model_copy(update={"outputs": tuple(outputs)}) if texts else result
 
 
 def _hidden(value: Any, recording: Recording, key: str = "") -> Iterator[str]:

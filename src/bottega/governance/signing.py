@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -163,24 +164,25 @@ class Signer:
         info = c2pa.C2paSignerInfo(
             authority.algorithm, authority.chain.encode("ascii"), authority.private_key.encode("ascii"), None
         )
-        with source.open("rb") as file:
-            start = file.read(4096)
-        claim = definition(provenance, version("bottega"), file_type_box(start)) | {
-            "format": provenance.artifact.media_type
-        }
         with (
             c2pa.Signer.from_info(info) as signer,
             c2pa.Context.from_dict(settings([authority.root_pem()])) as context,
-            c2pa.Builder(json.dumps(claim), context=context) as builder,
             source.open("rb") as given,
             target.open("w+b") as written,
+            c2pa.Builder(_claim(provenance, given), context=context) as builder,
         ):
+            given.seek(0)
             for parent, path in parents:
                 _add_parent(builder, parent, path)
             if not embed:
                 builder.set_no_embed()
             store: Any = builder.sign(signer, provenance.artifact.media_type, given, written)
         return bytes(store)
+
+
+def _claim(provenance: Provenance, file: BufferedReader) -> str:
+    claim = definition(provenance, version("bottega"), file_type_box(file))
+    return json.dumps(claim | {"format": provenance.artifact.media_type})
 
 
 def _add_parent(builder: Any, parent: Ingredient, path: Path | None) -> None:

@@ -1,9 +1,9 @@
 """Reads a file's credentials back and says whether they hold; needs the file alone, no server and no database."""
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from bottega.core.artifact import Ingredient, Provenance
 from bottega.core.errors import NotFound, PolicyDenied, Tampered, UnreadableSource
 from bottega.core.value import JsonObject, Value
-from bottega.governance.frame import damaged, file_type_box
+from bottega.governance.frame import LARGEST, damaged, file_type_box, find
 from bottega.governance.manifest import FILE_TYPE, PROVENANCE
 from bottega.governance.signing import settings, sidecar_of
 
@@ -111,27 +111,39 @@ def verify(path: Path, trust: Sequence[str] = ()) -> Verification:
     Raises:
         UnreadableSource: the file is not there or cannot be read.
     """
+    sidecar = sidecar_of(path)
     try:
-        data = path.read_bytes()
-        sidecar = sidecar_of(path)
-        store = sidecar.read_bytes() if sidecar.is_file() else None
+        store = _store_in(sidecar) if sidecar.is_file() else None
+        with path.open("rb") as file:
+            found = _read(path, file, store, trust)
+            if found is None or isinstance(found, str):
+                return _without_credentials(path, file, store, found or "")
+            framed = damaged(file, _media_type(path), store) or _file_type_differs(found, file)
+            return _judge(path, file, found, sidecar.name if store is not None else "embedded", framed)
     except OSError as error:
         raise UnreadableSource(f"cannot be read: {error.strerror}", where=str(path)) from error
-    media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-    found = _read(data, media_type, store, trust)
-    if found is None or isinstance(found, str):
-        return _without_credentials(path, data, store, found or "")
-    framed = damaged(data, media_type, store) or _file_type_differs(found, data)
-    return _judge(path, data, found, sidecar.name if store is not None else "embedded", framed)
 
 
-def _read(data: bytes, media_type: str, store: bytes | None, trust: Sequence[str]) -> JsonObject | str | None:
+def _media_type(path: Path) -> str:
+    return MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
+
+
+def _store_in(sidecar: Path) -> bytes:
+    """A manifest store; what is too large for one is cut, and then cannot be read."""
+    with sidecar.open("rb") as file:
+        return file.read(LARGEST)
+
+
+def _read(
+    path: Path, file: BufferedReader, store: bytes | None, trust: Sequence[str]
+) -> JsonObject | str | None:
     """The manifest store as c2pa reports it; None when there is none; a text when it cannot be read."""
     import c2pa
 
     try:
         with c2pa.Context.from_dict(settings(trust)) as context:
-            reader = c2pa.Reader.try_create(media_type, io.BytesIO(data), store, context=context)
+            file.seek(0)
+            reader = c2pa.Reader.try_create(_media_type(path), file, store, context=context)
             if reader is None:
                 return None
             with reader:
@@ -142,8 +154,8 @@ def _read(data: bytes, media_type: str, store: bytes | None, trust: Sequence[str
     return found if named else "the manifest it names is not there"
 
 
-def _without_credentials(path: Path, data: bytes, store: bytes | None, error: str) -> Verification:
-    if store is not None or any(trace in data for trace in TRACES):
+def _without_credentials(path: Path, file: BufferedReader, store: bytes | None, error: str) -> Verification:
+    if store is not None or find(file, *TRACES) >= 0:
         reason = "the credentials are damaged and cannot be read"
         return Verification(
             path=path.name,
@@ -159,7 +171,9 @@ def _without_credentials(path: Path, data: bytes, store: bytes | None, error: st
     )
 
 
-def _judge(path: Path, data: bytes, found: JsonObject, credentials: str, framed: bool) -> Verification:
+def _judge(
+    path: Path, file: BufferedReader, found: JsonObject, credentials: str, framed: bool
+) -> Verification:
     manifest: JsonObject = found["manifests"][found["active_manifest"]]
     provenance, problem = _provenance(manifest)
     trusted = found.get("validation_state") == "Trusted"
@@ -168,7 +182,7 @@ def _judge(path: Path, data: bytes, found: JsonObject, credentials: str, framed:
     if problem:
         reasons.append(problem)
     whole = provenance.artifact.sha256 if provenance else ""
-    if whole and credentials != "embedded" and not failures and hashlib.sha256(data).hexdigest() != whole:
+    if whole and credentials != "embedded" and not failures and _sha256(file) != whole:
         reasons.append("the content differs from what was checked")
     if provenance is not None and framed and not reasons:
         reasons.append("the frame around the credentials was altered")
@@ -211,11 +225,16 @@ def _failures(found: JsonObject) -> list[str]:
     return [str(entry["code"]) for entry in cast(list[JsonObject], active.get("failure") or [])]
 
 
-def _file_type_differs(found: JsonObject, data: bytes) -> bool:
+def _sha256(file: BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _file_type_differs(found: JsonObject, file: BufferedReader) -> bool:
     manifest: JsonObject = found["manifests"][found["active_manifest"]]
     assertions: list[JsonObject] = manifest.get("assertions") or []
     said = [one["data"]["sha256"] for one in assertions if one.get("label") == FILE_TYPE]
-    return bool(said) and said != [file_type_box(data)]
+    return bool(said) and said != [file_type_box(file)]
 
 
 def _provenance(manifest: JsonObject) -> tuple[Provenance | None, str]:
@@ -234,10 +253,10 @@ def _compare(folder: Path, ingredient: Ingredient) -> Literal["same", "differs",
     path = folder / Path(ingredient.name).name
     if not ingredient.name or not path.is_file():
         return "absent"
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() == ingredient.sha256:
-        return "same"
-    found: Any = _read(data, MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"), None, ())
+    with path.open("rb") as file:
+        if _sha256(file) == ingredient.sha256:
+            return "same"
+        found: Any = _read(path, file, None, ())
     if not isinstance(found, dict):
         return "differs"
     store = cast(JsonObject, found)

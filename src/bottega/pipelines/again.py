@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from bottega.core.errors import Cancelled, NotFound, SetupError, WeightsMissing
+from bottega.core.errors import BudgetExceeded, Cancelled, NotFound, SetupError, WeightsMissing
 from bottega.core.plan import Plan, Step
 from bottega.core.run import StepResult
 from bottega.pipelines.comparison import Reason, changes, digests, doubts, unexplained
 from bottega.pipelines.graph import is_source, split
+from bottega.pipelines.leased import Follow, Handed
 from bottega.pipelines.machine import machine
 from bottega.pipelines.runner import Runner
 from bottega.pipelines.step import Order
@@ -24,6 +25,7 @@ class Again(Runner):
 
         Raises:
             Cancelled: somebody asked to stop.
+            BudgetExceeded, RateLimited: an account that pays refuses a step; nobody waits for it, and nothing more is made.
         """
         try:
             await self._drive_all()
@@ -42,6 +44,16 @@ class Again(Runner):
         made = [each for each in references if not is_source(each)]
         moved = [each for each in made if digest_of(self._results, each) != digest_of(then, each)]
         return moved or [each for each in references if is_source(each)]
+
+    async def _drive(
+        self, step: Step, at_once: asyncio.Semaphore, handed: Handed | None, follow: Follow
+    ) -> tuple[StepResult, Handed | None]:
+        result, handed = await super()._drive(step, at_once, handed, follow)
+        if result.state == "awaiting_review":  # what people decided on is `_settle`d, so this is about money
+            raise BudgetExceeded(
+                result.error, where=f"step '{step.id}'", remedy="raise the limit: bottega budget set"
+            )
+        return result, handed
 
     async def _settle(self, result: StepResult) -> StepResult:
         return result.model_copy(update={"state": "done"})  # what was decided on it then is not decided again

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from bottega.core.canonical import digest
 from bottega.core.errors import (
@@ -17,9 +16,11 @@ from bottega.core.errors import (
     LeaseLost,
     StorageFailed,
 )
+from bottega.core.moment import later, seconds_between
+from bottega.core.plan import Plan
 from bottega.core.run import Run, StepResult
 from bottega.core.value import JsonObject
-from bottega.governance.redaction import recorded, told
+from bottega.governance.redaction import recorded, told, unquoted
 from bottega.pipelines.charges import Meter, ask, charge_for
 from bottega.pipelines.machine import machine
 from bottega.pipelines.step import Order, make, reusable
@@ -40,6 +41,7 @@ class Closing:
 
     run: Run
     here: bool
+    kept: Plan | None = None  # in the place of its plans, when they are not to be kept
     done: bool = False  # this ended the round
 
 
@@ -155,7 +157,7 @@ async def obtained(
                 shop.workers.watch(found.worker)
             seconds = shop.workers.beat
             if found.until:
-                seconds = min(seconds, _seconds_between(shop.now(), found.until))
+                seconds = min(seconds, seconds_between(shop.now(), found.until))
             await bell.wait(seconds)
             if cancelled is not None and cancelled.is_set():
                 return None
@@ -249,7 +251,7 @@ async def _under(
     ended: BottegaError | None = None
     try:
         result = _as_new(lease.before) if lease.before else await make(order, shop, meter, lease.stored)
-        result = await settle(result)
+        result = await settle(_stored(result, order, shop) if order.plan else result)
     except EngineDied as death:
         with suppress(LeaseLost):
             used = _used(lease, order, shop, meter, death)
@@ -274,7 +276,7 @@ async def _under(
         ended = busy
         patient = order.patient and lease.delays < DELAYS
         result = _ended(order, "delayed" if patient else "failed", str(busy))
-        until = _after(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
+        until = later(shop.now(), busy.retry_after or 2.0**lease.delays) if patient else ""
     except BottegaError as error:
         ended = error
         result = _ended(order, "failed", str(error))
@@ -291,14 +293,21 @@ async def _under(
     try:
         keep = reusable(order.step, shop) and not result.blocked
         used = _used(lease, order, shop, meter, ended)
-        after = _after_it(result, follow, shop)
+        after, stored = _after_it(result, follow, shop), _stored(result, order, shop)
         if isinstance(after, Closing):
             after.done = await shop.runs.finish_last(
-                lease, result, after.run, worker=worker, reusable=keep, used=used, here=after.here
+                lease,
+                stored,
+                after.run,
+                worker=worker,
+                reusable=keep,
+                used=used,
+                here=after.here,
+                kept=after.kept,
             )
             return result, None
         found = await shop.runs.finish(
-            lease, result, worker=worker, reusable=keep, until=until, used=used,
+            lease, stored, worker=worker, reusable=keep, until=until, used=used,
             then=after[1] if after else None, host=shop.workers.host,
         )  # fmt: skip
     except LeaseLost:
@@ -325,6 +334,13 @@ def _used(
     return meter.used(lease.claim.charge, order.step, shop.card(order.step.engine), error)
 
 
+def _stored(result: StepResult, order: Order, shop: Workshop) -> StepResult:
+    """The result as it is kept: under a policy of digests it quotes neither parameters nor goal."""
+    if shop.policy.record != "digest" or not result.outputs:
+        return result
+    return unquoted(result, {"params": order.step.params, "goal": order.goal})
+
+
 def _ended(order: Order, state: str, error: str) -> StepResult:
     return StepResult.model_validate(
         {"step": order.step.id, "key": order.key, "state": state, "error": error[:2000]}
@@ -339,12 +355,3 @@ def _as_new(before: StepResult) -> StepResult:
 def _evidence(death: EngineDied, order: Order, shop: Workshop) -> JsonObject:
     stderr = told(death.stderr, order.step.params, shop.policy.record)
     return {"ended": death.ended, "stderr": stderr, "used": dict(death.used)}
-
-
-def _after(now: str, seconds: float) -> str:
-    later = datetime.fromisoformat(now) + timedelta(seconds=seconds)
-    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _seconds_between(now: str, until: str) -> float:
-    return max((datetime.fromisoformat(until) - datetime.fromisoformat(now)).total_seconds(), 0.0)

@@ -22,6 +22,7 @@ from bottega.core.passage import Passage
 from bottega.core.plan import Plan, Step
 from bottega.core.request import Output
 from bottega.core.run import Run, RunState, StepResult
+from bottega.governance.redaction import wordless
 from bottega.pipelines.graph import ancestors, is_source, needs, schedule, split
 from bottega.pipelines.leased import REMOTE_AT_ONCE, Closing, Follow, Handed, given_back, in_turn, obtained
 from bottega.pipelines.review import Reviews
@@ -120,8 +121,12 @@ class Runner:
         ended = {"state": state, "reason": reason, "error": error, "finished_at": self.shop.now()}
         return self.run.model_copy(update={**ended, "results": tuple(results)})
 
+    @property
+    def _kept(self) -> Plan | None:
+        return wordless(self.plan) if self.shop.policy.record == "digest" else None
+
     async def _close(self) -> bool:
-        close = partial(self.shop.runs.close, self.run, actor=self.shop.workers.id)
+        close = partial(self.shop.runs.close, self.run, actor=self.shop.workers.id, kept=self._kept)
         if alone(1):
             return close()
         return await asyncio.to_thread(close)
@@ -212,7 +217,7 @@ class Runner:
                 return None
             self._results[result.step] = result
             if self._ends and len(self._results) == len(steps):
-                self._closing = Closing(self._ended(), here=alone(OWN_TASKS))
+                self._closing = Closing(self._ended(), alone(OWN_TASKS), self._kept)
                 return self._closing
             place = steps[result.step].locality
             return next(

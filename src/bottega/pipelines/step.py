@@ -29,6 +29,7 @@ class Arrived(NamedTuple):
     port: str
     name: str
     artifact: Artifact
+    text: str | None = None  # the bytes themselves, which then need not be stored
 
 
 @dataclass
@@ -124,7 +125,10 @@ def admit(order: Order) -> Request:
     return Request(
         engine=step.engine,
         model=step.model,
-        parts=tuple(Part(port=item.port, name=item.name, artifact=item.artifact) for item in order.arrived),
+        parts=tuple(
+            Part(port=item.port, name=item.name, artifact=item.artifact, text=item.text)
+            for item in order.arrived
+        ),
         params=step.params,
         seed=step.seed,
     )

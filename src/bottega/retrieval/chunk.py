@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bottega.core.passage import Box, Passage
+from bottega.core.passage import Box, Passage, PrintedLine
 from bottega.retrieval.document import PAGE_BREAK, Document, PageText
 from bottega.retrieval.sentences import sentence_spans
 
@@ -23,13 +23,15 @@ _WIDE = 12  # characters that count as one word where no spaces are written
 class Block:
     """A heading, a paragraph or one table row. ``level`` is the depth of a heading, the title is least.
 
-    ``box`` is where it stands on its page, where the format tells.
+    ``box`` is where it stands on its page, where the format tells, and ``lines`` are its printed lines, in characters of
+    ``text``, which must be clean then.
     """
 
     text: str
     kind: Literal["heading", "paragraph", "row"] = "paragraph"
     level: int = 0
     box: Box | None = None
+    lines: tuple[PrintedLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ class Composer:
             heading=heading,
             text=text[start:end],
             boxes=tuple(dict.fromkeys(one.block.box for one in held if one.block.box)),
+            lines=tuple(
+                (self._offset + line[0], self._offset + line[1], *line[2:])
+                for one in held
+                for line in one.block.lines
+            ),
         )
 
 
@@ -156,13 +163,28 @@ def _lay_out(blocks: Sequence[Block]) -> tuple[str, list[_Piece]]:
             offset += len(gap)
         most = MOST_ROW if block.kind == "row" else MOST
         for start, end, words in _cut(text, most):
-            pieces.append(
-                _Piece(offset + start, offset + end, words, Block(text, block.kind, block.level, block.box))
-            )
+            lines = _within(text, block.lines, start, end, offset) if text == block.text else ()
+            piece = Block(text, block.kind, block.level, block.box, lines)
+            pieces.append(_Piece(offset + start, offset + end, words, piece))
         out.append(text)
         offset += len(text)
         before = block
     return "".join(out), pieces
+
+
+def _within(
+    text: str, lines: Sequence[PrintedLine], start: int, end: int, offset: int
+) -> tuple[PrintedLine, ...]:
+    """The share of printed lines that lies between two characters of a block, which begins at ``offset``."""
+    found: list[PrintedLine] = []
+    for first, last, top, bottom, edges in lines:
+        low, high = max(first, start), min(last, end)
+        if low < high:
+            before, mine = len(text[first:low].split()), len(text[low:high].split())
+            each = len(edges) == 2 * len(text[first:last].split())
+            kept = edges[2 * before : 2 * (before + mine)] if each else edges
+            found.append((offset + low, offset + high, top, bottom, kept))
+    return tuple(found)
 
 
 def count_words(text: str) -> int:

@@ -123,7 +123,7 @@ def _cited(item: JsonObject, support: Support, unsupported: list[str]) -> JsonOb
     citations = [
         {
             "passage": sentence.passage.id,
-            **citation(sentence).model_dump(include={"source", "page", "start", "end", "quote"}),
+            **citation(sentence).model_dump(include={"source", "page", "start", "end", "quote", "boxes"}),
             "score": round(score, 4),
         }
         for sentence, score in support.sentences

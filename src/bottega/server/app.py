@@ -80,6 +80,7 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await asyncio.to_thread(self.desk.service.shop.workers.register)
+                await self.desk.indexings.resume()
                 works = (self._attest(), self._work(), Batching(self.desk).work())
                 self._tasks += [asyncio.create_task(work) for work in works]
                 self.ready.set()
@@ -88,7 +89,7 @@ class App:
                 self.ready.clear()
                 for task in self._tasks:
                     task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await asyncio.gather(*self._tasks, self.desk.indexings.end(), return_exceptions=True)
                 await asyncio.to_thread(self.desk.service.audit.attest)
                 await asyncio.to_thread(self.desk.traces.close)
                 await send({"type": "lifespan.shutdown.complete"})

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from bottega.core.errors import BottegaError, InvalidValue, TooLarge
 from bottega.core.request import AudioChunk, Output, Part, Request
+from bottega.core.value import JsonObject
+from bottega.engines.base import require
 from bottega.server.answer import Answer
 from bottega.server.body import Body, only
 from bottega.server.config import Target
@@ -17,10 +19,12 @@ from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 from bottega.service.signed import Coded
 
+SPEAKERS = ("speech", "openai_speech")
 VOICES = {"af_heart", "am_michael", "bf_emma", "ff_siwis"}
 FORMATS = {
     "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "pcm": "audio/pcm",
 }  # fmt: skip
+RATE = 24_000  # Hz, of sound that comes without a header
 LONGEST = 20_000  # characters of a script
 
 
@@ -40,7 +44,7 @@ class SpeechBody(Body, kw_only=True):
 async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Read a text aloud."""
     asked = await call.read(SpeechBody)
-    named = desk.names.get(asked.model, ("speech",))
+    named = desk.names.get(asked.model, SPEAKERS)
     if not asked.input.strip():
         raise InvalidValue("there is nothing to read", where="input")
     if len(asked.input) > LONGEST:
@@ -55,11 +59,14 @@ async def speech(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         raise InvalidValue(f"{asked.speed} is not between 0.7 and 1.4", where="speed")
     if desk.guards.on_input:
         await desk.guards.let_in(asked.input.encode(), "text/plain")
-    voice = asked.voice if asked.voice in VOICES else ""
+    voice = asked.voice if isinstance(asked.voice, str) else ""
 
     def asking(target: Target) -> Request:
-        params = {"voice": voice, "speed": asked.speed, "language": asked.language, **target.params}
+        params: JsonObject = {"voice": voice, "speed": asked.speed}
+        if target.engine == "speech":
+            params |= {"voice": voice if voice in VOICES else "", "language": asked.language}
         part = Part(port="script", name="input", text=asked.input)
+        params |= target.params
         return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
 
     if asked.stream_format == "sse" and not desk.guards.on_output:
@@ -89,6 +96,10 @@ def _coded(wav: bytes, kind: str) -> bytes:
     import soundfile
 
     samples, rate = soundfile.read(io.BytesIO(wav), dtype="int16")
+    if (
+        kind in ("pcm", "opus") and rate != RATE
+    ):  # who reads the one expects this rate, and the other knows few
+        samples, rate = _at_rate(samples, rate), RATE
     if kind == "pcm":
         return samples.astype("<i2").tobytes()
     out = io.BytesIO()
@@ -97,11 +108,19 @@ def _coded(wav: bytes, kind: str) -> bytes:
     return out.getvalue()
 
 
+def _at_rate(samples: Any, rate: int) -> Any:
+    """Samples of 16 bits, at another rate."""
+    numpy: Any = require("numpy", extra="speech")
+    signal: Any = require("scipy.signal", extra="speech")
+    whole: Any = signal.resample_poly(samples.astype("f8"), RATE, rate)
+    return numpy.clip(numpy.round(whole), -32768, 32767).astype("i2")
+
+
 async def _sound(desk: Desk, outputs: AsyncIterator[Output], answer: Answer) -> AsyncIterator[bytes]:
     """Samples as they are made; of an earlier answer under the same idempotency key, all at once."""
     spoke = False
     async for output in outputs:
-        if isinstance(output, AudioChunk):
+        if isinstance(output, AudioChunk) and output.sample_rate == RATE:
             spoke = True
             yield output.pcm
     if not spoke and answer.error is None:

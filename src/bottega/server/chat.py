@@ -1,14 +1,17 @@
 """`/v1/chat/completions` and `/v1/completions`, as OpenAI's clients know them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from bottega.core.errors import BottegaError, InvalidValue
-from bottega.core.request import Delta, Output, Request
+from bottega.core.request import Delta, Finished, Output, Request
 from bottega.core.value import JsonObject
 from bottega.engines.chat import Logprobs
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer
+from bottega.server.asked import Asked
 from bottega.server.body import only
 from bottega.server.chunks import (
     FINGERPRINT,
@@ -20,7 +23,6 @@ from bottega.server.chunks import (
 )
 from bottega.server.config import Target
 from bottega.server.desk import Desk
-from bottega.server.guard import texts_of
 from bottega.server.message import DONE, Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
 from bottega.server.tools import NO_TOOLS, Called, Toolbox, toolbox
@@ -38,6 +40,7 @@ class ChatBody(dialect.Sampling, kw_only=True):
     top_logprobs: int | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     audio: Annotated[Any, only(remedy="ask /v1/audio/speech to read the answer")] = None
     modalities: Annotated[Any, only(["text"], remedy="ask /v1/audio/speech to read the answer")] = None
     functions: Annotated[Any, only([], remedy="use tools")] = None
@@ -61,48 +64,40 @@ class CompletionBody(dialect.Sampling, kw_only=True):
 async def chat(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Answer a conversation."""
     asked = await call.read(ChatBody)
-    box = toolbox(asked.tools, asked.tool_choice)
+    box = toolbox(asked.tools, asked.tool_choice, asked.parallel_tool_calls)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
     await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
-    turns = dialect.armed(dialect.texts(asked.messages), box)
-    schema, grammar = dialect.shape_of(asked.response_format)
-    if box:
-        schema, grammar = None, box.grammar()
+    turns, shape = dialect.conversation(asked.messages), dialect.shape_of(asked.response_format)
     top = asked.top_logprobs or 0
     if not 0 <= top <= dialect.TOP_LOGPROBS:
         raise InvalidValue(f"{top} is not between 0 and {dialect.TOP_LOGPROBS}", where="top_logprobs")
     if top and not asked.logprobs:
         raise InvalidValue("it goes with logprobs", where="top_logprobs", remedy="set logprobs to true")
-    params = dialect.parameters(asked, schema, grammar, max(top, 1) if asked.logprobs else 0)
+    params = dialect.parameters(asked, max(top, 1) if asked.logprobs else 0)
+    wish = Asked(turns, params, box, shape, asked.seed, bool(asked.stream))
     if desk.guards.on_input:
-        await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
-
-    def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
+        await desk.guards.let_in(wish.words(), "text/plain")
+    asking = partial(wish.request, desk.service.shop)
 
     def go_on(target: Target, said: str) -> Request:
         more = [{"role": "assistant", "content": said}, {"role": "user", "content": GO_ON}]
-        return dialect.request_for(
-            desk.service.shop, target, [*turns, *more], params, asked.seed, stream=True
-        )
+        return replace(wish, turns=[*turns, *more]).request(desk.service.shop, target)
 
     if asked.stream:
-        answer, outputs = await desk.stream(
-            call, key, named, asking, None if box or schema or grammar else go_on
-        )
+        answer, outputs = await desk.stream(call, key, named, asking, None if box or shape.sent else go_on)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
         pieces = _chunks(
             desk, answer, outputs, ChatChunks(answer, asked.model, top if asked.logprobs else -1), usage, box
         )
         return events(pieces, *answer.headers)
     answer = await desk.ask(call, key, named, asking)
-    text, details = await _said(desk, answer)
-    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-    wanted = box.found(text)
-    if wanted is not None:
-        message |= {"content": None, "tool_calls": [tool_call(wanted)]}
+    text, details = await said(desk, answer)
+    words, wanted = box.found(text, details)
+    message: dict[str, Any] = {"role": "assistant", "content": words, "refusal": None, "annotations": []}
+    if wanted:
+        message |= {"content": words or None, "tool_calls": [tool_call(each) for each in wanted]}
     logs = {
-        "content": [logs_of(delta, top) for delta in again(text, details) if delta.logprobs],
+        "content": [logs_of(delta, top) for delta in again(words, details) if delta.logprobs],
         "refusal": None,
     }
     choice: dict[str, Any] = {
@@ -139,14 +134,12 @@ async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
             "the prompt has no log-probabilities", where="echo", remedy="leave out echo or logprobs"
         )
     before = prompts[0] if asked.echo else ""
-    params = dialect.parameters(asked, None, "", 0 if top is None else max(top, 1))
+    params = dialect.parameters(asked, 0 if top is None else max(top, 1))
     turns = [{"role": "user", "content": prompts[0]}]
+    wish = Asked(turns, params, seed=asked.seed, stream=bool(asked.stream))
     if desk.guards.on_input:
         await desk.guards.let_in(prompts[0].encode(), "text/plain")
-
-    def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
-
+    asking = partial(wish.request, desk.service.shop)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
@@ -154,7 +147,7 @@ async def completions(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         pieces = _chunks(desk, answer, outputs, shape, usage)
         return events(pieces, *answer.headers)
     answer = await desk.ask(call, key, named, asking)
-    text, details = await _said(desk, answer)
+    text, details = await said(desk, answer)
     reason = details.get("finish_reason") or "stop"
     logs = completion_logs([each for each in again(text, details) if each.logprobs], top or 0)
     choice = {
@@ -181,12 +174,8 @@ def usage_of(answer: Answer) -> dict[str, Any]:
     return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
 
 
-async def said(desk: Desk, answer: Answer) -> str:
-    """The text of an answer, passed by the guards."""
-    return (await _said(desk, answer))[0]
-
-
-async def _said(desk: Desk, answer: Answer) -> tuple[str, dict[str, Any]]:
+async def said(desk: Desk, answer: Answer) -> tuple[str, JsonObject]:
+    """The text of an answer, passed by the guards, and what the engine tells of it."""
     made = answer.output()
     kept = answer.said
     if kept is not None and kept.data is not None and kept.port == made.port:
@@ -208,11 +197,11 @@ async def _chunks(
 ) -> AsyncIterator[bytes]:
     if first := shape.begin():
         yield first
-    spoke, wanted = False, None
+    spoke, wanted = False, list[Called]()
     try:
         async for piece in pieces_of(desk, outputs, box):
             if isinstance(piece, Called):
-                wanted = piece
+                wanted.append(piece)
             else:
                 spoke = True
                 yield shape.text(piece)
@@ -222,11 +211,15 @@ async def _chunks(
         yield event({"error": body_of(answer.error)})
         yield DONE
         return
-    if wanted is not None:
-        yield shape.called(wanted)
-    elif not spoke:  # an earlier answer under the same idempotency key, or the call of a tool that was cut
-        for delta in again(*await _said(desk, answer)):
+    if not (
+        spoke or wanted
+    ):  # an earlier answer under the same idempotency key, or the call of a tool that was cut
+        text, details = await said(desk, answer)
+        words, wanted = box.found(text, details)
+        for delta in again(words, details) if words or not wanted else ():
             yield shape.text(delta)
+    for index, each in enumerate(wanted):
+        yield shape.called(index, each)
     assert answer.result is not None
     yield shape.end("tool_calls" if wanted else answer.output().details.get("finish_reason") or "stop")
     if answer.continued:
@@ -239,35 +232,49 @@ async def _chunks(
 async def pieces_of(
     desk: Desk, outputs: AsyncIterator[Output], box: Toolbox
 ) -> AsyncIterator[Delta | Called]:
-    """What is said, piece by piece, or the call of a tool that it is, whole; nothing of one that was cut.
+    """What is said, piece by piece, and the calls of tools, each whole.
+
+    What begins as a call is held back; of one that was cut, or was none, nothing is given.
 
     Raises:
         PolicyDenied: as `checked`.
     """
-    calling, spoke = "", False
-    async for delta in checked(desk, outputs):
-        if box and not spoke and (calling or delta.text.startswith("<")):
-            calling += delta.text
+    held, spoke, details = "", False, dict[str, Any]()
+    async for piece in checked(desk, outputs):
+        if isinstance(piece, Finished):
+            details = piece.details
+        elif not spoke and box.may_call(held + piece.text):
+            held += piece.text
         else:
+            if held and not spoke:
+                yield Delta(text=held)
             spoke = True
-            yield delta
-    if (wanted := box.found(calling)) is not None:
-        yield wanted
+            yield piece
+    words, wanted = box.found(held, details)
+    if words and wanted:
+        yield Delta(text=words)
+    for each in wanted:
+        yield each
 
 
-async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[Delta]:
-    """The pieces of an answer. With guards, a window of them is held back and judged with what went before.
+async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[Delta | Finished]:
+    """The pieces of an answer, and its end.
+
+    With guards, a window of pieces is held back and judged with what went before; calls of tools are judged whole.
 
     Raises:
         PolicyDenied: a check refuses what was written so far; what was held back stays unsaid.
     """
     if not desk.guards.on_output:
         async for output in outputs:
-            if isinstance(output, Delta):
+            if isinstance(output, Delta | Finished):
                 yield output
         return
     written, held, size = "", list[Delta](), 0
+    ended: Finished | None = None
     async for output in outputs:
+        if isinstance(output, Finished):
+            ended = output
         if not isinstance(output, Delta):
             continue
         held.append(output)
@@ -283,8 +290,12 @@ async def checked(desk: Desk, outputs: AsyncIterator[Output]) -> AsyncIterator[D
             yield delta
     text = "".join(delta.text for delta in held)
     await desk.guards.let_out((written + text).encode(), "text/plain")
+    if ended is not None and ended.details.get("tool_calls"):
+        await desk.guards.let_out(ended.data or b"", ended.media_type)
     for delta in held:
         yield delta
+    if ended is not None:
+        yield ended
 
 
 def again(text: str, details: JsonObject) -> list[Delta]:

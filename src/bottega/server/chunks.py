@@ -36,9 +36,9 @@ class ChatChunks:
             return self._whole({"content": delta.text}, logprobs=logs)
         return b"".join((self._before, encode(delta.text), self._after))
 
-    def called(self, wanted: Called) -> bytes:
+    def called(self, index: int, wanted: Called) -> bytes:
         """A call of a tool, whole."""
-        return self._whole({"tool_calls": [{"index": 0, **tool_call(wanted)}]})
+        return self._whole({"tool_calls": [{"index": index, **tool_call(wanted)}]})
 
     def end(self, reason: str) -> bytes:
         """The last chunk with a choice."""

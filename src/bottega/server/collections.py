@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import msgspec
 from bottega.core.errors import InvalidValue
 from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Method
+from bottega.server.answer import call_id
 from bottega.server.desk import Desk
-from bottega.server.message import Call, Reply, reply
+from bottega.server.indexing import Indexing
+from bottega.server.message import Call, Flow, Reply, encode, event, reply
+from bottega.server.message import events as sent
 from bottega.service.keys import ApiKey
 from bottega.storage.disk import appearing, disk
 
@@ -46,6 +50,9 @@ class IndexBody(msgspec.Struct, kw_only=True):
     files: list[str] = []
     labels: list[str] | None = None  # whoever may see them must have all of these
     embedder: str = ""  # a model, or none for words only; the collection's own by default
+    background: bool = (
+        False  # answer at once; /indexings/{indexing} tells how far it has come, and what came of it
+    )
 
 
 async def listed(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -53,7 +60,7 @@ async def listed(desk: Desk, call: Call, key: ApiKey) -> Reply:
     found = await asyncio.to_thread(lambda: desk.service.collections().all(allowed=frozenset(key.labels)))
     data = [
         {"id": each.name, "object": "collection", "documents": each.documents, "passages": each.passages,
-         "embedder": each.embedder}
+         "embedder": each.embedder, "next_embedder": each.next_embedder}
         for each in found
     ]  # fmt: skip
     return reply({"object": "list", "data": data})
@@ -70,7 +77,7 @@ async def search(desk: Desk, call: Call, key: ApiKey) -> Reply:
         call.at["collection"], asked.query, allowed=key.labels, top=asked.top, method=asked.method
     )
     data = [
-        {"score": hit.score, "passage": hit.passage.document(), "language": hit.language,
+        {"score": hit.score, "passage": hit.passage.model_copy(update={"lines": ()}).document(), "language": hit.language,
          "document": hit.document.shown()}
         for hit in hits
     ]  # fmt: skip
@@ -100,7 +107,10 @@ async def ask(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 
 async def index(desk: Desk, call: Call, key: ApiKey) -> Reply:
-    """Index files into a collection, which is made if there is none; one of the same name is replaced."""
+    """Index files into a collection, which is made if there is none; one of the same name is replaced.
+
+    It goes on when the caller goes away.
+    """
     asked = await call.read(IndexBody)
     if not asked.files and not asked.embedder:
         raise InvalidValue("there is no file", where="files", remedy="send them to /v1/files first")
@@ -117,10 +127,37 @@ async def index(desk: Desk, call: Call, key: ApiKey) -> Reply:
         )  # it stays there: a document is known by its path
         await asyncio.to_thread(_copy, sent.path, place)
         paths.append(place)
-    report = await service.collections().index(
-        name, paths, labels=asked.labels, embedder=asked.embedder, cancelled=call.cancelled
+    begun = desk.indexings.begin(
+        call_id(call, key, kind="indexing"),
+        key.owner,
+        name,
+        paths,
+        labels=asked.labels,
+        embedder=asked.embedder,
     )
-    return reply(report.document())
+    if asked.background:
+        return Reply(encode(begun.shown()), 202)
+    return reply((await asyncio.shield(begun.work)).document())
+
+
+async def indexing(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """How far indexing has come, and its report once it has ended; the error when it has failed."""
+    return reply(desk.indexings.get(key.owner, call.at["collection"], call.at["indexing"]).shown())
+
+
+async def events(desk: Desk, call: Call, key: ApiKey) -> Flow:
+    """Its progress as it comes, then its state. `Last-Event-ID` goes on behind that event; what came between is left out."""
+    found = desk.indexings.get(key.owner, call.at["collection"], call.at["indexing"])
+    given = call.header(b"last-event-id")
+    return sent(_events(found, call, int(given) if given.isdecimal() and len(given) < 19 else -1))
+
+
+async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:
+    """Stop it; what was acknowledged stays, and the same request goes on from there."""
+    found = desk.indexings.get(key.owner, call.at["collection"], call.at["indexing"])
+    told = found.shown()
+    found.stop.set()
+    return reply(told)
 
 
 async def remove(desk: Desk, call: Call, key: ApiKey) -> Reply:
@@ -151,6 +188,19 @@ async def delete(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Remove a whole collection."""
     await asyncio.to_thread(desk.service.collections().delete, call.at["collection"])
     return reply({"id": call.at["collection"], "object": "collection", "deleted": True})
+
+
+async def _events(found: Indexing, call: Call, after: int) -> AsyncIterator[bytes]:
+    watching = asyncio.ensure_future(call.watch())
+    try:
+        async for told in found.follow(after):
+            if call.cancelled.is_set():
+                return
+            yield b": still at work\n\n" if told is None else event(told[1].document(), "progress", told[0])
+        failed = found.work.cancelled() or found.work.exception() is not None
+        yield event({"state": "failed" if failed else "done"}, "state")
+    finally:
+        watching.cancel()
 
 
 def _session(key: ApiKey, session: str) -> str:

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 
 from bottega.core.errors import (
+    AnswerUnfit,
     BottegaError,
     Cancelled,
-    EngineBusy,
-    EngineDied,
     EngineFailed,
     RateLimited,
     SetupError,
@@ -24,6 +23,7 @@ from bottega.server.attempt import Attempts
 from bottega.server.breaker import Breaker
 from bottega.server.config import Config, Named, Target
 from bottega.server.guard import Guards
+from bottega.server.indexing import Indexings
 from bottega.server.limits import Limits
 from bottega.server.message import Call
 from bottega.server.metrics import Metrics
@@ -38,7 +38,6 @@ from bottega.server.telemetry import traces_of
 from bottega.service import Bottega
 from bottega.service.keys import ApiKey
 
-REMOTE_AT_ONCE = 4  # calls of a remote engine that nobody set a limit for
 BACKOFF = 0.25  # seconds before the second attempt at a target, then doubling, with jitter
 UNREAD = 16 << 20  # bytes of a stream that may wait for its client here
 HEAD = 500  # bytes of an output beside what it carries
@@ -54,7 +53,7 @@ class Desk:
     def __init__(self, service: Bottega, config: Config, table: Sequence[Route]) -> None:
         self.table = table
         self.service = service
-        service.collections()  # opened once, for everybody
+        self.indexings = Indexings(service.collections())  # opened once, for everybody
         self.config = config
         people = People(config.oidc, service.projects()) if config.oidc else None
         self.access = Access(service.keys(), config.requests_per_minute, people)
@@ -63,7 +62,8 @@ class Desk:
         self.fetcher = Fetcher(config.fetch)
         self.metrics = Metrics()
         self.traces = traces_of(config.telemetry)
-        self.shelf = Shelf(service.folder / "responses", service.shop.workers.gone)
+        written = service.shop.policy.record != "digest"
+        self.shelf = Shelf(service.folder / "responses" if written else None, service.shop.workers.gone)
         self.once = Once()
         self.limits = Limits(self.access, service.state)
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end
@@ -143,7 +143,7 @@ class Desk:
                         return answer
                     except (EngineFailed, SetupError) as failure:
                         error = failure
-                        self._breaker.failed((named.name, index))
+                        self._failed((named.name, index), failure)
                         if call.cancelled.is_set():
                             raise
                         if heard:
@@ -155,7 +155,7 @@ class Desk:
                                  "why": failure.message}
                             )  # fmt: skip
                             break
-                        if not isinstance(failure, EngineBusy | EngineDied):
+                        if not failure.retryable:
                             break
                         if attempt < named.retries:
                             await asyncio.sleep(BACKOFF * 2**attempt * random.uniform(0.5, 1.5))
@@ -189,8 +189,8 @@ class Desk:
                 try:
                     request = asking(named.targets[place])
                     result = await self.attempts.make(call, key, named, name, request, told, 0, stop)
-                except (EngineFailed, SetupError):
-                    self._breaker.failed((named.name, place))
+                except (EngineFailed, SetupError) as failure:
+                    self._failed((named.name, place), failure)
                     raise
                 self._breaker.answered((named.name, place))
                 return result
@@ -200,6 +200,10 @@ class Desk:
         race = Race(call.cancelled, listen, lambda name: setattr(answer, "id", name), self._leave)
         answer.result = await race.run([(name, arm(place)) for name, place in at.items()], delay)
         answer.target = named.targets[at[race.winner]]
+
+    def _failed(self, target: tuple[str, int], failure: BottegaError) -> None:
+        if not isinstance(failure, AnswerUnfit):  # that an answer does not fit may lie in what was asked
+            self._breaker.failed(target)
 
     def _leave(self, task: asyncio.Task[StepResult]) -> None:
         def left(task: asyncio.Task[StepResult]) -> None:

@@ -1,17 +1,15 @@
-"""What a request of the chat dialect becomes for an engine, whichever engine answers."""
+"""What the chat dialects say, read into one form: turns, sampling, the shape of the answer."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 
 from bottega.core.errors import InvalidValue
-from bottega.core.request import Part, Request
 from bottega.core.value import JsonObject
-from bottega.pipelines.workshop import Workshop
 from bottega.server.body import Body, only
-from bottega.server.config import Target
-from bottega.server.tools import Toolbox, as_called, as_returned
+from bottega.server.tools import Said
 
 JSON_GRAMMAR = '%llguidance {}\nstart: %json {"type": "object"}'
 CHAT_ENGINES = ("language", "openai_chat", "echo")
@@ -57,32 +55,34 @@ class Sampling(Body, kw_only=True):
     repetition_penalty: Annotated[Any, only(1, remedy="use frequency_penalty")] = None
 
 
-def texts(turns: Sequence[Turn], where: str = "messages") -> list[dict[str, str]]:
-    """Messages with plain text as content; ``developer`` is ``system``.
+def conversation(turns: Sequence[Turn], where: str = "messages") -> list[Said]:
+    """Messages with plain text as content, calls of tools and what they gave back beside it; ``developer`` is ``system``.
 
     Raises:
         InvalidValue: naming the message.
     """
     if not turns:
         raise InvalidValue("there is no message", where=where, remedy="send at least one")
-    said: list[dict[str, str]] = []
+    said: list[Said] = []
     for index, turn in enumerate(turns):
         place = f"{where}[{index}]"
         role = {"developer": "system"}.get(turn.role, turn.role)
-        if role == "tool":
-            said.append({"role": "user", "content": as_returned(plain(turn.content, f"{place}.content"))})
-            continue
-        if role not in ("system", "user", "assistant"):
+        if role not in ("system", "user", "assistant", "tool"):
             raise InvalidValue(
                 f"the role '{turn.role}' is not known here",
                 where=f"{place}.role",
-                remedy="system, user or assistant",
+                remedy="system, user, assistant or tool",
             )
-        text = plain(turn.content, f"{place}.content")
+        text, calls, results = _pieces(turn.content, f"{place}.content")
         for asked in turn.tool_calls or ():
             function = cast(dict[str, Any], asked.get("function") or {})
-            text += as_called(str(function.get("name", "")), function.get("arguments"))
-        said.append({"role": role, "content": text})
+            calls.append(call_of(asked.get("id"), function.get("name"), function.get("arguments")))
+        said += results
+        if role == "tool":
+            said.append({"role": role, "content": text, "tool_call_id": turn.tool_call_id or ""})
+        elif text or calls or not results:
+            more = {"tool_calls": calls} if calls else {}
+            said.append({"role": role, "content": text, **more})
     return said
 
 
@@ -92,39 +92,54 @@ def plain(content: str | list[dict[str, Any]] | None, where: str) -> str:
     Raises:
         InvalidValue: a piece is no text.
     """
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    pieces: list[str] = []
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(_text(piece, f"{where}[{index}]") for index, piece in enumerate(content))
+
+
+def _pieces(
+    content: str | list[dict[str, Any]] | None, where: str
+) -> tuple[str, list[JsonObject], list[Said]]:
+    """Text, calls and results in a content; Anthropic's dialect has all three there."""
+    if content is None or isinstance(content, str):
+        return content or "", [], []
+    text, calls, results = "", list[JsonObject](), list[Said]()
     for index, piece in enumerate(content):
-        kind, text = piece.get("type"), piece.get("text")
-        if kind == "tool_use":
-            pieces.append(as_called(str(piece.get("name", "")), piece.get("input") or {}))
-            continue
-        if kind == "tool_result":
-            pieces.append(as_returned(plain(piece.get("content"), f"{where}[{index}].content")))
-            continue
-        if kind not in ("text", "input_text", "output_text") or not isinstance(text, str):
-            raise InvalidValue(
-                f"content of type '{kind}' cannot be read by this model", where=f"{where}[{index}].type",
-                remedy="send text; pictures and sound have routes of their own",
-            )  # fmt: skip
-        pieces.append(text)
-    return "".join(pieces)
+        place = f"{where}[{index}]"
+        match piece.get("type"):
+            case "tool_use":
+                calls.append(call_of(piece.get("id"), piece.get("name"), piece.get("input") or {}))
+            case "tool_result":
+                given = plain(piece.get("content"), f"{place}.content")
+                results.append(
+                    {"role": "tool", "content": given, "tool_call_id": str(piece.get("tool_use_id") or "")}
+                )
+            case _:
+                text += _text(piece, place)
+    return text, calls, results
 
 
-def armed(turns: Sequence[Mapping[str, str]], box: Toolbox) -> list[Mapping[str, str]]:
-    """A conversation whose model knows of tools."""
-    if not box:
-        return [*turns]
-    if turns[0]["role"] == "system":
-        told = {"role": "system", "content": f"{turns[0]['content']}\n\n{box.system()}"}
-        return [told, *turns[1:]]
-    return [{"role": "system", "content": box.system()}, *turns]
+def _text(piece: Mapping[str, Any], where: str) -> str:
+    kind, text = piece.get("type"), piece.get("text")
+    if kind not in ("text", "input_text", "output_text") or not isinstance(text, str):
+        raise InvalidValue(
+            f"content of type '{kind}' cannot be read by this model", where=f"{where}.type",
+            remedy="send text; pictures and sound have routes of their own",
+        )  # fmt: skip
+    return text
 
 
-def parameters(asked: Sampling, schema: JsonObject | None, grammar: str, logprobs: int) -> JsonObject:
+def call_of(call: Any, name: Any, arguments: Any) -> JsonObject:
+    """A call that the model made earlier, as OpenAI's chat dialect has it."""
+    given = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+    return {
+        "id": str(call or ""),
+        "type": "function",
+        "function": {"name": str(name or ""), "arguments": given},
+    }
+
+
+def parameters(asked: Sampling, logprobs: int = 0) -> JsonObject:
     """Sampling as the chat engines know it.
 
     Raises:
@@ -164,67 +179,45 @@ def parameters(asked: Sampling, schema: JsonObject | None, grammar: str, logprob
         params["logit_bias"] = asked.logit_bias
     if stop:
         params["stop"] = [*stop]
-    if schema is not None:
-        params["json_schema"] = schema
-    if grammar:
-        params["grammar"] = grammar
     if logprobs:
         params["logprobs"] = logprobs
     return params
 
 
-def shape_of(form: Mapping[str, Any] | None) -> tuple[JsonObject | None, str]:
-    """The schema, or the grammar, of a ``response_format``.
+class Shape(NamedTuple):
+    """The shape that an answer shall have: a schema or a grammar for a local model, and as OpenAI's chat dialect says it."""
+
+    schema: JsonObject | None = None
+    grammar: str = ""
+    sent: JsonObject | None = None
+
+
+NO_SHAPE = Shape()
+
+
+def shape_of(form: Mapping[str, Any] | None, where: str = "response_format") -> Shape:
+    """The shape in a ``response_format``, in the form of any of the dialects.
 
     Raises:
         InvalidValue: naming the field.
     """
     kind = (form or {}).get("type", "text")
     if form is None or kind == "text":
-        return None, ""
+        return NO_SHAPE
     if kind == "json_object":
-        return None, JSON_GRAMMAR
+        return Shape(grammar=JSON_GRAMMAR, sent={"type": kind})
     if kind == "json_schema":
         named = form.get("json_schema")
         holder = cast(Mapping[str, Any], named) if isinstance(named, Mapping) else form
-        schema = holder.get("schema")
-        if not isinstance(schema, dict):
-            raise InvalidValue("there is no schema", where="response_format.json_schema.schema")
-        return cast(JsonObject, schema), ""
+        given = holder.get("schema")
+        if not isinstance(given, dict):
+            raise InvalidValue("there is no schema", where=f"{where}.json_schema.schema")
+        schema = cast(JsonObject, given)
+        about = {key: holder[key] for key in ("description", "strict") if holder.get(key) is not None}
+        sent = {"name": holder.get("name") or "answer", **about, "schema": schema}
+        return Shape(schema, sent={"type": kind, kind: sent})
     raise InvalidValue(
-        f"'{kind}' is not known", where="response_format.type", remedy="text, json_object or json_schema"
-    )
-
-
-def request_for(
-    shop: Workshop,
-    target: Target,
-    turns: Sequence[Mapping[str, str]],
-    params: JsonObject,
-    seed: int | None,
-    *,
-    stream: bool | None = False,
-) -> Request:
-    """The engine's request; an engine that holds no conversation gets the last message as its text."""
-    known = shop.engine(target.engine).params.model_fields
-    if "messages" not in known:
-        part = Part(port="text", name="message", text=turns[-1]["content"])
-        return Request(
-            engine=target.engine, model=target.model, parts=(part,), params=target.params, seed=seed
-        )
-    if "grammar" not in known and "<tool_call>" in str(params.get("grammar", "")):
-        raise InvalidValue(
-            "tools are for local models", where="tools", remedy="choose a local model, or json_schema"
-        )
-    if "grammar" not in known:
-        params = {name: value for name, value in params.items() if name != "grammar"}
-    if "stream" in known and not stream:
-        params = {**params, "stream": False}
-    return Request(
-        engine=target.engine,
-        model=target.model,
-        params={**params, "messages": [*turns], **target.params},
-        seed=seed,
+        f"'{kind}' is not known", where=f"{where}.type", remedy="text, json_object or json_schema"
     )
 
 

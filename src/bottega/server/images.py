@@ -21,7 +21,7 @@ from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 from bottega.service.signed import Coded
 
-ENGINES = ("layout", "image", "pictogram", "drawing")
+ENGINES = ("layout", "image", "pictogram", "drawing", "openai_images")
 USUAL = (1024, 1024)  # pixels
 MOST = 4  # pictures of one request
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -180,7 +180,8 @@ def request_for(target: Target, prompt: str, width: int, height: int, seed: int)
         params = {"kind": kind, "title": prompt[:TITLE], "width": width, "height": height}
     else:
         step = 8 if target.engine == "image" else 1
-        params = {"prompt": prompt[:2000], "width": width - width % step, "height": height - height % step}
+        whole = prompt if target.engine == "openai_images" else prompt[:2000]
+        params = {"prompt": whole, "width": width - width % step, "height": height - height % step}
     return Request(engine=target.engine, model=target.model, params={**params, **target.params}, seed=seed)
 
 

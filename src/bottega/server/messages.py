@@ -2,22 +2,22 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
 from bottega.core.errors import BottegaError
-from bottega.core.request import Output, Request
+from bottega.core.request import Output
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer
+from bottega.server.asked import Asked
 from bottega.server.body import Body, only
 from bottega.server.chat import pieces_of, said, usage_of
-from bottega.server.config import Target
 from bottega.server.desk import Desk
-from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
-from bottega.server.tools import Called, Toolbox, toolbox
+from bottega.server.tools import Called, Toolbox, in_words, toolbox
 from bottega.service.keys import ApiKey
 
 STOPS = {"length": "max_tokens", "stop": "end_turn"}
@@ -69,32 +69,28 @@ async def messages(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     box = toolbox(asked.tools, asked.tool_choice)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
     await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
-    turns = dialect.texts(asked.messages)
+    turns = dialect.conversation(asked.messages)
     if system := dialect.plain(asked.system, "system"):
         turns.insert(0, {"role": "system", "content": system})
+    shape = dialect.shape_of(
+        asked.output_config.format if asked.output_config else None, "output_config.format"
+    )
     sampling = dialect.Sampling(
         model=asked.model, max_tokens=asked.max_tokens, temperature=asked.temperature, top_p=asked.top_p,
         stop=asked.stop_sequences,
     )  # fmt: skip
-    turns = dialect.armed(turns, box)
-    schema, grammar = dialect.shape_of(asked.output_config.format if asked.output_config else None)
-    if box:
-        schema, grammar = None, box.grammar()
-    params = dialect.parameters(sampling, schema, grammar, 0)
+    wish = Asked(turns, dialect.parameters(sampling), box, shape, stream=bool(asked.stream))
     if desk.guards.on_input:
-        await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
-
-    def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, None, stream=asked.stream)
-
+        await desk.guards.let_in(wish.words(), "text/plain")
+    asking = partial(wish.request, desk.service.shop)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)
         return events(_events(desk, answer, outputs, asked.model, box), *answer.headers)
     answer = await desk.ask(call, key, named, asking)
     body = _message(answer, asked.model)
-    text = await said(desk, answer)
-    wanted = box.found(text)
-    body["content"] = [_use(wanted) if wanted else {"type": "text", "text": text, "citations": None}]
+    words, wanted = box.found(*await said(desk, answer))
+    spoken = [{"type": "text", "text": words, "citations": None}] if words or not wanted else []
+    body["content"] = [*spoken, *map(_use, wanted)]
     body["stop_reason"] = "tool_use" if wanted else _reason(answer)
     body["usage"] = _usage(answer)
     return reply(body, *answer.headers)
@@ -105,7 +101,7 @@ async def count(desk: Desk, call: Call, key: ApiKey) -> Reply:
     asked = await call.read(CountBody)
     desk.names.get(asked.model, dialect.CHAT_ENGINES)
     await attachments.read(desk, key, [turn.content for turn in asked.messages], "messages")
-    turns = dialect.armed(dialect.texts(asked.messages), toolbox(asked.tools, asked.tool_choice))
+    turns = in_words(dialect.conversation(asked.messages), toolbox(asked.tools, asked.tool_choice))
     words = "".join(turn["content"] for turn in turns) + dialect.plain(asked.system, "system")
     return reply({"input_tokens": max(1, len(words.encode()))})
 
@@ -152,7 +148,7 @@ async def _events(
         return event({"type": kind, **more}, kind)
 
     yield told("message_start", message=_message(answer, model))
-    spoke, wanted = False, None
+    spoke, wanted = False, list[Called]()
     text_block = told("content_block_start", index=0, content_block={"type": "text", "text": ""})
     if not box:
         yield text_block
@@ -160,7 +156,7 @@ async def _events(
     try:
         async for piece in pieces_of(desk, outputs, box):
             if isinstance(piece, Called):
-                wanted = piece
+                wanted.append(piece)
                 continue
             if box and not spoke:
                 yield text_block
@@ -171,16 +167,19 @@ async def _events(
     if answer.error is not None:
         yield told("error", error={"type": "api_error", "message": body_of(answer.error)["message"]})
         return
-    if wanted is not None:
-        yield told("content_block_start", index=0, content_block={**_use(wanted), "input": {}})
-        arguments = {"type": "input_json_delta", "partial_json": wanted.arguments}
-        yield told("content_block_delta", index=0, delta=arguments)
-    elif not spoke:
-        if box:
-            yield text_block
-        text = await said(desk, answer)
-        yield told("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-    yield told("content_block_stop", index=0)
+    if not (spoke or wanted):
+        words, wanted = box.found(*await said(desk, answer))
+        if spoke := bool(words or not wanted):
+            if box:
+                yield text_block
+            yield told("content_block_delta", index=0, delta={"type": "text_delta", "text": words})
+    if spoke:
+        yield told("content_block_stop", index=0)
+    for index, each in enumerate(wanted, int(spoke)):
+        yield told("content_block_start", index=index, content_block={**_use(each), "input": {}})
+        arguments = {"type": "input_json_delta", "partial_json": each.arguments}
+        yield told("content_block_delta", index=index, delta=arguments)
+        yield told("content_block_stop", index=index)
     reason = "tool_use" if wanted else _reason(answer)
     ending = {"stop_reason": reason, "stop_sequence": None, "stop_details": None, "container": None}
     yield told("message_delta", delta=ending, usage=_usage(answer))

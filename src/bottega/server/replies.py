@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from bottega.governance.review import Decision, Ticket
 from bottega.governance.verify import Verification
+from bottega.retrieval.collections.report import Progress, Report
 from bottega.service.keys import ApiKey
 
 T = TypeVar("T")
@@ -391,6 +392,17 @@ class Collection(TypedDict):
     documents: int
     passages: int
     embedder: str
+
+
+class Indexed(TypedDict):
+    """How far indexing has come, and what came of it."""
+
+    id: str
+    object: Literal["collection.indexing"]
+    collection: str
+    state: Literal["running", "done"]
+    progress: Progress | None
+    report: Report | None
 
 
 class Found(TypedDict):

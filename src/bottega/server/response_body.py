@@ -5,10 +5,11 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from bottega.server import dialect
 from bottega.server.answer import Answer
 from bottega.server.body import Body, only
 from bottega.server.chat import usage_of
-from bottega.server.tools import NO_TOOLS, Called, Toolbox, as_called
+from bottega.server.tools import NO_TOOLS, Said, Toolbox
 
 
 class ResponseText(Body, kw_only=True):
@@ -63,15 +64,15 @@ class ResponseBody(Body, kw_only=True):
     image: Annotated[Any, only(remedy="ask /v1/images/generations")] = None
 
 
-def text_of(body: dict[str, Any]) -> str:
-    """What a response said, calls of tools as the model wrote them."""
-    said = [piece["text"] for item in body["output"] for piece in item.get("content", ())]
-    called = [
-        as_called(item["name"], item["arguments"])
+def turn_of(body: dict[str, Any]) -> Said:
+    """A response as a turn of the conversation that goes on."""
+    text = "".join(piece["text"] for item in body["output"] for piece in item.get("content", ()))
+    calls = [
+        dialect.call_of(item["call_id"], item["name"], item["arguments"])
         for item in body["output"]
         if item["type"] == "function_call"
     ]
-    return "".join(said + called)
+    return {"role": "assistant", "content": text, **({"tool_calls": calls} if calls else {})}
 
 
 def response_body(
@@ -97,7 +98,7 @@ def response_body(
         "status": "incomplete" if cut else status, "error": error,
         "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
         "instructions": asked.instructions, "max_output_tokens": asked.max_output_tokens, "model": asked.model,
-        "output": [item_of(answer, text, "incomplete" if cut else "completed", box)] if text is not None else [],
+        "output": items_of(answer, text, "incomplete" if cut else "completed", box) if text is not None else [],
         "parallel_tool_calls": bool(asked.parallel_tool_calls), "previous_response_id": asked.previous_response_id,
         "reasoning": {"effort": None, "summary": None}, "store": asked.store is not False, "background": bool(asked.background),
         "temperature": 0.0 if asked.temperature is None else asked.temperature,
@@ -109,10 +110,19 @@ def response_body(
     }  # fmt: skip
 
 
-def item_of(answer: Answer, text: str, status: str, box: Toolbox = NO_TOOLS) -> dict[str, Any]:
-    """What was said, or the call of a tool that it is."""
-    if (wanted := box.found(text)) is not None:
-        return _called_item(answer, wanted, status)
+def items_of(answer: Answer, text: str, status: str, box: Toolbox = NO_TOOLS) -> list[dict[str, Any]]:
+    """What was said, and the calls of tools."""
+    words, wanted = box.found(text, answer.output().details if answer.result else {})
+    said = [message_of(answer, words, status)] if words or not wanted else []
+    return said + [
+        {"id": f"fc_{answer.id}{f'_{number}' if number else ''}", "type": "function_call", "status": status,
+         "call_id": each.id, "name": each.name, "arguments": each.arguments}
+        for number, each in enumerate(wanted)
+    ]  # fmt: skip
+
+
+def message_of(answer: Answer, text: str, status: str) -> dict[str, Any]:
+    """What was said, as an item."""
     content: list[dict[str, Any]] = (
         [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
         if status != "in_progress"
@@ -125,8 +135,3 @@ def item_of(answer: Answer, text: str, status: str, box: Toolbox = NO_TOOLS) -> 
         "role": "assistant",
         "content": content,
     }
-
-
-def _called_item(answer: Answer, wanted: Called, status: str) -> dict[str, Any]:
-    return {"id": f"fc_{answer.id}", "type": "function_call", "status": status, "call_id": wanted.id,
-            "name": wanted.name, "arguments": wanted.arguments}  # fmt: skip

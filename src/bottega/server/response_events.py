@@ -10,7 +10,7 @@ from bottega.server.chat import pieces_of, said
 from bottega.server.desk import Desk
 from bottega.server.message import event
 from bottega.server.problem import body_of
-from bottega.server.response_body import ResponseBody, item_of, response_body
+from bottega.server.response_body import ResponseBody, message_of, response_body
 from bottega.server.tools import Called, Toolbox
 
 
@@ -42,7 +42,7 @@ async def told_events(
     opened = False
 
     def opening() -> tuple[bytes, bytes]:
-        added = told("response.output_item.added", **at, item=item_of(answer, "", "in_progress"))
+        added = told("response.output_item.added", **at, item=message_of(answer, "", "in_progress"))
         return added, told("response.content_part.added", **place, part=part)
 
     try:
@@ -62,26 +62,27 @@ async def told_events(
         if body["status"] == "failed":
             yield told("response.failed", response=body)
         return
-    text = await said(desk, answer)
+    text, _ = await said(desk, answer)
     body = response_body(answer, asked, text, "completed", box=box)
-    item = body["output"][0]
-    if item["type"] == "function_call":
-        place = {"item_id": item["id"], **at}
-        yield told(
-            "response.output_item.added", **at, item={**item, "status": "in_progress", "arguments": ""}
-        )
-        yield told("response.function_call_arguments.delta", **place, delta=item["arguments"])
-        yield told(
-            "response.function_call_arguments.done", **place, arguments=item["arguments"], name=item["name"]
-        )
-    else:
-        if not opened:
-            for each in opening():
-                yield each
-            yield told("response.output_text.delta", **place, delta=text, logprobs=[])
-        yield told("response.output_text.done", **place, text=text, logprobs=[])
-        yield told("response.content_part.done", **place, part={**part, "text": text})
-    yield told("response.output_item.done", **at, item=item)
+    for index, item in enumerate(body["output"]):
+        at = {"output_index": index}
+        if item["type"] == "message":
+            words = item["content"][0]["text"]
+            if not opened:
+                for each in opening():
+                    yield each
+                yield told("response.output_text.delta", **place, delta=words, logprobs=[])
+            yield told("response.output_text.done", **place, text=words, logprobs=[])
+            yield told("response.content_part.done", **place, part={**part, "text": words})
+        else:
+            called, arguments = {"item_id": item["id"], **at}, item["arguments"]
+            begun = {**item, "status": "in_progress", "arguments": ""}
+            yield told("response.output_item.added", **at, item=begun)
+            yield told("response.function_call_arguments.delta", **called, delta=arguments)
+            yield told(
+                "response.function_call_arguments.done", **called, arguments=arguments, name=item["name"]
+            )
+        yield told("response.output_item.done", **at, item=item)
     try:
         await ended(body)
     except BottegaError as failure:  # it cannot be kept

@@ -2,36 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from bottega.core.errors import BottegaError, InvalidValue, KeyReused, NotFound
-from bottega.core.request import Output, Request
+from bottega.core.request import Output
 from bottega.server import attachments, dialect
 from bottega.server.answer import Answer, call_id, idempotency_key
+from bottega.server.asked import Asked
 from bottega.server.chat import said
-from bottega.server.config import Named, Target
+from bottega.server.config import Named
 from bottega.server.desk import Asking, Desk
-from bottega.server.guard import texts_of
 from bottega.server.message import Call, Flow, Reply, event, events, reply
-from bottega.server.response_body import ResponseBody, response_body, text_of
+from bottega.server.response_body import ResponseBody, response_body, turn_of
 from bottega.server.response_events import told_events, unmade
 from bottega.server.shelf import Kept
-from bottega.server.tools import Toolbox, toolbox
+from bottega.server.tools import Said, Toolbox, toolbox
 from bottega.service.keys import ApiKey
 
 
 async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
     """Answer."""
     asked = await call.read(ResponseBody)
-    box = toolbox(asked.tools, asked.tool_choice)
+    box = toolbox(asked.tools, asked.tool_choice, asked.parallel_tool_calls)
     named = desk.names.get(asked.model, dialect.CHAT_ENGINES)
     if not isinstance(asked.input, str):
         await attachments.read(desk, key, [item.get("content") for item in asked.input], "input")
     before = await _turns(desk, key, asked)
-    turns = dialect.armed(before, box)
-    schema, grammar = dialect.shape_of(asked.text.format if asked.text else None)
-    if box:
-        schema, grammar = None, box.grammar()
+    shape = dialect.shape_of(asked.text.format if asked.text else None, "text.format")
     sampling = dialect.Sampling(
         model=asked.model,
         max_tokens=asked.max_output_tokens,
@@ -40,12 +38,17 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         frequency_penalty=asked.frequency_penalty,
         presence_penalty=asked.presence_penalty,
     )
-    params = dialect.parameters(sampling, schema, grammar, 0)
+    wish = Asked(
+        before,
+        dialect.parameters(sampling),
+        box,
+        shape,
+        asked.seed,
+        bool(asked.stream),
+    )
     if desk.guards.on_input:
-        await desk.guards.let_in(texts_of([turn["content"] for turn in turns]), "text/plain")
-
-    def asking(target: Target) -> Request:
-        return dialect.request_for(desk.service.shop, target, turns, params, asked.seed, stream=asked.stream)
+        await desk.guards.let_in(wish.words(), "text/plain")
+    asking = partial(wish.request, desk.service.shop)
 
     async def keep(body: dict[str, Any]) -> None:
         if asked.store is not False:
@@ -61,7 +64,7 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
         answer, outputs = await desk.stream(call, key, named, asking)
         return events(told_events(desk, answer, outputs, asked, box, keep), *answer.headers)
     answer = await desk.ask(call, key, named, asking)
-    body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
+    body = response_body(answer, asked, (await said(desk, answer))[0], "completed", box=box)
     await keep(body)
     return reply(body, *answer.headers)
 
@@ -116,16 +119,34 @@ async def compact(desk: Desk, call: Call, key: ApiKey) -> Reply:
 async def items(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """What was said before the answer."""
     kept = await _get(desk, key, call.at["response"])
-    data = [
-        {"id": f"msg-{number}", "type": "message", "role": turn["role"], "status": "completed",
-         "content": [_piece(turn)]}
-        for number, turn in enumerate(kept.turns)
-    ]  # fmt: skip
+    data = [item for number, turn in enumerate(kept.turns) for item in _items(number, turn)]
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
     return reply({"object": "list", "data": data, "has_more": False, **ends})
 
 
-def _piece(turn: dict[str, str]) -> dict[str, Any]:
+def _items(number: int, turn: Said) -> list[dict[str, Any]]:
+    """A turn as it was sent: a message, calls of tools, what one gave back."""
+    done = {"status": "completed"}
+    if turn["role"] == "tool":
+        given = {"call_id": turn["tool_call_id"], "output": turn["content"]}
+        return [{"id": f"fco-{number}", "type": "function_call_output", **given, **done}]
+    calls: list[dict[str, Any]] = [
+        {
+            "id": f"fc-{number}-{index}",
+            "type": "function_call",
+            "call_id": call["id"],
+            **call["function"],
+            **done,
+        }
+        for index, call in enumerate(turn.get("tool_calls", ()))
+    ]
+    if calls and not turn["content"]:
+        return calls
+    said = {"id": f"msg-{number}", "type": "message", "role": turn["role"], "content": [_piece(turn)]}
+    return [{**said, **done}, *calls]
+
+
+def _piece(turn: Said) -> dict[str, Any]:
     if turn["role"] == "assistant":
         return {"type": "output_text", "text": turn["content"], "annotations": [], "logprobs": []}
     return {"type": "input_text", "text": turn["content"]}
@@ -135,12 +156,12 @@ async def _get(desk: Desk, key: ApiKey, response: str, where: str = "response") 
     return await asyncio.to_thread(desk.shelf.get, key.actor, response, where)
 
 
-async def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str, str]]:
-    turns: list[dict[str, str]] = []
+async def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[Said]:
+    turns: list[Said] = []
     if asked.previous_response_id:
         before = await _get(desk, key, asked.previous_response_id, "previous_response_id")
         turns += [turn for turn in before.turns if turn["role"] != "system"]
-        turns.append({"role": "assistant", "content": text_of(before.body)})
+        turns.append(turn_of(before.body))
     if asked.instructions:
         turns.insert(0, {"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
@@ -151,10 +172,14 @@ async def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str,
             kind = item.get("type", "message")
             if kind == "function_call":
                 function = {"name": item.get("name"), "arguments": item.get("arguments")}
-                messages.append(dialect.Turn(role="assistant", tool_calls=[{"function": function}]))
+                called = {"id": item.get("call_id"), "function": function}
+                if not messages or messages[-1].role != "assistant":
+                    messages.append(dialect.Turn(role="assistant"))
+                messages[-1].tool_calls = [*(messages[-1].tool_calls or ()), called]
                 continue
             if kind == "function_call_output":
-                messages.append(dialect.Turn(role="tool", content=item.get("output")))
+                name = str(item.get("call_id") or "")
+                messages.append(dialect.Turn("tool", item.get("output"), tool_call_id=name))
                 continue
             if kind != "message":
                 raise InvalidValue(
@@ -162,8 +187,8 @@ async def _turns(desk: Desk, key: ApiKey, asked: ResponseBody) -> list[dict[str,
                     remedy="send messages",
                 )  # fmt: skip
             messages.append(dialect.Turn(role=str(item.get("role", "")), content=item.get("content")))
-        turns += dialect.texts(messages, "input")
-    if not turns or not any(turn["content"] for turn in turns):
+        turns += dialect.conversation(messages, "input")
+    if not turns or not any(turn["content"] or turn.get("tool_calls") for turn in turns):
         raise InvalidValue("there is nothing to answer", where="input")
     return turns
 
@@ -175,7 +200,7 @@ async def _background(
     asked: ResponseBody,
     named: Named,
     asking: Asking,
-    turns: list[dict[str, str]],
+    turns: list[Said],
     box: Toolbox,
 ) -> Reply | Flow:
     """Make it beside the request: it goes on when that has ended."""
@@ -199,7 +224,8 @@ async def _background(
                     kept.say(each)
             else:
                 await desk.ask(beside, key, named, asking, answer=answer)
-                kept.body = response_body(answer, asked, await said(desk, answer), "completed", box=box)
+                text, _ = await said(desk, answer)
+                kept.body = response_body(answer, asked, text, "completed", box=box)
         except BottegaError as error:
             kept.body = unmade(answer, asked, error)
         kept.worker = ""  # it is not being made any more

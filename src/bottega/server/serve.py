@@ -18,7 +18,9 @@ from bottega.server.table import TABLE
 from bottega.service import Bottega
 
 BACKLOG = 2048
-REMOTE_AT_ONCE = {"openai_chat": 256}  # calls at a time, when nobody says otherwise
+REMOTE_AT_ONCE = {  # calls at a time, when nobody says otherwise; each holds its pictures and sound in memory
+    "openai_chat": 256, "openai_embeddings": 256, "openai_images": 64, "openai_speech": 64, "openai_transcribe": 8,
+}  # fmt: skip
 IDLE = 20  # seconds that a connection may idle between two requests
 YOUNG = 10_000  # objects that are made before a collection
 GRACE = 10  # seconds that calls in hand have to end when the server is asked to

@@ -19,7 +19,7 @@ from bottega.engines.base import Card, require
 from bottega.server.message import Call
 
 OPERATIONS = {"text": "chat"}  # by modality; what the conventions name no operation for is "generate_content"
-EMBED = "embed"
+EMBED = ("embed", "openai_embeddings")
 TYPES = {"text": "text", "image": "image", "speech": "speech"}  # values of gen_ai.output.type
 Ended = Callable[[StepResult], None]
 NOBODY: nullcontext[Callable[[object], None]] = nullcontext(
@@ -79,7 +79,7 @@ class Traces:
     @contextmanager
     def _engine(self, request: Request, card: Card, name: str, run: str) -> Generator[Ended]:
         trace: Any = require("opentelemetry.trace", extra="otel")
-        operation = "embeddings" if card.id == EMBED else OPERATIONS.get(card.modality, "generate_content")
+        operation = "embeddings" if card.id in EMBED else OPERATIONS.get(card.modality, "generate_content")
         facts: dict[str, Any] = {
             "gen_ai.operation.name": operation, "gen_ai.provider.name": card.destination or "bottega",
             "gen_ai.request.model": name, "gen_ai.response.model": request.model or card.id, "bottega.engine": card.id,

@@ -12,6 +12,7 @@ from bottega.server.config import Target
 from bottega.server.desk import Desk
 from bottega.server.guard import texts_of
 from bottega.server.message import Call, Reply, reply
+from bottega.server.tools import NO_TOOLS, in_words
 from bottega.service.keys import ApiKey
 
 ENGINE = "tokens"
@@ -47,7 +48,10 @@ async def tokenize(desk: Desk, call: Call, key: ApiKey) -> Reply:
         raise InvalidValue("give a prompt or messages, and not both", where="prompt")
     params: dict[str, Any] = {"text": asked.prompt or "", "special": asked.add_special_tokens}
     if asked.messages is not None:
-        params = {"messages": dialect.texts(asked.messages), "answer": asked.add_generation_prompt}
+        params = {
+            "messages": in_words(dialect.conversation(asked.messages), NO_TOOLS),
+            "answer": asked.add_generation_prompt,
+        }
     if desk.guards.on_input:
         said = [turn["content"] for turn in params.get("messages", ())] or [params["text"]]
         await desk.guards.let_in(texts_of(said), "text/plain")

@@ -1,6 +1,6 @@
-"""Tools: the caller's functions, offered to a model in words and held to their schemas by a grammar.
+"""Tools: the caller's functions. A remote model gets them as they are; a local one in words, held to their schemas by a grammar.
 
-The form is that of Hermes models (a JSON object between ``<tool_call>`` tags), which Qwen's templates use as well. The
+The words are those of Hermes models (a JSON object between ``<tool_call>`` tags), which Qwen's templates use as well. The
 arguments of a whole call always fit the schema, and one that ``max_tokens`` cut is words; whether it makes sense is the model's part.
 """
 
@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from bottega.core.errors import InvalidValue
+from bottega.core.value import JsonObject
+from bottega.engines.chat import CALL, CALLED, as_called
 
-OPEN, CLOSE = "<tool_call>\n", "\n</tool_call>"
+Said = dict[str, Any]  # a turn: role, content, and what OpenAI's chat dialect adds for tools
 MOST = 64  # tools of one request
 # Words that say of an object which fields it may have besides those that it names
 OPEN_ENDED = {
@@ -42,18 +44,40 @@ class Tool:
     name: str
     description: str
     parameters: Mapping[str, Any]
+    strict: bool | None = None
+
+    def sent(self) -> JsonObject:
+        """As OpenAI's chat dialect has it."""
+        about: JsonObject = {"name": self.name, "parameters": {**self.parameters}}
+        if self.description:
+            about["description"] = self.description
+        if self.strict is not None:
+            about["strict"] = self.strict
+        return {"type": "function", "function": about}
 
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The tools of a request. ``forced`` says that one must be called, ``only`` which."""
+    """The tools of a request. ``forced`` says that one must be called, ``only`` which, ``parallel`` whether several may be."""
 
     tools: tuple[Tool, ...] = ()
     forced: bool = False
     only: str = ""
+    parallel: bool | None = None
 
     def __bool__(self) -> bool:
         return bool(self.tools)
+
+    def sent(self) -> JsonObject:
+        """As OpenAI's chat dialect has them."""
+        if not self.tools:
+            return {}
+        one = {"type": "function", "function": {"name": self.only}}
+        found: JsonObject = {
+            "tools": [tool.sent() for tool in self.tools],
+            "tool_choice": one if self.only else "required" if self.forced else "auto",
+        }
+        return found if self.parallel is None else {**found, "parallel_tool_calls": self.parallel}
 
     def system(self) -> str:
         """What the model is told of them."""
@@ -86,26 +110,36 @@ class Toolbox:
         shape = json.dumps(shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
         start = "start: call" if self.forced else "start: call | text"
         text = "" if self.forced else "\ntext: /[^<](.|\\n)*/"
-        return f'%llguidance {{}}\n{start}\ncall: "{OPEN[:-1]}\\n" %json {shape} "\\n{CLOSE[1:]}"{text}'
+        return f'%llguidance {{}}\n{start}\ncall: "{CALL[:-1]}\\n" %json {shape} "\\n{CALLED[1:]}"{text}'
 
-    def found(self, text: str) -> Called | None:
-        """The call that an answer is, if it is one; what was begun and cut is words, as it stands."""
-        if not self.tools or not text.startswith(OPEN[:-1]):
-            return None
-        inside = text.removeprefix(OPEN[:-1]).lstrip()
+    def may_call(self, text: str) -> bool:
+        """Whether an answer that begins so may be a local model's call."""
+        return bool(self.tools) and (text.startswith(CALL[:-1]) or CALL.startswith(text))
+
+    def found(self, text: str, details: Mapping[str, Any]) -> tuple[str, list[Called]]:
+        """The words of an answer, and the calls in it; what was begun and cut is words, as it stands.
+
+        A remote engine tells them apart in its details, whatever its words look like; of a local one a whole answer is a call.
+        """
+        if "words" in details:
+            calls: Sequence[JsonObject] = details.get("tool_calls", ())
+            return text[: details["words"]], [Called(**each) for each in calls]
+        if not self.tools or not text.startswith(CALL[:-1]):
+            return text, []
+        inside = text.removeprefix(CALL[:-1]).lstrip()
         try:
-            said: dict[str, Any] = json.JSONDecoder().raw_decode(inside)[
-                0
-            ]  # CLOSE may stand in an argument too
-            return Called(said["name"], json.dumps(said["arguments"], ensure_ascii=False))
+            said: JsonObject = json.JSONDecoder().raw_decode(inside)[0]  # CALLED may stand in an argument too
+            return "", [Called(said["name"], json.dumps(said["arguments"], ensure_ascii=False))]
         except (ValueError, KeyError, TypeError):
-            return None
+            return text, []
 
 
 NO_TOOLS = Toolbox()
 
 
-def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str = "tools") -> Toolbox:
+def toolbox(
+    tools: Sequence[Mapping[str, Any]] | None, choice: Any, parallel: bool | None = None, where: str = "tools"
+) -> Toolbox:
     """Tools in the form of any of the dialects, and the choice among them.
 
     Raises:
@@ -131,13 +165,41 @@ def toolbox(tools: Sequence[Mapping[str, Any]] | None, choice: Any, where: str =
         if shape is not None and not isinstance(shape, Mapping):
             raise InvalidValue("it is no schema", where=f"{place}.parameters")
         schema = cast(Mapping[str, Any], shape or {"type": "object", "properties": {}})
-        found.append(Tool(str(about["name"]), str(about.get("description") or ""), schema))
+        strict = about.get("strict")
+        found.append(
+            Tool(str(about["name"]), str(about.get("description") or ""), schema,
+                 strict if isinstance(strict, bool) else None)
+        )  # fmt: skip
     only = ""
     if chosen:
         only = str(chosen.get("name") or _mapping(chosen.get("function")).get("name") or "")
         if only and only not in {tool.name for tool in found}:
             raise InvalidValue(f"there is no tool '{only}'", where="tool_choice")
-    return Toolbox(tuple(found), bool(only) or kind in ("required", "any"), only)
+    if chosen.get("disable_parallel_tool_use"):
+        parallel = False
+    return Toolbox(tuple(found), bool(only) or kind in ("required", "any"), only, parallel)
+
+
+def in_words(turns: Sequence[Said], box: Toolbox) -> list[dict[str, str]]:
+    """A conversation as a local model reads it: with its tools, its calls and what they gave back in words."""
+    told: list[dict[str, str]] = []
+    before = ""
+    for turn in turns:
+        role, text = turn["role"], turn["content"]
+        for call in turn.get("tool_calls", ()):
+            text += as_called(call["function"]["name"], call["function"]["arguments"])
+        if role == "tool":
+            text = as_returned(text)
+        if before == "tool" and role in ("tool", "user"):
+            told[-1]["content"] += f"\n{text}"
+        else:
+            told.append({"role": "user" if role == "tool" else role, "content": text})
+        before = role
+    if box and told[0]["role"] == "system":
+        told[0]["content"] += f"\n\n{box.system()}"
+    elif box:
+        told.insert(0, {"role": "system", "content": box.system()})
+    return told
 
 
 def _closed(schema: Any) -> Any:
@@ -162,12 +224,6 @@ def _closed(schema: Any) -> Any:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
-
-
-def as_called(name: str, arguments: Any) -> str:
-    """A call that the model made earlier, as it wrote it."""
-    given = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return f'{OPEN}{{"name": {json.dumps(name)}, "arguments": {given or "{}"}}}{CLOSE}'
 
 
 def as_returned(text: str) -> str:

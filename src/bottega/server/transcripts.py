@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from bottega.core.errors import BottegaError, InvalidValue, TooLarge
-from bottega.core.request import Output, Part, Request
+from bottega.core.request import Delta, Output, Part, Request
 from bottega.server.answer import Answer
 from bottega.server.body import Body, only
 from bottega.server.chat import checked
@@ -19,6 +19,7 @@ from bottega.server.message import Call, Flow, Reply, event, events, reply
 from bottega.server.problem import body_of
 from bottega.service.keys import ApiKey
 
+HEARERS = ("transcribe", "openai_transcribe")
 TRANSCRIPTS = ("json", "text", "srt", "verbose_json", "vtt")
 LINE = 8  # words of a caption
 
@@ -56,14 +57,16 @@ async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply | Fl
             )
         if asked.stream and kind not in ("json", "text"):
             raise InvalidValue("it comes whole", where="response_format", remedy="json, or leave out stream")
-        named = desk.names.get(asked.model, ("transcribe",))
-        part = await asyncio.to_thread(_recording, desk, upload)
+        named = desk.names.get(asked.model, HEARERS)
+        part, seconds = await asyncio.to_thread(_recording, desk, upload)
         if desk.guards.on_input:
             recording = await asyncio.to_thread(upload.path.read_bytes)
             await desk.guards.let_in(recording, part.artifact.media_type if part.artifact else "")
 
         def asking(target: Target) -> Request:
-            params = {"language": asked.language, "task": task, "prompt": asked.prompt, **target.params}
+            known = {} if target.engine == "transcribe" else {"seconds": seconds}
+            given = {"language": asked.language, "task": task, "prompt": asked.prompt, **known}
+            params = {**given, **target.params}
             return Request(engine=target.engine, model=target.model, parts=(part,), params=params)
 
         if asked.stream:
@@ -73,6 +76,8 @@ async def _written(desk: Desk, call: Call, key: ApiKey, task: str) -> Reply | Fl
     found = _transcript(desk, answer)
     if desk.guards.on_output:
         await desk.guards.let_out(found["text"].encode(), "text/plain")
+    if kind not in ("json", "text") and found["text"] and not found["words"]:
+        raise InvalidValue("this model tells no times", where="response_format", remedy="json or text")
     if kind == "json":
         return reply(
             {"text": found["text"], "usage": {"type": "duration", "seconds": found["duration"]}},
@@ -104,6 +109,8 @@ async def _stretches(desk: Desk, outputs: AsyncIterator[Output], answer: Answer)
     spoke = False
     try:
         async for delta in checked(desk, outputs):
+            if not isinstance(delta, Delta):
+                continue
             text = delta.text if spoke else delta.text.lstrip()
             spoke = True
             yield event({"type": "transcript.text.delta", "delta": text}, "transcript.text.delta")
@@ -148,8 +155,8 @@ def _seconds(sound: Any) -> float:
     return float(sum((packet.duration or 0) * packet.time_base for packet in sound.demux(track)))
 
 
-def _recording(desk: Desk, upload: Upload) -> Part:
-    """An uploaded sound as a part, if it is no longer than is allowed."""
+def _recording(desk: Desk, upload: Upload) -> tuple[Part, float]:
+    """An uploaded sound as a part, if it is no longer than is allowed, and how many seconds it lasts."""
     import av
     from av.error import FFmpegError
 
@@ -171,4 +178,4 @@ def _recording(desk: Desk, upload: Upload) -> Part:
     if seconds > desk.config.audio_seconds:
         raise TooLarge(f"it lasts {seconds:.0f} s, {desk.config.audio_seconds:.0f} are allowed", where="file")
     artifact = desk.service.shop.artifacts.put_file(upload.path, media_type.replace("video/", "audio/"))
-    return Part(port="audio", name=upload.name, artifact=artifact)
+    return Part(port="audio", name=upload.name, artifact=artifact), round(seconds, 3)

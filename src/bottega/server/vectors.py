@@ -3,8 +3,11 @@
 import base64
 from typing import Annotated, Any, cast
 
-from bottega.core.errors import InvalidValue
+from msgspec import Meta
+
+from bottega.core.errors import InvalidValue, NotFound
 from bottega.core.request import Request
+from bottega.core.value import JsonObject
 from bottega.retrieval.embed_step import DIMENSIONS, MODELS, SHORTENED
 from bottega.server.answer import Answer
 from bottega.server.body import Body, only
@@ -15,7 +18,7 @@ from bottega.server.message import Call, Reply, reply
 from bottega.server.tokens import asked_of
 from bottega.service.keys import ApiKey
 
-ENGINES = ("embed",)
+ENGINES = ("embed", "openai_embeddings")
 MOST = 2048  # texts of one request
 CUT = only(-1, why="texts are cut by their model alone", remedy="cut them before you send them")
 
@@ -26,7 +29,7 @@ class EmbeddingBody(Body, kw_only=True):
     model: str
     input: str | list[str | int | list[int]]
     encoding_format: str = "float"
-    dimensions: int | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
     input_type: str = "passage"
     normalize: Annotated[Any, only(True, why="all vectors have length 1")] = None
     truncate_prompt_tokens: Annotated[Any, CUT] = None
@@ -68,10 +71,14 @@ async def embeddings(desk: Desk, call: Call, key: ApiKey) -> Reply:
         )
     _shortens(desk, asked)
     texts = await _read(desk, call, key, asked)
-    answer, vectors = await _vectors(desk, call, key, asked.model, texts, asked.input_type)
+    answer, vectors = await _vectors(
+        desk, call, key, asked.model, texts, asked.input_type, 0, asked.dimensions
+    )
     if asked.dimensions is not None:
         import numpy as np  # not before there are vectors
 
+        if vectors.shape[1] < asked.dimensions:
+            raise InvalidValue(f"the model has {vectors.shape[1]} dimensions", where="dimensions")
         vectors = vectors[:, : asked.dimensions]
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     whole = asked.encoding_format == "float"
@@ -96,6 +103,8 @@ def _shortens(desk: Desk, asked: EmbeddingBody) -> None:
     if asked.dimensions is None:
         return
     for target in desk.names.get(asked.model, ENGINES).targets:
+        if target.engine != ENGINES[0]:  # it is for the server to say
+            continue
         model = target.model or MODELS[0]
         whole = DIMENSIONS.get(model)
         if whole is None:
@@ -121,8 +130,13 @@ async def _read(desk: Desk, call: Call, key: ApiKey, asked: EmbeddingBody) -> li
     if len(rows) > MOST or not all(rows):
         raise InvalidValue(f"{len(rows)} texts; 1 to {MOST}, none of them empty, are read", where="input")
     params = {"task": "decode", "rows": rows, "special": False}
+    desk.names.get(asked.model, ENGINES)
     try:
         _, found = await asked_of(desk, call, key, asked.model, params, 1)
+    except NotFound as fault:
+        raise InvalidValue(
+            f"'{asked.model}' has no tokenizer here", where="input", remedy="send texts"
+        ) from fault
     except InvalidValue as fault:
         raise InvalidValue(fault.message, where="input", remedy=fault.remedy) from fault
     _texts(found["texts"], "input")
@@ -173,7 +187,14 @@ async def score(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 
 async def _vectors(
-    desk: Desk, call: Call, key: ApiKey, model: str, texts: list[str], side: str, part: int = 0
+    desk: Desk,
+    call: Call,
+    key: ApiKey,
+    model: str,
+    texts: list[str],
+    side: str,
+    part: int = 0,
+    dimensions: int | None = None,
 ) -> tuple[Answer, Any]:
     import numpy as np
 
@@ -182,8 +203,13 @@ async def _vectors(
         await desk.guards.let_in(texts_of(texts), "text/plain")
 
     def asking(target: Target) -> Request:
-        params = {"texts": texts, "side": side, **target.params}
-        return Request(engine=target.engine, model=target.model, params=params)
+        params: JsonObject = {"texts": texts, "side": side}
+        if (
+            dimensions is not None
+            and "dimensions" in desk.service.shop.engine(target.engine).params.model_fields
+        ):
+            params["dimensions"] = dimensions
+        return Request(engine=target.engine, model=target.model, params={**params, **target.params})
 
     answer = await desk.ask(call, key, named, asking, part=part)
     made = answer.output("vectors")

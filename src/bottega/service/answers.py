@@ -33,6 +33,7 @@ from bottega.retrieval.answers.judges import YesNo
 from bottega.retrieval.answers.tabled import tabled
 from bottega.retrieval.answers.writing import Reply, reply
 from bottega.retrieval.collections.collection import Collection, Hit
+from bottega.retrieval.collections.files import MEMBER
 from bottega.retrieval.collections.memory import Memory
 from bottega.retrieval.collections.store import DocumentRow, Labels
 from bottega.retrieval.entail import Entailment, EntailmentMiniLM
@@ -205,6 +206,20 @@ class Answers:
         return {
             (name, sha256): [hit.passage for hit in store.passages(name, allowed=labels, digest=sha256)]
             for name, sha256 in sorted(cited)
+        }
+
+    def files(
+        self, collection: str, answers: Iterable[Answer], *, allowed: Iterable[str] = ()
+    ) -> dict[tuple[str, str], Path]:
+        """Where every document that answers cite was read on this machine, by its name and digest; members of archives are left out."""
+        cited = {
+            (c.source, c.sha256) for answer in answers for each in answer.sentences for c in each.citations
+        }
+        rows = self.collections.open(collection).documents(allowed=labelled(allowed))
+        return {
+            key: Path(each.place)
+            for each in rows
+            if (key := (each.name, each.digest)) in cited and MEMBER not in each.place
         }
 
     def _memory(self, store: Collection, holder: str) -> Memory:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from bottega.core.artifact import Artifact
-from bottega.core.canonical import digest
+from bottega.core.canonical import digest, digest_bytes
 from bottega.core.errors import BottegaError, BudgetExceeded, InvalidValue
 from bottega.core.plan import Step
 from bottega.core.request import Output, Part, Request
@@ -86,10 +86,7 @@ class Calls:
                 clearing.inside -= 1
             if result is not None:
                 return result
-        if any(part.text is not None for part in request.parts):  # a text is stored: that may wait for a disk
-            step, arrived = await asyncio.to_thread(self._step, request)
-        else:
-            step, arrived = self._step(request)
+        step, arrived = self._step(request)
         ready([step], self.shop)
         round_ = self.shop.journal.moment()
         if idempotency_key:
@@ -125,7 +122,7 @@ class Calls:
         except ValidationError as error:
             place, words = first_fault(error)
             raise InvalidValue(words, where=f"params.{place}" if place else "params") from error
-        arrived = [Arrived(part.port, part.name, self._artifact(part)) for part in request.parts]
+        arrived = [Arrived(part.port, part.name, _artifact(part), part.text) for part in request.parts]
         ports = {port.name: port for port in card.inputs}
         for item in arrived:
             port = ports.get(item.port)
@@ -156,6 +153,8 @@ class Calls:
         )
         return step, arrived
 
-    def _artifact(self, part: Part) -> Artifact:
-        """What the part refers to; a text becomes an artifact, so that the journal can name it."""
-        return part.artifact or self.shop.artifacts.put((part.text or "").encode(), "text/plain")
+
+def _artifact(part: Part) -> Artifact:
+    """What the part refers to. A text is stored nowhere; that it would be this artifact lets the journal name it."""
+    data = (part.text or "").encode()
+    return part.artifact or Artifact(sha256=digest_bytes(data), media_type="text/plain", size=len(data))

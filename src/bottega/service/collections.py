@@ -4,8 +4,9 @@ import asyncio
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,28 +17,36 @@ from bottega.core.value import JsonObject
 from bottega.pipelines.workshop import Workshop
 from bottega.retrieval import embed
 from bottega.retrieval.collections.collection import NOBODY, Collection, Hit, Method
+from bottega.retrieval.collections.file_vectors import kept_by
+from bottega.retrieval.collections.files import roots
 from bottega.retrieval.collections.indexing import Indexer, Tools
 from bottega.retrieval.collections.lock import collection_lock
-from bottega.retrieval.collections.report import Progress, Report
+from bottega.retrieval.collections.removing import remove, settle
+from bottega.retrieval.collections.report import Progress, Report, Told
 from bottega.retrieval.collections.schema import FILE
-from bottega.retrieval.collections.store import Labels, server_of
+from bottega.retrieval.collections.store import DocumentRow, Labels, Store, server_of
 from bottega.storage.artifacts import ArtifactStore
 from bottega.storage.cache import PrivateFolder
 
 WORDS_ONLY = "none"  # the embedder of a collection without vectors
+PATIENCE = 5.0  # seconds that the deletion of a collection waits for who indexes it
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A collection as a user with certain labels sees it; ``folder`` is "." for one of another machine."""
+    """A collection as a user with certain labels sees it; ``folder`` is "." for one of another machine.
+
+    ``next_embedder`` is that whose vectors are being made, or wait to be made further; empty when none is to come.
+    """
 
     name: str
     documents: int
     passages: int
     embedder: str
     folder: Path = Path()
+    next_embedder: str = ""
 
 
 class Collections:
@@ -64,6 +73,9 @@ class Collections:
     ) -> Report:
         """Index what is new or changed under these paths; the collection is made if there is none.
 
+        While another process indexes the collection, it waits for its turn. Another embedder comes first: its vectors
+        are made while the earlier ones are searched and others index and remove, then all are swapped at once.
+
         Args:
             name: of the collection.
             paths: files and folders; with none, only the embedder is changed.
@@ -78,56 +90,58 @@ class Collections:
             InvalidValue: no collection or label can have this name.
             UnreadableSource: a path is not there. What is wrong with single documents stands in the report.
             SetupError: the embedder's weights or an optional package are missing.
-            StorageFailed: the disk is full, or another process is indexing this collection.
+            StorageFailed: the disk is full.
             Cancelled: what was acknowledged stays.
         """
+        await asyncio.to_thread(roots, paths)
         folder = self._folder / _named(name)
         given = None if labels is None else labelled(labels)
-        chosen = embedder or await asyncio.to_thread(self._present, folder) or embed.DEFAULT
-        tools = Tools(exact=self._shop.exact)
-        if chosen != WORDS_ONLY:
-            model, weights = await asyncio.to_thread(self._embedder, chosen)
-            tools = replace(tools, embedder=model, weights=weights)
-        with collection_lock(folder, self._server) as held:
-            if not held:
-                raise _busy(name)
-            with self._private() as shop:
+        with self._private() as shop:
+            while True:
+                chosen, tools, changed = await asyncio.to_thread(self._tools, folder, embedder)
                 tools = replace(tools, ask=partial(shop.ask, cancelled=cancelled), store=shop.artifacts.put)
                 indexer = await asyncio.to_thread(Indexer, folder, tools, watch, cancelled, self._server)
                 try:
-                    report = await (
-                        indexer.index(paths, labels=given, prune=prune) if paths else indexer.embed()
-                    )
+                    report = await indexer.embed() if changed or not paths else None
+                    if paths:
+                        report = await indexer.index(paths, labels=given, prune=prune)
+                    break
+                except InvalidValue:  # another process has changed the embedder meanwhile: that one is taken
+                    if embedder or await asyncio.to_thread(self._present, folder) == (chosen, tools.weights):
+                        raise
                 finally:
                     indexer.close()
+        assert report is not None
         await asyncio.to_thread(self._record, Act.COLLECTION_INDEXED, name, _facts(report, given, chosen))
         return report
 
     async def remove(
         self, name: str, documents: Sequence[str], *, allowed: Iterable[str] | None = None
     ) -> Report:
-        """Remove documents by name; their passages, vectors and index entries are gone when this returns.
+        """Remove documents by name; their passages, vectors and answers from them are gone when this returns.
 
-        So are copies of files that were sent to a server. With ``allowed``, no document counts that somebody with these
-        labels may not see.
+        It waits for nobody. While another process indexes, what the files still hold of them, where nobody finds it, is
+        erased by that process before it goes on, and it does not bring them back. Copies of files that were sent to a
+        server go too. With ``allowed``, no document counts that somebody with these labels may not see.
 
         Raises:
             NotFound: there is no such collection or document; nothing is removed then.
-            StorageFailed: another process is indexing this collection.
         """
-        folder = self._existing(name)
-        with collection_lock(folder, self._server) as held:
-            if not held:
-                raise _busy(name)
-            indexer = await asyncio.to_thread(
-                lambda: Indexer(folder, Tools(exact=self._shop.exact), server=self._server)
-            )
-            try:
-                labels = None if allowed is None else labelled(allowed)
-                report = await asyncio.to_thread(indexer.remove, documents, labels)
-                await asyncio.to_thread(self._drop_sent, name, indexer.gone)
-            finally:
-                indexer.close()
+        folder, began = self._existing(name), time.monotonic()
+        labels = None if allowed is None else labelled(allowed)
+
+        def taken_out() -> tuple[Sequence[DocumentRow], bool]:
+            with closing(Store(folder, self._server)) as store:
+                gone = remove(store, documents, labels)
+                self._drop_sent(name, (each.place for each in gone))
+                return gone, settle(store, kept_by(store, self._shop.exact), self._server)
+
+        gone, settled = await asyncio.to_thread(taken_out)
+        notes = () if settled else ("another process is indexing, and erases it from the index files",)
+        told = [
+            Told(name=each.name, outcome="removed", notes=notes) for each in gone if each.state == "indexed"
+        ]
+        report = Report(collection=name, documents=tuple(told), seconds=round(time.monotonic() - began, 3))
         await asyncio.to_thread(self._record, Act.COLLECTION_REMOVED, name, _facts(report, None, ""))
         return report
 
@@ -168,10 +182,11 @@ class Collections:
         for name in self._names():
             collection = self.open(name)
             documents, passages = collection.counts(allowed=allowed)
-            space = collection.space
+            now, later = collection.space, collection.in_the_making
+            embedder = now.embedder if now else WORDS_ONLY
             found.append(
                 Listed(
-                    name, documents, passages, space.embedder if space else WORDS_ONLY, self._folder / name
+                    name, documents, passages, embedder, self._folder / name, later.embedder if later else ""
                 )
             )
         return found
@@ -184,9 +199,13 @@ class Collections:
             StorageFailed: another process is indexing it.
         """
         folder = self._existing(name)
-        with collection_lock(folder, self._server) as held:
-            if not held:
-                raise _busy(name)
+        with ExitStack() as stack:
+            until = time.monotonic() + PATIENCE  # who makes vectors has the lock for moments
+            while not stack.enter_context(collection_lock(folder, self._server)):
+                stack.close()
+                if time.monotonic() > until:
+                    raise _busy(name)
+                time.sleep(0.02)
             if name in self._open:
                 self._open.pop(name).close()
             if self._server:
@@ -235,12 +254,27 @@ class Collections:
             raise NotFound(f"there is no collection '{name}'", remedy="`bottega collections` lists them")
         return folder
 
-    def _present(self, folder: Path) -> str:
-        """The embedder that a collection has; empty when there is no collection yet."""
+    def unfinished(self) -> dict[str, str]:
+        """Collections that shall have another embedder, whose vectors are not all made, with that embedder."""
+        found = {name: self.open(name).in_the_making for name in self._names()}
+        return {name: space.embedder for name, space in found.items() if space is not None}
+
+    def _present(self, folder: Path) -> tuple[str, str]:
+        """The embedder that a collection has, and the digest of its weights; empty when there is no collection yet."""
         if folder.name not in self._names():
-            return ""
+            return "", ""
         space = self.open(folder.name).space
-        return space.embedder if space else WORDS_ONLY
+        return (space.embedder, space.weights) if space else (WORDS_ONLY, "")
+
+    def _tools(self, folder: Path, wanted: str) -> tuple[str, Tools, bool]:
+        """The embedder's name, it with its weights, and whether the collection has to be embedded anew with it."""
+        present, embedded_by = self._present(folder)
+        chosen = wanted or present or embed.DEFAULT
+        if chosen == WORDS_ONLY:
+            return chosen, Tools(exact=self._shop.exact), bool(wanted)
+        model, weights = self._embedder(chosen)
+        tools = Tools(embedder=model, weights=weights, exact=self._shop.exact)
+        return chosen, tools, bool(wanted or (present and weights != embedded_by))
 
     def _embedder(self, name: str) -> tuple[embed.Embedder, str]:
         """An embedder and the digest of its weights."""

@@ -18,7 +18,7 @@ from bottega.core.plan import Step
 from bottega.core.request import Finished, Output, Request
 from bottega.core.run import Made, StepResult
 from bottega.engines.base import Bench, Engine
-from bottega.governance.redaction import recorded, told
+from bottega.governance.redaction import recorded, told, unquoted
 from bottega.pipelines.charges import Meter, ceilings_of, charge_of
 from bottega.pipelines.leased import REMOTE_AT_ONCE, given_back
 from bottega.pipelines.validate import first_fault
@@ -104,7 +104,8 @@ async def directly(
         step=step, key=key, state="done", outputs=made, seconds=round(time.monotonic() - began, 3), cost=used.cost,
         usage=used.document() if used is not NOTHING else {},
     )  # fmt: skip
-    body = result.canonical()
+    stored = unquoted(result, request.params) if shop.policy.record == "digest" else result
+    body = stored.canonical()
     end = Ending(
         call, detail=ended_detail(result), checks=NO_CHECKS, result=digest_bytes(body), body=body,
         files=[each.artifact.sha256 for each in made], used=_used(call, shop, meter),

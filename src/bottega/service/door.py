@@ -1,6 +1,6 @@
 """The operations as every door offers them: one contract for this machine and for a server."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from bottega.retrieval.answers.answer import Answer
 from bottega.retrieval.answers.conversation import Conversation
 from bottega.retrieval.answers.flow import Policy
 from bottega.retrieval.collections.collection import Hit, Method
-from bottega.retrieval.collections.report import Report
+from bottega.retrieval.collections.report import Progress, Report
 from bottega.service.budgets import Account
 from bottega.service.collections import Listed
 from bottega.service.files import StoredFile
@@ -141,11 +141,12 @@ class Door(Protocol):
         *,
         labels: Sequence[str] | None = None,
         embedder: str = "",
+        watch: Callable[[Progress], None] = lambda progress: None,
     ) -> Report:
         """Index files into a collection; whoever shall find them must have all ``labels``.
 
         Not given: a known document keeps its labels and a new one is for all. ``embedder`` changes that of the whole
-        collection, which needs no files.
+        collection, which needs no files. ``watch`` is told how far it has come.
         """
         ...
 

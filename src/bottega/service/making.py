@@ -16,7 +16,7 @@ from bottega.core.plan import Plan
 from bottega.core.run import Run
 from bottega.delivery.folder import Delivery, deliver, delivered
 from bottega.governance.authority import Authority
-from bottega.governance.redaction import masked
+from bottega.governance.redaction import masked, wordless
 from bottega.governance.signing import Signer
 from bottega.pipelines.comparison import made_on
 from bottega.pipelines.graph import split
@@ -209,7 +209,11 @@ class Making:
         runner = Runner(
             plan, run, sources, shop, watch, cancelled or threading.Event(), deliver_ if out else None
         )
-        ended = await runner.work()
+        try:
+            ended = await runner.work()
+        finally:
+            if shop.policy.record == "digest":  # what is no longer kept shall not lie in a log either
+                await asyncio.to_thread(shop.journal.database.purge, waited_for=False)
         warning = await asyncio.to_thread(self.audit.attest)
         return Made(ended, plan, handed[0] if handed else None, warning)
 
@@ -219,9 +223,9 @@ class Making:
         """Go on with a run: after a kill, a stop, a failure or a review.
 
         Raises:
-            NotFound: for an unknown run.
+            NotFound: for an unknown run, or one that has ended and of whose plan the policy keeps no words.
         """
-        run, plan = self.shop.runs.get(run_id)
+        run, plan = self.shop.runs.whole(run_id)
         target = out or (Path(run.out) if run.out else None)
         return await self._make(plan, target, run_id=run_id, watch=watch, holder=run.holder, **how)
 
@@ -274,11 +278,17 @@ class Making:
         Raises:
             NotFound: for an unknown run.
         """
-        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=masked(why))
+        digest_only = self.shop.policy.record == "digest"
+        kept = wordless(self.shop.runs.get(run_id)[1]) if digest_only else None
+        self.shop.runs.ask_to_stop(run_id, actor=self.actor, why=masked(why), kept=kept)
+        if digest_only:
+            self.shop.journal.database.purge(waited_for=False)
 
     def _deliver(
         self, plan: Plan, run: Run, sources: Sources, out: Path, shop: Workshop, turn: Turn
     ) -> Delivery:
+        if self.shop.policy.record == "digest":
+            plan = wordless(plan)
         results = {result.step: result for result in run.results}
         ready = [
             item

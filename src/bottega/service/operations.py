@@ -35,12 +35,14 @@ from bottega.service.audit import Audit
 from bottega.service.batches import Batches
 from bottega.service.budgets import Ledger
 from bottega.service.calls import Calls
+from bottega.service.charged import Charged
 from bottega.service.files import Files
 from bottega.service.keys import Keys
 from bottega.service.making import Making, Watch
 from bottega.service.privacy import Privacy
 from bottega.service.projects import Projects
 from bottega.service.replay import Note, Replays
+from bottega.service.retention import Retention
 from bottega.service.signed import Coded, signed
 from bottega.service.store import Store
 from bottega.storage.budgets import named
@@ -73,7 +75,8 @@ class Bottega(Making):
         super().__init__(shop, authority, actor=actor, audit=audit, privacy=privacy)
         self.state = state
         self.folder = folder
-        self.store = Store(state, self.privacy, shop.artifacts, shop.policy, audit, folder, actor)
+        self.store = Store(state, self.privacy, shop.artifacts, audit, folder, actor)
+        self.retention = Retention(state, shop.policy, self.store, deliveries, actor)
         self._collections: Collections | None = None
         self._answers: Answers | None = None
 
@@ -116,6 +119,8 @@ class Bottega(Making):
         sources = await take_in(brief, shop, note)
         note("reading the brief")
         asking = partial(self._ask_once, shop, accounts)
+        if shop.policy.record == "digest":  # what is read out of the brief is not kept either
+            asking = Charged(shop, self.actor, "plan", tuple(accounts)).ask
         intent = await read_intent(brief, asking)
         table = await asyncio.to_thread(main_table, sources, brief.goal, shop)
         plan = Builder(brief, intent, sources, table, self.shop).build()
@@ -179,26 +184,28 @@ class Bottega(Making):
         run_id: str,
         steps: Sequence[str] = (),
         *,
+        charge: Sequence[str] = (),
         note: Note = lambda text: None,
         watch: Watch = lambda event: None,
         cancelled: threading.Event | None = None,
     ) -> Replayed:
         """Make what a run made again, from the record alone, and compare: see `Replays.run`."""
         shop = self.shop_of(self.shop.runs.get(run_id)[0].holder)
-        return await Replays(shop, self.actor, note, watch, cancelled).run(run_id, steps)
+        return await Replays(shop, self.actor, charge, note, watch, cancelled).run(run_id, steps)
 
     async def regenerate(
         self,
         manifest: Path,
         artifact: str = "",
         *,
+        charge: Sequence[str] = (),
         note: Note = lambda text: None,
         watch: Watch = lambda event: None,
         cancelled: threading.Event | None = None,
         **how: Any,
     ) -> Replayed:
         """Make artifacts of a delivered folder again and compare: see `Replays.regenerate`."""
-        replays = Replays(self.shop, self.actor, note, watch, cancelled)
+        replays = Replays(self.shop, self.actor, charge, note, watch, cancelled)
         return await replays.regenerate(manifest, artifact, **how)
 
     def runs(self) -> list[Run]:

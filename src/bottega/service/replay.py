@@ -30,6 +30,7 @@ from bottega.pipelines.graph import ancestors, needed, only, ordered, split
 from bottega.pipelines.runner import Event, Sources
 from bottega.pipelines.sources import at_hand, bring
 from bottega.pipelines.workshop import Workshop
+from bottega.storage.budgets import named
 
 Note = Callable[[str], None]
 Watch = Callable[[Event], None]
@@ -37,10 +38,14 @@ Watch = Callable[[Event], None]
 
 @dataclass
 class Replays:
-    """The two ways to make something again. ``actor`` stands in the journal as who asked for it."""
+    """The two ways to make something again.
+
+    ``actor`` stands in the journal as who asked for it; the accounts of ``charge`` pay each step, as they pay a run's.
+    """
 
     shop: Workshop
     actor: str
+    charge: Sequence[str] = ()
     note: Note = lambda text: None
     watch: Watch = lambda event: None
     cancelled: threading.Event | None = None
@@ -56,11 +61,12 @@ class Replays:
             steps: only these and what they need.
 
         Raises:
-            NotFound: there is no such run or step.
+            NotFound: there is no such run or step, or the policy kept no words of its plan.
             InvalidValue: the record holds no output to compare with.
             SetupError: an engine or weights are missing; says so for every step, before any runs.
+            BudgetExceeded, RateLimited: an account of ``charge`` refuses a step; what was made before is paid.
         """
-        run, plan = self.shop.runs.get(run_id)
+        run, plan = self.shop.runs.whole(run_id)
         then = {result.step: result for result in run.results}
         chosen = needed(plan, steps or [step.id for step in plan.steps])
         part = only(plan, {step for step in chosen if step in then and then[step].outputs})
@@ -123,6 +129,7 @@ class Replays:
             Tampered: the plan is not the one that the manifest names.
             NotFound: there is no such artifact, or a source is missing; names it.
             SetupError: an engine or weights are missing; says so for every step, before any runs.
+            BudgetExceeded, RateLimited: as for `run`.
         """
         facts, plan = await asyncio.to_thread(read_delivery, manifest)
         files = _chosen(facts.artifacts, artifact, manifest)
@@ -186,6 +193,7 @@ class Replays:
             reuse=False,
             requested_by=self.actor,
             holder=holder,
+            charge=tuple(named(account) for account in self.charge),
         )
         return Again(plan, run, sources, self.shop, self.watch, self.cancelled or threading.Event())
 

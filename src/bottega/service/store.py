@@ -1,21 +1,18 @@
-"""Care of the state: scan, collection, retention, backup."""
+"""Care of the state: scan, collection, backup."""
 
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from bottega.core.artifact import Artifact
 from bottega.core.entry import Act
 from bottega.core.errors import InvalidValue, StorageFailed
-from bottega.governance.policy import Policy
 from bottega.service.audit import Audit
 from bottega.service.privacy import Privacy
 from bottega.storage.artifacts import ArtifactStore
-from bottega.storage.contents import REFERRED
-from bottega.storage.database import Database, Transaction
+from bottega.storage.database import Database
 from bottega.storage.disk import disk, sync_file, sync_folder
 from bottega.storage.objects import NAME, LocalObjects, Objects
 from bottega.storage.small import SmallObjects
@@ -26,16 +23,6 @@ from bottega.storage.upkeep import HOUR, Collected, Finding, gc, scan
 DATABASE = "bottega.sqlite"
 KEYS = ("keys", "record-key", "subject-keys")
 ARTIFACTS = "artifacts"
-AT_ONCE = 200  # runs that one change removes
-
-
-@dataclass(frozen=True)
-class Expired:
-    """What retention removed, or would remove."""
-
-    days: int
-    runs: tuple[str, ...]
-    documents: int  # plans, results, tickets and decisions that nothing refers to any more
 
 
 @dataclass(frozen=True)
@@ -53,13 +40,11 @@ class Store:
     """The operations behind `bottega store`."""
 
     def __init__(
-        self, state: State, privacy: Privacy, artifacts: ArtifactStore, policy: Policy, audit: Audit, folder: Path,
-        actor: str,
+        self, state: State, privacy: Privacy, artifacts: ArtifactStore, audit: Audit, folder: Path, actor: str
     ) -> None:  # fmt: skip
         self._state = state
         self._privacy = privacy
         self._artifacts = artifacts
-        self._policy = policy
         self._audit = audit
         self._folder = folder
         self._actor = actor
@@ -72,41 +57,25 @@ class Store:
                 found.append(Finding("missing", name, 0, f"a run or a plan refers to it as {sha256}"))
         return found
 
-    def gc(self, *, dry_run: bool = True, older_than_seconds: float = HOUR) -> Collected:
-        """Delete the files that nothing refers to and that are older than a grace."""
-        referenced = self._referenced(self._state.database)
-        collected = gc(self._artifacts, referenced, older_than_seconds=older_than_seconds, dry_run=dry_run)
+    def gc(
+        self,
+        *,
+        dry_run: bool = True,
+        older_than_seconds: float = HOUR,
+        actor: str = "",
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Collected:
+        """Delete the files that nothing refers to and that are older than a grace; ``stopped`` ends it on the way."""
+        collected = gc(
+            self._artifacts, self._referenced(self._state.database), older_than_seconds=older_than_seconds,
+            dry_run=dry_run, stopped=stopped,
+        )  # fmt: skip
         if collected.count and not dry_run:
             self._state.journal.write(
-                Act.FILES_COLLECTED, "storage/artifacts", actor=self._actor,
+                Act.FILES_COLLECTED, "storage/artifacts", actor=actor or self._actor,
                 detail={"files": collected.count, "bytes": collected.bytes},
             )  # fmt: skip
         return collected
-
-    def expire(self, *, dry_run: bool = True) -> Expired:
-        """Remove the runs that ended longer ago than the policy keeps them; their entries stay in the record.
-
-        Raises:
-            InvalidValue: the policy says nothing of retention.
-        """
-        if self._policy.retention is None:
-            raise InvalidValue(
-                f"the policy '{self._policy.name}' keeps runs for good",
-                where="retention",
-                remedy="add `[retention]` with `runs_days = 90` to a policy file and give it with --policy",
-            )
-        days = self._policy.retention.runs_days
-        before = (datetime.fromisoformat(self._state.journal.now()) - timedelta(days=days)).isoformat(
-            timespec="milliseconds"
-        )
-        before = before.replace("+00:00", "Z")
-        runs = self._ended_before(before)
-        documents = 0
-        if not dry_run:
-            for start in range(0, len(runs), AT_ONCE):
-                documents += self._remove(runs[start : start + AT_ONCE], before, days)
-            self._forget_conversions(before)
-        return Expired(days, tuple(runs), documents)
 
     def backup(self, folder: Path) -> Backup:
         """Copy database, files and keys while others work, and read the copy back.
@@ -174,67 +143,6 @@ class Store:
             wanted |= {(source, holder), (Artifact.model_validate_json(document).sha256, holder)}
         stores = {holder: self._privacy.artifacts_of(holder) for _, holder in wanted if holder}
         return {stores.get(holder, self._artifacts).stored_name(sha256): sha256 for sha256, holder in wanted}
-
-    def _ended_before(self, before: str) -> list[str]:
-        database = self._state.database
-        rows = database.rows(
-            "SELECT id FROM runs WHERE state IN ('released', 'failed', 'cancelled') AND finished_at <> '' "
-            "AND finished_at < ? ORDER BY n",
-            before,
-        )
-        # Calls, and what replays left, belong to no run that is listed; they expire with their last entry.
-        asked = [
-            (run,)
-            for (run,) in database.rows(
-                "SELECT DISTINCT run_id FROM steps WHERE run_id NOT IN (SELECT id FROM runs) ORDER BY run_id"
-            )
-            if (last := self._state.journal.about(f"run/{run}", last=1)) and last[0].at < before
-        ]
-        return [run for (run,) in (*rows, *asked)]
-
-    def _remove(self, runs: list[str], before: str, days: int) -> int:
-        def work(transaction: Transaction) -> int:
-            candidates: set[tuple[str, str]] = set()
-            for run in runs:
-                row = transaction.execute(
-                    "SELECT state, finished_at FROM runs WHERE id = ?", (run,)
-                ).fetchone()
-                if row is not None and (row[0] in ("planned", "running") or row[1] >= before):
-                    continue  # somebody went on with it meanwhile
-                for query in _DOCUMENTS_OF_RUN:
-                    candidates |= {
-                        (digest, holder) for digest, holder in transaction.execute(query, (run,)).fetchall()
-                    }
-                self._state.journal.append(
-                    transaction, Act.RUN_EXPIRED, f"run/{run}", actor=self._actor, detail={"days": days},
-                    why=f"the policy '{self._policy.name}' keeps runs for {days} days",
-                )  # fmt: skip
-            kept = {(digest, holder) for digest, holder in transaction.execute(REFERRED).fetchall()}
-            gone = candidates - kept
-            for digest, holder in gone:
-                transaction.execute("DELETE FROM contents WHERE digest = ? AND holder = ?", (digest, holder))
-            return len(gone)
-
-        return self._state.database.write(work)
-
-    def _forget_conversions(self, before: str) -> None:
-        def work(transaction: Transaction) -> None:
-            transaction.execute(
-                "DELETE FROM documents WHERE at < ? AND NOT EXISTS "
-                "(SELECT 1 FROM refs WHERE refs.sha256 = documents.source AND refs.holder = documents.holder)",
-                (before,),
-            )
-
-        self._state.database.write(work)
-
-
-_DOCUMENTS_OF_RUN = (
-    "SELECT plan, holder FROM runs WHERE id = ?",
-    "SELECT result, holder FROM steps WHERE run_id = ?",
-    "SELECT result, holder FROM results WHERE run_id = ?",
-    "SELECT ticket, holder FROM tickets WHERE run_id = ?",
-    "SELECT d.decision, t.holder FROM decisions d JOIN tickets t ON t.id = d.ticket_id WHERE t.run_id = ?",
-)
 
 
 def restore(source: Path, state: Path) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from datetime import datetime
 
 from bottega.core.errors import BottegaError, NotDelivered, StorageFailed
+from bottega.core.moment import seconds_between
 from bottega.core.run import Run
 from bottega.service.operations import Bottega
+from bottega.storage.change import to_its_end
 
+RETENTION = "@retention"  # in hand as a run is; no run can be called so
 AT_ONCE = 4  # runs in hand at a time; their steps keep the limits of engines and host among themselves
 
 
@@ -19,6 +21,7 @@ class Worker:
         self._service = service
         self._say = say
         self._tickets, self._now = service.shop.tickets, service.shop.now
+        self._leaving = threading.Event()
         self._refused: dict[
             str, int
         ] = {}  # runs that this host cannot do, in the round in which it found out
@@ -41,10 +44,13 @@ class Worker:
                 while not stopped.is_set():
                     bell.clear()
                     await asyncio.to_thread(self._tickets.due, self._now())
-                    for run_id in await asyncio.to_thread(self._service.shop.runs.unfinished):
-                        if run_id not in hands and len(hands) < AT_ONCE and self._may(run_id):
-                            hands[run_id] = asyncio.create_task(self._take(run_id))
-                            hands[run_id].add_done_callback(lambda task: bell.ring())
+                    due = await asyncio.to_thread(self._service.retention.next_due)
+                    waiting = await asyncio.to_thread(self._service.shop.runs.unfinished)
+                    for name in [RETENTION] * bool(due and due <= self._now()) + waiting:
+                        if name not in hands and len(hands) < AT_ONCE and self._may(name):
+                            work = self._retain() if name == RETENTION else self._take(name)
+                            hands[name] = asyncio.create_task(work)
+                            hands[name].add_done_callback(lambda task: bell.ring())
                     if until_idle and not hands:
                         return
                     if not hands and (warning := await asyncio.to_thread(self._service.audit.attest)):
@@ -53,23 +59,27 @@ class Worker:
                     for run_id in [run_id for run_id, task in hands.items() if task.done()]:
                         hands.pop(run_id).result()
             finally:
+                self._leaving.set()
                 for task in hands.values():
                     task.cancel()
                 await asyncio.gather(*hands.values(), return_exceptions=True)
 
     def _until_due(self) -> float | None:
-        """Seconds until a review is due or expires; None when no timer runs."""
-        at = self._tickets.next_due()
-        if not at:
-            return None
-        left = datetime.fromisoformat(at) - datetime.fromisoformat(self._now())
-        return max(left.total_seconds(), 0.0) + 0.001
+        """Seconds until a review is due or expires, or retention is due; None when no timer runs."""
+        timers = [at for at in (self._tickets.next_due(), self._service.retention.next_due()) if at]
+        return seconds_between(self._now(), min(timers)) + 0.001 if timers else None
 
     def _may(self, run_id: str) -> bool:
         return run_id not in self._refused or self._refused[run_id] != self._round(run_id)
 
     def _round(self, run_id: str) -> int:
         return self._service.shop.runs.round(run_id)
+
+    async def _retain(self) -> None:
+        applying = asyncio.to_thread(self._service.retention.round, self._leaving.is_set)
+        if done := await to_its_end(asyncio.ensure_future(applying)):
+            files = f"{done.files.count} files" + (f" ({done.problem})" if done.problem else "")
+            self._say(f"retention of {done.days} days: {len(done.runs)} runs and calls, {files} removed")
 
     async def _take(self, run_id: str) -> None:
         try:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from bottega.core.entry import Act
+from bottega.core.moment import written
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Line
 from bottega.storage.rows import insert
@@ -53,7 +54,7 @@ class Row(NamedTuple):
         if self.period not in RATES:
             return ""
         begun = datetime.fromisoformat(f"{moment[: SINCE[self.period]]}{':00' * (self.period == 'hour')}:00Z")
-        return (begun + RATES[self.period]).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return written(begun + RATES[self.period])
 
     def at(self, moment: str) -> "Row":
         """The row at a moment (RFC 3339): what was spent in an earlier period no longer counts."""

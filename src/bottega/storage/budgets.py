@@ -8,13 +8,13 @@ sealed: they hold no content, and an account must add up after the content of a 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from bottega.core.canonical import digest
 from bottega.core.entry import Act
 from bottega.core.errors import BudgetExceeded, InvalidValue, RateLimited
+from bottega.core.moment import seconds_between
 from bottega.core.value import JsonObject
 from bottega.storage.accounts import MILLION, NEAR, RATES, ROW, Period, Row
 from bottega.storage.database import Transaction
@@ -283,9 +283,9 @@ def exceeded(refusal: Refusal, now: str) -> BudgetExceeded | RateLimited:
     account = next(iter(refusal.lacking))
     unit = next(iter(refusal.lacking[account]))
     if refusal.until:
-        wait = (datetime.fromisoformat(refusal.until) - datetime.fromisoformat(now)).total_seconds()
+        wait = max(1.0, seconds_between(now, refusal.until))
         return RateLimited(
-            refusal.reason, where=account, remedy=f"come back at {refusal.until}", retry_after=max(1.0, wait)
+            refusal.reason, where=account, remedy=f"come back at {refusal.until}", retry_after=wait
         )
     return BudgetExceeded(
         refusal.reason, where=account, remedy=f"bottega budget set {account} --unit {unit} --limit AMOUNT"

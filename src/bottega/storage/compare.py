@@ -145,8 +145,8 @@ def _documents(journal: Journal, contents: Contents, count: list[int]) -> Iterat
 
 def _missing(transaction: Transaction) -> Iterator[Difference]:
     rows = transaction.execute(
-        f"SELECT plan, holder FROM ({REFERRED}) AS r WHERE plan <> '' AND NOT EXISTS "
-        "(SELECT 1 FROM contents AS c WHERE c.digest = r.plan AND c.holder = r.holder)"
+        f"SELECT kept, holder FROM ({REFERRED}) AS r WHERE NOT EXISTS "
+        "(SELECT 1 FROM contents AS c WHERE c.digest = r.kept AND c.holder = r.holder)"
     ).fetchall()
     for digest, _ in rows:
         yield Difference("contents", f"digest {digest}", "it is missing; an entry refers to it")

@@ -1,16 +1,34 @@
 """Documents that entries of the journal refer to by digest: plans and results, small JSON beside the journal."""
 
+from collections.abc import Iterable
+
 from bottega.core.canonical import digest_bytes
 from bottega.core.errors import NotFound
 from bottega.storage.database import Database, Transaction
 from bottega.storage.journal import Seal
 
-# The digests that the tables refer to, and whose documents they are.
-REFERRED = (
-    "SELECT plan, holder FROM runs UNION SELECT result, holder FROM steps UNION SELECT result, holder FROM results "
-    "UNION SELECT ticket, holder FROM tickets "
-    "UNION SELECT d.decision, t.holder FROM decisions d JOIN tickets t ON t.id = d.ticket_id"
+# The digests that the tables refer to, and whose documents they are; a condition on the digest follows.
+_REFERRED = (
+    "SELECT kept, holder FROM runs WHERE kept",
+    "SELECT result, holder FROM steps WHERE result",
+    "SELECT result, holder FROM results WHERE result",
+    "SELECT ticket, holder FROM tickets WHERE ticket",
+    "SELECT d.decision, t.holder FROM decisions d JOIN tickets t ON t.id = d.ticket_id WHERE d.decision",
 )
+REFERRED = " UNION ".join(f"{query} <> ''" for query in _REFERRED)
+
+AT_ONCE = 500  # digests that one statement asks for
+
+
+def referred(transaction: Transaction, digests: Iterable[str]) -> set[tuple[str, str]]:
+    """Those digests that the tables refer to, with the holders of their documents."""
+    wanted, found = [*digests], set[tuple[str, str]]()
+    for start in range(0, len(wanted), AT_ONCE):
+        some = wanted[start : start + AT_ONCE]
+        query = " UNION ALL ".join(f"{query} IN ({', '.join('?' * len(some))})" for query in _REFERRED)
+        rows = transaction.execute(query, some * len(_REFERRED)).fetchall()
+        found |= {(digest, holder) for digest, holder in rows}
+    return found
 
 
 class Contents:

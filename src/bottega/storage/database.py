@@ -272,8 +272,11 @@ class Database(ABC):
     def _close(self) -> None:
         """Close connections."""
 
-    def purge(self) -> bool:
-        """Take what was deleted out of the database's files; False when something of it may still lie there."""
+    def purge(self, *, waited_for: bool = True) -> bool:
+        """Take what was deleted out of the database's files; False when something of it may still lie there.
+
+        Unless it is ``waited_for``, only so far as others need not wait.
+        """
         return False
 
     def copy_to(self, path: Path) -> None:

@@ -51,14 +51,16 @@ def _submitted(transaction: Transaction, line: Line) -> None:
     run, detail = run_of(line.subject), line.detail
     transaction.execute(
         "INSERT INTO runs (id, n, round, state, brief, plan, out, created_at, finished_at, reason, error, requested_by, "
-        "planned_by, holder, reuse, charge, stop_asked) VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?, 0) "
+        "planned_by, holder, reuse, charge, stop_asked, kept) "
+        "VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?, 0, ?) "
         "ON CONFLICT (id) DO UPDATE SET state = 'planned', "
         "planned_by = CASE WHEN runs.plan = excluded.plan THEN runs.planned_by ELSE excluded.planned_by END, "
-        "plan = excluded.plan, out = excluded.out, "
+        "plan = excluded.plan, kept = excluded.kept, out = excluded.out, "
         "reuse = excluded.reuse, stop_asked = 0",
         (
             run, line.n, line.n, detail.get("brief", ""), detail.get("plan", ""), detail.get("out", ""),
             line.at, line.actor, line.actor, line.holder, int(detail.get("reuse", True)), json.dumps(detail.get("charge", [])),
+            detail.get("plan", ""),
         ),
     )  # fmt: skip
     _refer(transaction, run, detail.get("files", ()), line.holder)
@@ -67,10 +69,11 @@ def _submitted(transaction: Transaction, line: Line) -> None:
 
 def _begun(transaction: Transaction, line: Line) -> None:
     run, detail = run_of(line.subject), line.detail
+    plan = detail.get("plan", "")
     transaction.execute(
         "UPDATE runs SET round = ?, state = 'running', planned_by = CASE WHEN plan = ? THEN planned_by ELSE ? END, "
-        "plan = ?, out = ?, finished_at = '', reason = '', error = '', stop_asked = 0 WHERE id = ?",
-        (line.n, detail.get("plan", ""), line.actor, detail.get("plan", ""), detail.get("out", ""), run),
+        "plan = ?, kept = ?, out = ?, finished_at = '', reason = '', error = '', stop_asked = 0 WHERE id = ?",
+        (line.n, plan, line.actor, plan, plan, detail.get("out", ""), run),
     )
     _refer(transaction, run, detail.get("files", ()), line.holder)
     _release_parked(transaction, run, detail)
@@ -96,6 +99,8 @@ def _ended(transaction: Transaction, line: Line) -> None:
             run_of(line.subject),
         ),
     )
+    if kept := line.detail.get("kept"):
+        transaction.execute("UPDATE runs SET kept = ? WHERE id = ?", (kept, run_of(line.subject)))
     if line.act is Act.RUN_WAITING:
         ticket_rules.go_on(transaction, run_of(line.subject))  # all may have been decided while it still ran
         accounts.go_on(transaction, run_of(line.subject))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from json.encoder import encode_basestring as quoted
@@ -205,6 +206,18 @@ class Journal:
     def size(self) -> int:
         """How many entries there are."""
         return self.database.rows("SELECT COALESCE(MAX(n) + 1, 0) FROM journal")[0][0]
+
+    def since(self, moment: str) -> int:
+        """The number of the first entry at a moment or after it; times never go back."""
+
+        def at(n: int) -> str:
+            return self.database.rows("SELECT at FROM journal WHERE n >= ? ORDER BY n LIMIT 1", n)[0][0]
+
+        return bisect_left(range(self.size()), moment, key=at)
+
+    def indexed(self) -> int:
+        """How many of the first entries are in the index of subjects."""
+        return TILE * self.database.rows("SELECT COUNT(*) FROM tiles")[0][0]
 
     def entries(self, start: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
         """Number, canonical JSON and stored leaf hash of the entries from ``start`` to before ``end``."""

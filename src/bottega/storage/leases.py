@@ -412,6 +412,18 @@ class Leases:
                 others.append(lease)
         return holder, others
 
+    def vacated(self, transaction: Transaction, run: str, *, worker: str) -> bool:
+        """Whether nobody is at a step of a run any more. Leases of gone workers are taken from them and settled."""
+        leases = transaction.execute(
+            "SELECT run_id, step_id, token, worker FROM leases WHERE run_id = ?", (run,)
+        ).fetchall()
+        for lease in leases:
+            gone = self._workers.gone(lease[3])
+            if not gone:
+                return False
+            self._lost(transaction, lease, gone, worker)
+        return True
+
     def _lost(self, transaction: Transaction, lease: Sequence[Any], why: str, worker: str) -> None:
         """Take a gone worker's lease away; an end that it announced, or that took its host along, does not count against the step."""
         run, step, token, gone = lease[:4]

@@ -41,11 +41,12 @@ def migrate(database: Database, journal: Journal, contents: Contents) -> None:
         if version == 1:
             for table in FIRST:
                 transaction.execute(f"ALTER TABLE {table} RENAME TO first_{table}")
-        later = schema.INDEXED + (schema.REKEYED if database.keyed else "")
+        later = schema.INDEXED + (schema.REKEYED if database.keyed else "") + schema.BY_RUN + schema.KEPT
         tables = {
             2: schema.KEYS + schema.PROJECTS + later,
             3: schema.KEYS_OF_PROJECTS + schema.PROJECTS + later,
             4: later,
+            5: schema.BY_RUN + schema.KEPT,
         }.get(version, schema.EVERYTHING)
         for statement in database.statements(tables):
             transaction.execute(statement)

@@ -87,11 +87,13 @@ class PostgreSQL(Database):
         made = statements(text, integer="BIGINT", bytes_="BYTEA", strict="", keyed="")
         return [statement.replace(" TEXT ", ' TEXT COLLATE "C" ') for statement in made]
 
-    def purge(self) -> bool:
-        """Write the tables anew, because deleted rows stay in the old files; others wait meanwhile.
+    def purge(self, *, waited_for: bool = True) -> bool:
+        """Write the tables anew, because deleted rows stay in the old files until they are written over; others wait meanwhile.
 
         Not covered: the server's own write-ahead log and its archive.
         """
+        if not waited_for:
+            return False
         with self._in_turn():
             self._writer.open()
             for table in (*FOLDED_TABLES, "contents", "sealed", "documents", "small"):

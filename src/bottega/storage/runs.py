@@ -106,12 +106,14 @@ class RunStore(Leases):
         self._database.write(work)
         return self._row(run_id)
 
-    def close(self, run: Run, *, actor: str) -> bool:
+    def close(self, run: Run, *, actor: str, kept: Plan | None = None) -> bool:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is.
+
+        Unless the run only waits, a plan ``kept`` takes the place of the documents of its plans.
 
         Returns whether this ended it.
         """
-        return self._database.write(self._closed(run, actor), durable=run.state == "released")
+        return self._database.write(self._closed(run, actor, kept), durable=run.state == "released")
 
     async def finish_last(
         self,
@@ -123,6 +125,7 @@ class RunStore(Leases):
         reusable: bool,
         used: Mapping[str, int] | None,
         here: bool = False,
+        kept: Plan | None = None,
     ) -> bool:
         """Write down how the last step of a round ended, and in the same change, as `close` does, that the round is over.
 
@@ -134,7 +137,7 @@ class RunStore(Leases):
             LeaseLost: another worker has taken the step over; nothing is written.
         """
         end = self._end(lease, result, worker=worker, reusable=reusable, used=used)
-        close = self._closed(run, worker)
+        close = self._closed(run, worker, kept)
 
         def work(transaction: Transaction) -> bool:
             end(transaction)
@@ -143,9 +146,12 @@ class RunStore(Leases):
         durable = lease.charged or bool(result.approved_by) or run.state == "released"
         return await self._to_its_end(lease, work, worker, durable=durable, here=here)
 
-    def _closed(self, run: Run, actor: str) -> Work[bool]:
+    def _closed(self, run: Run, actor: str, kept: Plan | None) -> Work[bool]:
         facts = (("reason", run.reason), ("error", run.error), ("finished_at", run.finished_at))
-        detail = {"round": run.round, **{name: value for name, value in facts if value}}
+        detail: JsonObject = {"round": run.round, **{name: value for name, value in facts if value}}
+        swap = None
+        if kept is not None and run.state != "awaiting_review":
+            detail["kept"], swap = kept.identity, self._swapped(run, kept)
 
         def work(transaction: Transaction) -> bool:
             row = transaction.execute("SELECT round, state FROM runs WHERE id = ?", (run.id,)).fetchone()
@@ -155,21 +161,42 @@ class RunStore(Leases):
                 transaction, ENDED_BY[run.state], f"run/{run.id}", actor=actor, detail=detail,
                 behalf=run.requested_by, holder=run.holder,
             )  # fmt: skip
+            if swap is not None:
+                swap(transaction)
             return True
 
         return work
 
-    def ask_to_stop(self, run_id: str, *, actor: str, why: str = "") -> None:
-        """Tell whoever works on a run to stop it; a run that nobody has begun is cancelled at once.
+    def _swapped(self, run: Run, kept: Plan) -> Work[None]:
+        """Keeps a plan, and drops those that entries about the run name, if no other run needs them; the entry comes first."""
+        told = map(self._journal.detail, self._journal.about(f"run/{run.id}"))
+        plans = {detail["plan"] for detail, _ in told if "plan" in detail}
+        body = kept.canonical()
+
+        def work(transaction: Transaction) -> None:
+            self._contents.keep(transaction, body, holder=run.holder)
+            for plan in plans:
+                transaction.execute(
+                    "DELETE FROM contents WHERE digest = ? AND holder = ? AND NOT EXISTS (SELECT 1 FROM runs "
+                    "WHERE runs.kept = contents.digest AND runs.holder = contents.holder)",
+                    (plan, run.holder),
+                )
+
+        return work
+
+    def ask_to_stop(self, run_id: str, *, actor: str, why: str = "", kept: Plan | None = None) -> None:
+        """Tell whoever works on a run to stop it; a run that nobody has begun is cancelled at once, with ``kept`` as in `close`.
 
         Raises:
             NotFound: there is no such run.
         """
+        swap = self._swapped(self._row(run_id), kept) if kept else None
+        instead = {"kept": kept.identity} if kept else {}
 
         def work(transaction: Transaction) -> None:
             row = transaction.execute("SELECT state, holder FROM runs WHERE id = ?", (run_id,)).fetchone()
             if row is None:
-                raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
+                raise _unknown(run_id)
             if row[0] == "running":
                 self._journal.append(
                     transaction, Act.RUN_STOP_ASKED, f"run/{run_id}", actor=actor, why=why, holder=row[1]
@@ -177,8 +204,10 @@ class RunStore(Leases):
             elif row[0] == "planned":
                 self._journal.append(
                     transaction, Act.RUN_CANCELLED, f"run/{run_id}", actor=actor, why=why, holder=row[1],
-                    detail={"reason": "stopped before it began"},
+                    detail={"reason": "stopped before it began", **instead},
                 )  # fmt: skip
+                if swap is not None:
+                    swap(transaction)
 
         self._database.write(work)
 
@@ -188,21 +217,40 @@ class RunStore(Leases):
         return not rows or bool(rows[0][0]) or rows[0][1] != round_ or rows[0][2] != "running"
 
     def get(self, run_id: str) -> tuple[Run, Plan]:
-        """A run and its plan.
+        """A run and its plan, which is kept without its words when the run has ended and the policy says so.
 
         Raises:
             NotFound: there is no such run, or its data subject was erased.
         """
-        run = self._row(run_id)
-        plan = Plan.model_validate_json(self._contents.get(run.plan, holder=run.holder))
+        rows = self._database.rows(f"SELECT {_COLUMNS}, kept FROM runs WHERE id = ?", run_id)
+        if not rows:
+            raise _unknown(run_id)
+        *row, kept = rows[0]
+        run = _run(row)
+        plan = Plan.model_validate_json(self._contents.get(kept, holder=run.holder))
         results = {result.step: result for result in self.results(run)}
         ordered = [results[step.id] for step in plan.steps if step.id in results]
         return run.model_copy(update={"results": tuple(ordered)}), plan
 
+    def whole(self, run_id: str) -> tuple[Run, Plan]:
+        """A run and its plan, to work by.
+
+        Raises:
+            NotFound: as for `get`, or the plan was kept without its words.
+        """
+        run, plan = self.get(run_id)
+        if plan.identity != run.plan:
+            raise NotFound(
+                f"the words of run '{run_id}' were not kept when it ended, as the policy says",
+                where="plan",
+                remedy=f"give its brief or plan again: bottega make FILE --run-id {run_id}",
+            )
+        return run, plan
+
     def _row(self, run_id: str) -> Run:
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
         if not rows:
-            raise NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
+            raise _unknown(run_id)
         return _run(rows[0])
 
     def results(self, run: Run) -> list[StepResult]:
@@ -283,6 +331,10 @@ class RunStore(Leases):
             holder,
         )
         return rows[0][0] if rows else None
+
+
+def _unknown(run_id: str) -> NotFound:
+    return NotFound(f"no run '{run_id}'", remedy="`bottega runs` lists them")
 
 
 def _run(row: Sequence[Any]) -> Run:

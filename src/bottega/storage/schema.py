@@ -2,7 +2,7 @@
 
 from bottega.storage.merkle import TILE
 
-VERSION = 5  # of the tables; the first release had 1
+VERSION = 6  # of the tables; the first release had 1
 
 # {integer}, {bytes}, {strict} and {keyed} (kept in the order of the key) are the database's own words for them.
 TRUTH = """
@@ -43,13 +43,24 @@ PROJECTS = """
 CREATE TABLE projects (id TEXT PRIMARY KEY, team TEXT NOT NULL, closed {integer} NOT NULL) {strict};
 """  # since version 4
 
+KEPT = """
+ALTER TABLE runs ADD COLUMN kept TEXT NOT NULL DEFAULT '';
+UPDATE runs SET kept = plan;
+"""  # since version 6: the document of a plan, with its words or without
+
+BY_RUN = """
+CREATE INDEX results_run ON results (run_id);
+CREATE INDEX refs_run ON refs (run_id);
+CREATE INDEX calls_run ON calls (run_id);
+"""  # since version 6: what goes with a run is found without looking at all the others
+
 FOLDED = (
     """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, n {integer} NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, brief TEXT NOT NULL,
     plan TEXT NOT NULL, out TEXT NOT NULL, created_at TEXT NOT NULL, finished_at TEXT NOT NULL, reason TEXT NOT NULL,
     error TEXT NOT NULL, requested_by TEXT NOT NULL, planned_by TEXT NOT NULL, holder TEXT NOT NULL,
-    reuse {integer} NOT NULL, charge TEXT NOT NULL, stop_asked {integer} NOT NULL
+    reuse {integer} NOT NULL, charge TEXT NOT NULL, stop_asked {integer} NOT NULL, kept TEXT NOT NULL
 ) {strict};
 CREATE TABLE steps (
     run_id TEXT NOT NULL, step_id TEXT NOT NULL, round {integer} NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
@@ -94,6 +105,7 @@ CREATE TABLE calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, run_id TEXT NOT
 """
     + KEYS
     + PROJECTS
+    + BY_RUN
 )
 
 

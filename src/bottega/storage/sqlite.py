@@ -108,7 +108,7 @@ class SQLite(Database):
             return False
         return True
 
-    def purge(self) -> bool:
+    def purge(self, *, waited_for: bool = True) -> bool:
         """Carry the write-ahead log into the file and cut it off; deleted rows were overwritten with zeros there.
 
         Who reads just now is waited for a while.

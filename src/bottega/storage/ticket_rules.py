@@ -1,8 +1,7 @@
 """What entries about review tickets do to the tables."""
 
-from datetime import datetime, timedelta
-
 from bottega.core.entry import Act
+from bottega.core.moment import later
 from bottega.storage.database import Transaction
 from bottega.storage.journal import Line
 
@@ -47,8 +46,8 @@ def _opened(transaction: Transaction, line: Line) -> None:
         (
             _name(line), line.n, detail.get("kind", "output"), detail.get("run", ""), detail.get("step", ""),
             detail.get("port", ""), detail.get("plan", ""), detail.get("question", ""), detail.get("ticket", ""),
-            line.at, due_s,
-            _later(line.at, due_s), expires_s, _later(line.at, expires_s), detail.get("escalate_to", ""), line.holder,
+            line.at, due_s, later(line.at, due_s) if due_s else "",
+            expires_s, later(line.at, expires_s) if expires_s else "", detail.get("escalate_to", ""), line.holder,
         ),
     )  # fmt: skip
 
@@ -81,14 +80,6 @@ def _expired(transaction: Transaction, line: Line) -> None:
 
 def _name(line: Line) -> str:
     return line.subject.split("/")[1]
-
-
-def _later(at: str, seconds: int) -> str:
-    """A time so many seconds later, as the journal writes it; "" for none."""
-    if not seconds:
-        return ""
-    later = datetime.fromisoformat(at) + timedelta(seconds=seconds)
-    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 RULES = {

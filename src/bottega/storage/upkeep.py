@@ -68,6 +68,7 @@ def gc(
     *,
     older_than_seconds: float = HOUR,
     dry_run: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Collected:
     """Delete objects that nothing refers to, and leftovers, if they are older than a grace; foreign files stay.
 
@@ -83,10 +84,13 @@ def gc(
             being put again.
         older_than_seconds: the grace.
         dry_run: only tell what would go.
+        stopped: asked before each object whether to leave the rest to the next time.
     """
     before = time.time() - older_than_seconds
     collected: dict[str, int] = {}
     for each in store.list():
+        if stopped():
+            break
         if not NAME.fullmatch(each.name) or each.name in referenced or each.modified >= before:
             continue
         if dry_run or store.objects.delete(each.name, older_than=before):

@@ -57,3 +57,13 @@ async def test_a_table_is_rectangular_with_named_columns(tmp_path: Path) -> None
     assert (ragged.outcome, ragged.evidence["errors"][0]["place"]) == ("block", "row 2")
     assert (await judged(tmp_path, "a,a\n1,2\n", "text/csv", SchemaOptions())).outcome == "block"
     assert (await judged(tmp_path, "", "text/csv", SchemaOptions())).outcome == "block"
+
+
+async def test_a_schema_elsewhere_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> None:
+        pytest.fail("it was looked for elsewhere")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    elsewhere = SchemaOptions(json_schema={"$ref": "http://127.0.0.1:9/s"})
+    with pytest.raises(Exception, match=r"Unresolvable: http://127.0.0.1:9/s"):  # which blocks
+        await judged(tmp_path, "{}", "application/json", elsewhere)

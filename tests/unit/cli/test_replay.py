@@ -89,3 +89,16 @@ def test_a_program_that_asks_twice_gets_one_run(cli: Cli) -> None:
     assert make(cli, "--idempotency-key", "order-17") == first
     assert len(cli("runs", "--json").json) == 1
     make(cli, "--idempotency-key", "order-17", out="elsewhere", expect=2)
+
+
+def test_who_replays_pays_or_is_refused(cli: Cli) -> None:
+    write_plan(cli.root / "plan.json")
+    run = make(cli)
+    assert "identical" in cli("replay", run, "--charge", "team:audit").out
+    assert (
+        "identical"
+        in cli("replay", "--manifest", cli.root / "out" / "manifest.json", "--charge", "team:audit").out
+    )
+    cli("budget", "set", "team:audit", "--unit", "word", "--limit", "1")
+    said = cli("replay", run, "--charge", "team:audit", expect=3)
+    assert "the budget team:audit has" in said.err and "bottega budget set" in said.err

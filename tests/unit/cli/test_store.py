@@ -92,6 +92,33 @@ def test_retention_removes_runs_and_then_their_files(made: Cli) -> None:
     make(made, "young")
 
 
+def test_a_worker_keeps_to_the_policy_once_a_day(made: Cli) -> None:
+    (made.root / "retention.toml").write_text(RETENTION)
+    worker = ("worker", "--once", "--policy", made.root / "retention.toml")
+    old = time.time() - 2 * 86400
+    os.utime(blob(made, LARGE), (old, old))
+    age(made)
+    assert "retention of 30 days: 1 runs and calls, 1 files removed" in made(*worker).err
+    assert made("runs", "--json").json == [] and not blob(made, LARGE).exists()
+    begun, applied = made("audit", "log", "store/retention", "--json").json
+    assert begun["act"] == "store:retention:begun" and begun["actor"] == applied["actor"]
+    assert applied["act"] == "store:retention:applied"
+    facts = {"policy": "test", "days": 30, "runs": 1, "documents": 2, "files": 1, "bytes": len(LARGE)}
+    assert applied["detail"] == facts
+    assert made("audit", "verify", "--json").json["holds"]
+    make(made, "mine")
+    age(made)
+    assert "retention" not in made(*worker).err
+    assert [run["id"] for run in made("runs", "--json").json] == ["mine"]
+
+
+def age(cli: Cli) -> None:
+    """Let all runs have ended long ago, by their rows."""
+    with sqlite3.connect(cli.state / "bottega.sqlite") as database:
+        database.execute("UPDATE runs SET finished_at = '2020-01-01T00:00:00.000Z'")
+    database.close()
+
+
 def test_a_backup_taken_while_work_goes_on_is_restored_and_verifies(made: Cli, tmp_path: Path) -> None:
     write_plan(made.root / "plan.json", [echo("b", "of a person")])
     make(made, "hers", "--data-subject", "Ada")

@@ -103,6 +103,9 @@ class Trial:
         Passage(id="sheet.md#1", source="sheet.md", sha256="a" * 64, page=1, start=100, end=100 + len(PASSAGE),
                 heading="Price and battery", text=PASSAGE),
     )  # fmt: skip
+    sources: tuple[SourceRef, ...] = (
+        SourceRef(name="sheet.md", sha256="a" * 64, media_type="text/markdown", size=912),
+    )
     state: Any = "released"
 
     def store(self, content: bytes | str, media_type: str) -> Artifact:
@@ -157,7 +160,7 @@ class Trial:
     def plan(self) -> Plan:
         return Plan(
             brief=Brief(goal=self.goal, sources=("/home/somebody/sheet.md",), brand=Brand(colors=("#24504a", "#e6b450"))),
-            sources=(SourceRef(name="sheet.md", sha256="a" * 64, media_type="text/markdown", size=912),),
+            sources=self.sources,
             steps=tuple(self.steps),
             deliverables=tuple(self.deliverables),
             policy="c" * 64,

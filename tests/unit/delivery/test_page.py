@@ -2,15 +2,19 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
+import typst
 from tests.unit.delivery.conftest import Trial
 
 from bottega.core.passage import Passage
+from bottega.core.plan import SourceRef
 from bottega.core.verdict import Verdict
 from bottega.delivery.manifest import Withheld
 from bottega.delivery.page import Shown, render
 from bottega.delivery.palette import palette
+from bottega.retrieval.convert import convert
 
 LOADING = {"src", "poster", "srcset", "data", "action", "formaction", "background", "xlink:href"}
 
@@ -64,6 +68,22 @@ def test_citations_open_the_passage_with_the_quote_marked(full: Trial):
     html = page(full)
     assert "<mark>battery lasts 40 hours</mark>" in html
     assert "sheet.md, page 1, characters 161 to 183" in html
+
+
+async def test_of_a_cited_pdf_the_printed_page_is_shown_with_the_quote_marked(full: Trial, tmp_path: Path):
+    data = typst.compile(b"#set page(width: 300pt, height: 200pt)\nThe battery lasts 40 hours on one charge.")
+    path = tmp_path / "sheet.md"  # the name under which the kit cites it
+    path.with_name("sheet.pdf").write_bytes(data)
+    (passage,) = (await convert(path.with_name("sheet.pdf"))).passages
+    full.passages = (passage.model_copy(update={"id": "sheet.md#1", "source": "sheet.md"}),)
+    assert " as it is printed" not in page(full), "the file is no source of this plan"
+    stored = full.store(data, "application/pdf")
+    source = SourceRef(name="sheet.md", sha256=stored.sha256, media_type="application/pdf", size=len(data))
+    full.sources = (source,)
+    html = page(full)
+    assert html.count("Page 1 of sheet.md as it is printed") == 1 and html == page(full)
+    (full.root / stored.sha256).unlink()
+    assert " as it is printed" not in page(full)
 
 
 def test_a_quote_that_stands_elsewhere_is_found_and_a_false_one_is_not_marked(full: Trial):

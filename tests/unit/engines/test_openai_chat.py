@@ -15,7 +15,8 @@ import pytest
 from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Delta, Finished, Output, Request, Usage
 from bottega.engines.base import Bench
-from bottega.engines.openai_chat import OpenAIChat, OpenAIChatParams, retry_after
+from bottega.engines.openai_api import retry_after
+from bottega.engines.openai_chat import OpenAIChat, OpenAIChatParams
 
 KEY = "sk-very-secret"
 
@@ -107,6 +108,32 @@ async def test_streams_and_counts_the_cost(server: Server, bench: Bench) -> None
     assert last.details["finish_reason"] == "stop" and last.details["attempts"] == 1
     assert server.asked[0]["model"] == "small" and server.asked[0]["seed"] == 5
     assert server.keys == [f"Bearer {KEY}"]
+
+
+async def test_a_model_that_thinks_gets_the_fields_that_it_takes(server: Server, bench: Bench) -> None:
+    server.answers = [Answer()]
+    await ask(server, bench, limit_field="max_completion_tokens", sampling=False, max_tokens=9)
+    assert server.asked[0]["max_completion_tokens"] == 9
+    assert not server.asked[0].keys() & {"max_tokens", "temperature", "top_p"}
+
+
+async def test_a_key_goes_to_its_own_host_alone(server: Server, bench: Bench) -> None:
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    keys = {f"openai_api_key@{host}": "its own", "openai_api_key": KEY}
+
+    def secret(name: str) -> str:
+        return keys.get(name, "")
+
+    async def refused() -> None:
+        server.answers = [Answer(401, text="no")]
+        request = Request(engine="openai_chat", model="m", params={"prompt": "x", "base_url": server.url})
+        with pytest.raises(EngineFailed):
+            await anext(OpenAIChat().generate(request, replace(bench, secret=secret)))
+
+    await refused()
+    keys = {"openai_api_key@other.example": KEY}
+    await refused()
+    assert server.keys == ["Bearer its own", ""]
 
 
 async def test_a_schema_travels_closed(server: Server, bench: Bench) -> None:
@@ -232,3 +259,11 @@ def test_a_key_in_the_address_is_refused_and_prices_are_estimated() -> None:
         OpenAIChatParams(prompt="x", base_url="http://user:key@host/v1")
     params = OpenAIChatParams(prompt="x", base_url="http://h/v1", price_out=10.0, max_tokens=1000)
     assert OpenAIChat().estimate(params, 0).cost == pytest.approx(0.01)
+
+
+def test_tools_count_towards_what_a_call_may_use() -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * 5000}}
+    plain = OpenAIChatParams(prompt="x", base_url="http://h/v1")
+    armed = plain.model_copy(update={"tools": (tool,)})
+    most = [OpenAIChat().estimate(params, 0).units["token"] for params in (plain, armed)]
+    assert most[1] > most[0] + 5000

@@ -89,3 +89,12 @@ async def test_mistakes_name_their_place(
 ) -> None:
     with pytest.raises(EngineFailed, match=word):
         await make(bench, draft, rows, **params)
+
+
+async def test_a_schema_elsewhere_is_not_fetched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> None:
+        pytest.fail("it was looked for elsewhere")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    with pytest.raises(EngineFailed, match=r"refers to 'http://127.0.0.1:9/s', which is not in it"):
+        await make(bench, json_schema={"$ref": "http://127.0.0.1:9/s"})

@@ -238,11 +238,3 @@ async def test_every_page_of_a_tiff_is_recognised(tmp_path: Path) -> None:
     ]
     with pytest.raises(UnreadableSource, match="3 pictures in one file"):
         await convert(tmp_path / "a.tiff", ask=ask, store=store, limits=Limits(ocr_pages=2))
-
-
-async def test_a_pdf_from_right_to_left_says_that_its_order_may_be_wrong(tmp_path: Path) -> None:
-    for name, text in (("he", "הקומקום מרתיח מים"), ("en", "The kettle boils")):
-        source = tmp_path / f"{name}.typ"
-        source.write_text(text)
-        document = await text_of(tmp_path / f"{name}.pdf", typst.compile(str(source)))
-        assert any("right to left" in note for note in document.notes) is (name == "he")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bottega.core.errors import InvalidValue
-from bottega.server.tools import as_called, toolbox
+from bottega.engines.chat import as_called
+from bottega.server.tools import in_words, toolbox
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {
@@ -60,14 +61,35 @@ def test_a_mistake_is_named(tools: list[dict[str, object]], choice: object, wher
 @given(st.text(min_size=1), st.dictionaries(st.text(), st.text()))
 def test_what_was_called_is_read_back(name: str, arguments: dict[str, str]) -> None:
     box = toolbox([WEATHER], "auto")
-    found = box.found(as_called(name, arguments))
-    assert found is not None and found.name == name and json.loads(found.arguments) == arguments
+    words, (found,) = box.found(as_called(name, arguments), {})
+    assert words == "" and found.name == name and json.loads(found.arguments) == arguments
 
 
 def test_words_are_no_call_and_neither_is_half_a_call() -> None:
     box = toolbox([WEATHER], "auto")
-    assert box.found("It is warm in Rome.") is None
-    assert box.found('<tool_call>\n{"name": "weather", "argu') is None
+    for text in ("It is warm in Rome.", '<tool_call>\n{"name": "weather", "argu'):
+        assert box.found(text, {}) == (text, [])
+
+
+def test_words_of_a_remote_model_that_look_like_a_call_are_words() -> None:
+    text = as_called("weather", {"city": "Rome"})
+    assert toolbox([WEATHER], "auto").found(text, {"words": len(text)}) == (text, [])
+
+
+def test_a_conversation_in_words_has_what_was_called_and_what_came_back() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    turns = [
+        {"role": "user", "content": "Is it warm?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "31", "tool_call_id": "1"},
+        {"role": "user", "content": "In words, please."},
+    ]
+    system, *told = in_words(turns, toolbox([WEATHER], "auto"))
+    assert system["role"] == "system" and "<tools>" in system["content"]
+    assert [turn["role"] for turn in told] == ["user", "assistant", "user"]
+    assert told[1]["content"] == as_called("weather", {"city": "Rome"})
+    assert told[2]["content"] == "<tool_response>\n31\n</tool_response>\nIn words, please."
+    assert in_words(turns[:1], toolbox([], None)) == turns[:1]
 
 
 def test_objects_are_closed_unless_they_say_otherwise() -> None:

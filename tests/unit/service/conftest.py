@@ -17,8 +17,8 @@ from bottega.settings import Settings
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", state=tmp_path / "state")
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(home=tmp_path / "home", state=tmp_path / "state", database=database_url)
 
 
 @pytest.fixture

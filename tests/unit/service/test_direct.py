@@ -168,6 +168,15 @@ async def test_what_fails_is_written_down_and_nothing_stays_reserved(
     assert broken.cost["token"] > 8_000_000  # what nobody knows of, another party may bill
 
 
+async def test_an_answer_that_does_not_fit_is_paid_for_as_it_was_counted(
+    service: Bottega, upstream: Upstream
+) -> None:
+    result = await ask(service, upstream, params={"response_format": {"type": "json_object"}})
+    assert result.state == "failed" and "the answer is no JSON" in result.error
+    settled = service.shop.journal.about()[-1]
+    assert settled.cost["token"] == 5_000_000 and settled.cost["usd"] == 2_000_000 and held(service) == []
+
+
 async def test_who_goes_away_stops_the_engine_and_pays(service: Bottega, upstream: Upstream) -> None:
     upstream.hold.clear()
     stop = threading.Event()

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bottega.core.passage import Passage
+from bottega.core.passage import Box, Passage
 from bottega.core.value import Value
 from bottega.retrieval.tables.answer import TableAnswer
 
@@ -33,6 +33,11 @@ class Citation(Value, frozen=True):
     end: int = Field(ge=0, description="one past the last character")
     quote: str
     heading: str = Field(default="", description="headings that it stands under")
+    boxes: tuple[Box, ...] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="where the quote stands on its page, in points: one box for each line; of a picture, in pixels",
+    )
 
 
 class Sentence(Value, frozen=True):
@@ -53,6 +58,10 @@ class Nearest(Value, frozen=True):
 
     passage: Passage
     score: float
+
+    def shown(self) -> "Nearest":
+        """Without the places of its printed lines: citations have theirs."""
+        return self.model_copy(update={"passage": self.passage.model_copy(update={"lines": ()})})
 
 
 class Spent(Value, frozen=True):

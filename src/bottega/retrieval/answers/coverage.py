@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from bottega.checks.quantities import mentioned, quantities
 from bottega.core.passage import Passage
 from bottega.retrieval.answers.asking import ASKING, INSTRUCTION, NAMED_FIRST, asked_names, wanted
+from bottega.retrieval.answers.leaning import stands_for
 from bottega.retrieval.languages import STOPWORDS
 from bottega.retrieval.sentences import sentence_spans
 from bottega.retrieval.words import fold, guess_language, stemmed_words, terms
@@ -79,15 +80,18 @@ def coverage(question: str, passages: Sequence[Passage], cited: Sequence[Passage
 
 
 def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
-    """The things that a question fits equally well while the sources say another value of each; empty when it fits one.
+    """The things that a question fits equally well; empty when it fits one.
 
     A question that asks for an amount, and says with at most two words of what, is held against every sentence that has such an amount.
-    Where the sentences that hold most of its words are about several things with different values, nothing in it says which is meant.
+    Where the sentences that hold most of its words are about several things with different values, nothing in it says which is meant. One
+    that says "it" where its thing should stand fits all named things whose sentences hold most of its words.
     """
     kinds = wanted(question)
     asked = set(content_words(question))
-    if not kinds or len(asked) > MOST_ASKED or asked_names(question):
+    if len(asked) > MOST_ASKED or asked_names(question):
         return ()
+    if not kinds:
+        return _pointed(question, asked, passages)
     found: list[tuple[float, str, frozenset[str]]] = []
     for passage in passages:
         language = guess_language([passage.text])
@@ -106,6 +110,22 @@ def options(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
             things[about] = things.get(about, frozenset()) | values
     differ = len(things) > 1 and len(set(things.values())) > 1
     return tuple(things)[:MOST_OPTIONS] if differ else ()
+
+
+def _pointed(question: str, asked: set[str], passages: Sequence[Passage]) -> tuple[str, ...]:
+    """The named things whose sentences hold most of the words of a question that says "it"."""
+    if not stands_for(question, guess_language([question])):
+        return ()
+    things: dict[str, int] = {}
+    for passage in passages:
+        language = guess_language([passage.text])
+        for start, end in sentence_spans(passage.text):
+            if name := _named(text := passage.text[start:end]):
+                held = len(asked & {*map(_american, terms(text, language))})
+                things[name] = max(things.get(name, 0), held)
+    most = max(things.values(), default=0)
+    fit = [name for name, held in things.items() if held == most]
+    return tuple(fit[:MOST_OPTIONS]) if len(fit) > 1 and (most or not asked) else ()
 
 
 def _values(text: str, wanted: frozenset[str]) -> frozenset[str]:
@@ -162,8 +182,12 @@ def _american(term: str) -> str:
 
 def _about(passage: Passage, text: str) -> str:
     """The thing that a sentence is about: a table row's first cell, the name that it begins with, else the heading over it."""
+    return _named(text) or passage.heading.rpartition(" > ")[2] or passage.source
+
+
+def _named(text: str) -> str:
+    """The name that a sentence or a table's row begins with."""
     if cell := re.match(r"[^:;\n]{1,40}: ([^;\n]{1,60});", text):
         return cell[1]
-    if name := NAMED_FIRST.match(text):
-        return name[1] or name[2]
-    return passage.heading.rpartition(" > ")[2] or passage.source
+    name = NAMED_FIRST.match(text)
+    return (name[1] or name[2]) if name else ""

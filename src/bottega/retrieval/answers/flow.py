@@ -70,7 +70,7 @@ class Answering:
         spent = self._spent.model_copy(update={"seconds": round(time.monotonic() - begun, 2)})
         return made.model_copy(
             update={
-                "nearest": tuple(found[:SHOWN_NEAREST]), "kept_out": kept_out, "model": self.model, "judge": self.judge_id,
+                "nearest": tuple(each.shown() for each in found[:SHOWN_NEAREST]), "kept_out": kept_out, "model": self.model, "judge": self.judge_id,
                 "spent": spent,
             }
         )  # fmt: skip

@@ -95,10 +95,7 @@ def rival(sentence: Sentence, passages: Sequence[Passage]) -> Citation | None:
             held = words & set(terms(text, "en"))
             agrees = any(each.values & own.values for each in same for own in mine)
             if same and not agrees and len(held) >= SAME * len(words):
-                return Citation(
-                    source=passage.source, sha256=passage.sha256, page=passage.page, start=passage.start + start,
-                    end=passage.start + end, quote=text, heading=passage.heading,
-                )  # fmt: skip
+                return cited_from(passage, passage.start + start, passage.start + end)
     return None
 
 
@@ -139,13 +136,13 @@ def _before(cited: Citation, passages: Sequence[Passage]) -> str:
 
 def citation(sentence: Found) -> Citation:
     """A sentence of a passage as a citation of its document."""
-    passage = sentence.passage
+    return cited_from(sentence.passage, sentence.start, sentence.end)
+
+
+def cited_from(passage: Passage, start: int, end: int) -> Citation:
+    """The words of a passage between two characters of its document, with their place on the page where it is known."""
     return Citation(
-        source=passage.source,
-        sha256=passage.sha256,
-        page=passage.page,
-        start=sentence.start,
-        end=sentence.end,
-        quote=sentence.text,
-        heading=passage.heading,
-    )
+        source=passage.source, sha256=passage.sha256, page=passage.page, start=start, end=end,
+        quote=passage.text[start - passage.start : end - passage.start], heading=passage.heading,
+        boxes=passage.places(start, end),
+    )  # fmt: skip

@@ -30,11 +30,28 @@ _PATTERNS = {
     r"|\b(?:ess[oaie]|quest[oaie]|quell[oaie]|ciò|lì|là)\b",
 }  # fmt: skip
 _LEANS = {language: re.compile(pattern) for language, pattern in _PATTERNS.items()}
+_STANDS_FOR = {  # for a thing that was named before, and not for nothing ("Is it possible ...", "How long does it take ...")
+    "en": r"\b(?<!is )(?<!was )(?:it|they|them)\b(?! (?:takes?|rains?|snows?)\b)"
+    r"|\b(?:is|was) it\b(?! (?:possible|allowed|okay?|necessary|required|true|worth|enough|better|too|still|a|an|the)\b)",
+    "de": r"\b(?:ihn|ihm)\b|(?<=\s)sie\b|\b(?<!gibt )(?<!wie ist )(?<!regnet )(?<!geht )es\b"
+    r"(?! (?:möglich|erlaubt|nötig|eine?n?|noch|auch|mit|um)\b)",
+    "fr": r"\b(?:cela|ça)\b|^(?!faut-|y a-t-|existe-t-|est-il (?:possible|permis|nécessaire|obligatoire)).*[^\W_]-(?:t-)?(?:ils?|elles?)\b",
+}
+_STANDING = {language: re.compile(pattern) for language, pattern in _STANDS_FOR.items()}
 _MARKS = "¿¡ \"'“”«»\u00a0\u202f"
 
 
 def points_back(question: str, language: str) -> bool:
     """Whether the words of a question say that it needs what came before; in a language that is not known, as in English."""
+    return bool(_LEANS.get(language, _LEANS["en"]).search(_cased(question, language)))
+
+
+def stands_for(question: str, language: str) -> bool:
+    """Whether a pronoun stands where the thing should that a question is about; in English, German and French."""
+    pattern = _STANDING.get(language)
+    return bool(pattern and pattern.search(_cased(question, language)))
+
+
+def _cased(question: str, language: str) -> str:
     plain = question.strip(_MARKS).replace("’", "'")
-    cased = plain[:1].lower() + plain[1:] if language == "de" else plain.lower()
-    return bool(_LEANS.get(language, _LEANS["en"]).search(cased))
+    return plain[:1].lower() + plain[1:] if language == "de" else plain.lower()

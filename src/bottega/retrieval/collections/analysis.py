@@ -21,6 +21,10 @@ LIKELY = 0.5
 ENGLISH = "en"
 LOOKED_AT = 4_000  # characters
 MOST_TERM = 40  # characters
+WORDING = 2  # rises when the same text becomes other terms: indexes of another one are written again
+_NAME = re.compile(r"[^\W_]+(?:[-\u2010\u2011][^\W_]+)*")
+_HYPHEN = re.compile(r"[-\u2010\u2011]")
+_PART = re.compile(r"\d+|[^\W\d_]+")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _LETTERS = re.compile(r"[^\W\d_]")
 
@@ -63,6 +67,30 @@ def analyser(name: str) -> Any:
     if name != PLAIN:
         words = words.filter(tantivy.Filter.stemmer(name))
     return words.filter(tantivy.Filter.ascii_fold()).build()
+
+
+def named(text: str, name: str) -> str:
+    """What is analysed of a text: itself, and behind it the other spellings of its names of letters and digits.
+
+    ``CD4`` is found as ``CD 4`` too, and ``TX-400`` as ``TX400``: the parts of what is written in one, and in one what is written in parts. On SciFact's train
+    claims fusion gains .010 of nDCG@10 by it (.003 to .017).
+
+    Source: Lucene, WordDelimiterGraphFilter (``splitOnNumerics``, ``catenateAll``, ``preserveOriginal``).
+    """
+    if name == PAIRS:
+        return text
+    spellings: list[str] = []
+    for chain in _NAME.findall(text):
+        parts = _PART.findall(chain)
+        if len({part[0].isdecimal() for part in parts}) < 2:
+            continue  # a word, or a number or date
+        words = _HYPHEN.split(chain)
+        if len(words) > 1:
+            spellings.append("".join(words))
+        for word in words:
+            if len(pieces := _PART.findall(word)) > 1:
+                spellings += pieces
+    return " ".join((text, *spellings))
 
 
 @cache

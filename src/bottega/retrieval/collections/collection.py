@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bottega.core.errors import InvalidValue, NotFound, WeightsMissing
+from bottega.core.errors import InvalidValue, NotFound, StorageFailed, WeightsMissing
 from bottega.core.passage import Passage
 from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.lock import collection_lock
 from bottega.retrieval.collections.memory import Memory
+from bottega.retrieval.collections.removing import settle
 from bottega.retrieval.collections.schema import FILE
 from bottega.retrieval.collections.shelves import Shelf, catch_up, current, reached, shelves_of
 from bottega.retrieval.collections.sketch import EXACT
-from bottega.retrieval.collections.spaces import Space, active
+from bottega.retrieval.collections.spaces import Space, active, in_the_making
 from bottega.retrieval.collections.store import DocumentRow, Labels, Store, marks
 from bottega.retrieval.collections.words import ShelfIndex, rank
 from bottega.retrieval.embed import Embedder
@@ -75,6 +76,7 @@ class Collection:
         self.reranker = reranker
         self._folder = folder
         self._embedder = embedder
+        self._server = server
         self._store = Store(folder, server)
         self._kept = kept_by(self._store, exact)
         self._lock = threading.Lock()
@@ -97,9 +99,17 @@ class Collection:
             raise InvalidValue("there is no question", where="query", remedy="say what to look for")
         if not 1 <= top <= 1000:
             raise InvalidValue(f"{top} results", where="top", remedy="ask for 1 to 1000")
-        view = self._view()
+        while True:
+            view = self._view()
+            try:
+                return self._found(query, allowed, top, method, view)
+            except StorageFailed:  # a file of the view may be gone: vectors were swapped, or written anew
+                if self._view().key == view.key:
+                    raise
+
+    def _found(self, query: str, allowed: Labels, top: int, method: Method, view: _View) -> list[Hit]:
         if method == "reranked":
-            return self._reranked(query, allowed, top, view)
+            return self._reranked(query, allowed, top)
         depth = max(DEPTH, 2 * top)
         if method == "vectors":
             ranked = self._vectors(query, allowed, depth, view)
@@ -157,11 +167,16 @@ class Collection:
         """The vectors that are searched; None in a collection of words only."""
         return active(self._store)
 
+    @property
+    def in_the_making(self) -> Space | None:
+        """The vectors that shall be searched once they are all made; None when nothing changes."""
+        return in_the_making(self._store)
+
     def close(self) -> None:
         """Close its files."""
         self._store.close()
 
-    def _reranked(self, query: str, allowed: Labels, top: int, view: _View) -> list[Hit]:
+    def _reranked(self, query: str, allowed: Labels, top: int) -> list[Hit]:
         if self.reranker is None:
             raise InvalidValue("no reranker is at hand", where="method", remedy="search by fusion")
         hits = self.search(query, allowed=allowed, top=max(RERANKED, top))
@@ -203,7 +218,7 @@ class Collection:
     def _fetch(self, passages: Iterable[int]) -> dict[int, Hit]:
         wanted = list(passages)
         rows: list[Any] = self._store.rows(
-            'SELECT id, document, n, page, start, "end", heading, language, text, boxes '
+            'SELECT id, document, n, page, start, "end", heading, language, text, boxes, lines '
             f"FROM passages WHERE id IN ({marks(wanted)})",
             *wanted,
         )
@@ -216,13 +231,13 @@ class Collection:
             id_: Hit(
                 Passage(
                     id=f"{source.name}#{n}", source=source.name, sha256=source.digest, page=page, start=start,
-                    end=end, heading=heading, text=text, boxes=json.loads(boxes or "[]"),
+                    end=end, heading=heading, text=text, boxes=json.loads(boxes or "[]"), lines=json.loads(lines or "[]"),
                 ),
                 0.0,
                 source,
                 language,
             )
-            for id_, document, n, page, start, end, heading, language, text, boxes in rows
+            for id_, document, n, page, start, end, heading, language, text, boxes, lines in rows
             if (source := documents.get(document))
         }  # fmt: skip
 
@@ -243,6 +258,7 @@ class Collection:
             with collection_lock(self._folder) as held:
                 if held:
                     catch_up(self._store, words)
+            settle(self._store, self._kept, self._server)  # what was taken out while this one had the lock
             at = reached(self._store, words)
         key = (self._store.stamp, self._store.generation, at.generation)
         with self._lock:

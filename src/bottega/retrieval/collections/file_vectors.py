@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottega.retrieval.collections.sketch import EXACT, Codes, Sketcher, SketchFile, likeliest, worth
-from bottega.retrieval.collections.spaces import Kept, Space, active
-from bottega.retrieval.collections.store import Store
+from bottega.retrieval.collections.spaces import Kept, Space, active, spaces
+from bottega.retrieval.collections.store import Store, marks
 from bottega.retrieval.collections.table_vectors import TableVectors
 from bottega.retrieval.collections.vectors import BLOCK, Rows, VectorFile
 from bottega.retrieval.embed import Vectors
 
 SKETCHES = ".bits"
 LEAST = 1_000  # rows: a smaller file is not worth writing again
+MOST = 500  # values in one statement
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,23 @@ class FileVectors:
             sketches.write(first, sketcher(space.dimensions).codes(vectors))
         return range(first, first + len(vectors))
 
-    def blank(self, space: Space, rows: Sequence[int]) -> None:
+    def blank(self) -> None:
         """Overwrite rows with zeros."""
-        self._file(space).blank(rows)
-        self._sketches(space).blank(rows)
+        store = self._store
+        for space in spaces(store):
+            freed: list[int] = [
+                row for (row,) in store.rows("SELECT number FROM freed WHERE space = ?", space.id)
+            ]
+            if not freed:
+                continue
+            self._file(space).blank(freed)
+            self._sketches(space).blank(freed)
+            for first in range(0, len(freed), MOST):
+                some = freed[first : first + MOST]
+                with store.transaction(durable=False) as db:
+                    db.execute(
+                        f"DELETE FROM freed WHERE space = ? AND number IN ({marks(some)})", (space.id, *some)
+                    )
 
     def nearest(
         self, space: Space, query: Vectors, shelves: Sequence[int], top: int
@@ -130,10 +144,13 @@ class FileVectors:
         rows = np.array([row for _, row in kept], dtype=np.int64)
         self._file(space).copy(self._place / file, rows)
         with store.transaction() as db:
+            db.execute("DELETE FROM freed WHERE space = ?", (space.id,))
             for place, (passage, _) in enumerate(kept):
-                db.execute(
+                found = db.execute(
                     'UPDATE vectors SET "row" = ? WHERE space = ? AND passage = ?', (place, space.id, passage)
                 )
+                if not found.rowcount:  # taken out while the file was written
+                    db.execute("INSERT INTO freed VALUES (?, ?)", (space.id, place))
             db.execute("UPDATE spaces SET file = ?, rows = ? WHERE id = ?", (file, len(kept), space.id))
             db.execute("UPDATE state SET generation = generation + 1")
 

@@ -4,8 +4,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,11 @@ from bottega.retrieval.answers.coverage import addresses_a_model, without_instru
 from bottega.retrieval.chunk import Block, Composer
 from bottega.retrieval.collections import spaces
 from bottega.retrieval.collections.analysis import ENGLISH, analyser_of, language_of
+from bottega.retrieval.collections.embedding import BATCH, Embedding
 from bottega.retrieval.collections.file_vectors import kept_by
 from bottega.retrieval.collections.files import MEMBER, Found, roots, under, walk
+from bottega.retrieval.collections.lock import Work, turn
+from bottega.retrieval.collections.removing import erase, inside, settle
 from bottega.retrieval.collections.report import Progress, Report, Told
 from bottega.retrieval.collections.shelves import catch_up
 from bottega.retrieval.collections.sketch import EXACT
@@ -41,9 +44,9 @@ if TYPE_CHECKING:
     from bottega.retrieval.collections.server import Server
 
 LIMITS = Limits(file_bytes=500_000_000, characters=200_000_000, pages=20_000, ocr_pages=200)
-BATCH = 64  # passages embedded and written at a time
 WORDS_EVERY = 20.0  # seconds between two commits of the word indexes
 CANNOT = "it could not be read"
+MEANWHILE = "it was taken out while it was being indexed"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Tools:
 
 
 class Indexer:
-    """Puts documents into a collection. The caller holds the collection's lock as long as it lives.
+    """Puts documents into a collection, and changes its embedder. It waits for its turn, which it has as long as it must.
 
     A document is acknowledged when it is reported; from then on it survives whatever happens. A killed call leaves
     nothing else behind that the next one would not throw away or finish.
@@ -75,19 +78,21 @@ class Indexer:
         server: "Server | None" = None,
     ) -> None:
         self._folder = folder
+        self._server = server
         self._tools = tools
         self._tell = on_progress
         self._cancelled = cancelled or threading.Event()
         self._store = Store(folder, server)
         self._kept = kept_by(self._store, tools.exact)
-        self._store.drop_partial()
+        self._embedding = Embedding(
+            self._store, self._kept, tools.embedder, tools.weights, on_progress, self._check
+        )
         self._space: spaces.Space | None = None
         self._told: list[Told] = []
-        self.gone: list[str] = []
         self._met: set[str] = set()  # places
         self._languages: dict[Labels, Counter[str]] = {}  # of passages
         self._passages = 0
-        self._embedded = 0
+        self._erased = 0  # generation of the last removal by others that was erased in the files
         self._words_at = time.monotonic()
 
     async def index(
@@ -96,16 +101,27 @@ class Indexer:
         """Index what is new or changed under these paths.
 
         With ``labels`` every document met gets them; without, a known document keeps its own and a new one is for all.
-        With ``prune``, documents whose files under the paths have vanished are removed.
+        With ``prune``, documents whose files under the paths have vanished are removed. The tools' embedder must be that
+        of the collection; a new collection takes it over.
 
         Raises:
             UnreadableSource: a path is not there.
+            InvalidValue: the collection has another embedder than the tools.
             Cancelled: what was acknowledged stays.
             StorageFailed: the disk is full.
         """
         began = time.monotonic()
         given = await asyncio.to_thread(roots, paths)
-        await self._vectors()
+        async with self._turn():
+            await self._index(given, labels, prune=prune)
+        return self._report(began)
+
+    async def _index(self, given: Sequence[Path], labels: Labels | None, *, prune: bool) -> None:
+        await asyncio.to_thread(self._begin)
+        if self._space is not None:
+            await self._embedding.fill(self._space, lambda work: nullcontext())
+            if self._embedding.embedded:
+                await asyncio.to_thread(spaces.noticed, self._store)
         found = await asyncio.to_thread(lambda: list(walk(given)))
         sizes = [_size(each.path) for each in found]
         done_bytes, worked = 0, 0.0
@@ -122,61 +138,22 @@ class Indexer:
                 await self._file(file, labels)
                 worked += time.monotonic() - start
                 done_bytes += size
-                await self._words(force=False)
+                await self._words()
+                await asyncio.to_thread(self._forget)
             if prune:
                 await self._prune(given)
         finally:
-            await self._words(force=True)
-        return self._report(began)
+            await asyncio.to_thread(self._end)
 
     async def embed(self) -> Report:
-        """Give vectors of the present embedder to every passage; the earlier ones are searched until all are there.
+        """Make the tools' embedder that of the collection. The earlier vectors are searched until all new ones are there.
 
         Raises:
-            Cancelled: the next call goes on where this one stopped.
+            Cancelled: it was stopped, and the next call goes on from there; or another embedder was asked for meanwhile.
+            StorageFailed: the disk is full.
         """
         began = time.monotonic()
-        await self._vectors()
-        return self._report(began)
-
-    def remove(self, names: Iterable[str], allowed: Labels | None = None) -> Report:
-        """Remove documents by name, with everything that stands in them; gone from every file when this returns.
-
-        With ``allowed``, documents under other labels are as if they were not there. ``gone`` then has the places.
-
-        Raises:
-            NotFound: there is no document of this name; nothing is removed then.
-            InvalidValue: several have it.
-        """
-        began = time.monotonic()
-        gone: list[DocumentRow] = []
-
-        def seen(where: str, *values: str) -> list[DocumentRow]:
-            found = self._store.documents(where, *values)
-            return [
-                each
-                for each in found
-                if allowed is None or (each.labels <= allowed and each.state == "indexed")
-            ]
-
-        for name in names:
-            found = seen("name = ? OR place = ?", name, name)
-            if len(found) > 1:
-                raise InvalidValue(
-                    f"{len(found)} documents are called '{name}'",
-                    where="remove",
-                    remedy=f"name one by its place: {' or '.join(each.place for each in found)}",
-                )
-            if not found:
-                near = seen("replace(name, ?, '') <> name", name)[:3]
-                raise NotFound(
-                    f"no document '{name}' in this collection",
-                    remedy=f"perhaps {' or '.join(each.name for each in near)}" if near else "check its name",
-                )
-            gone += [*found, *self._inside(found[0].place)]
-        self._remove(gone)
-        self.gone = [each.place for each in gone]
-        catch_up(self._store, self._folder / "words", erase=True)
+        await self._embedding.change(self._turn)
         return self._report(began)
 
     def close(self) -> None:
@@ -190,6 +167,8 @@ class Indexer:
         try:
             data = await asyncio.to_thread(read_bytes, file.path, self._tools.limits)
         except UnreadableSource as error:
+            if self._store.is_withdrawn(place):
+                return
             self._skip(place, file.name, "", "", _size(file.path), error)
             return
         await self._document(place, file.name, data, labels, ())
@@ -200,6 +179,9 @@ class Indexer:
         """One file or member; ``chain`` are the digests of what it stands in."""
         self._check()
         self._met.add(place)
+        if self._store.is_withdrawn(place):
+            self._told.append(Told(name=name, outcome="removed", reason=MEANWHILE))
+            return
         digest = await asyncio.to_thread(digest_bytes, data)
         known = self._store.at(place)
         if known is not None and known.digest == digest and known.state == "indexed":
@@ -212,7 +194,7 @@ class Indexer:
             was = f"it was {twin.name}" if twin.labels == (labels or frozenset()) else "it keeps its labels"
             name = self._store.free_name(name, place, twin.labels)
             self._store.rename(twin, place, name)
-            self._met.update(each.place for each in self._inside(place))
+            self._met.update(each.place for each in inside(self._store, place))
             self._told.append(Told(name=name, outcome="renamed", reason=was))
             return
         own = labels if labels is not None else known.labels if known is not None else frozenset[str]()
@@ -251,9 +233,9 @@ class Indexer:
             )
         if chain[-1] in chain[:-1]:
             raise UnreadableSource("the archive holds itself", remedy="do not trust it")
-        before = {each.place: each for each in self._inside(place)}
-        inside = members(data, name, name, self._tools.bounds)
-        while (member := await asyncio.to_thread(next, inside, None)) is not None:
+        before = {each.place: each for each in inside(self._store, place)}
+        found = members(data, name, name, self._tools.bounds)
+        while (member := await asyncio.to_thread(next, found, None)) is not None:
             where = f"{place}{MEMBER}{member.name}"
             before.pop(where, None)
             if member.refused is not None:
@@ -297,14 +279,16 @@ class Indexer:
     def _finish(
         self, document: int, place: str, name: str, pages: int, count: int, notes: Sequence[str]
     ) -> None:
-        self._blank(self._store.finish(document, place, name, pages, notes))
+        if not self._store.finish(document, place, name, pages, notes):
+            self._told.append(Told(name=name, outcome="removed", reason=MEANWHILE))
+            return
         self._passages += count
         self._told.append(Told(name=name, outcome="indexed", passages=count, notes=tuple(notes)))
 
     def _unchanged(self, known: DocumentRow, labels: Labels | None) -> None:
-        inside = self._inside(known.place)
-        self._met.update(each.place for each in inside)
-        moved = [each for each in (known, *inside) if labels is not None and each.labels != labels]
+        within = inside(self._store, known.place)
+        self._met.update(each.place for each in within)
+        moved = [each for each in (known, *within) if labels is not None and each.labels != labels]
         if moved and labels is not None:
             self._store.relabel(moved, labels)
             self._erase = True
@@ -348,82 +332,84 @@ class Indexer:
 
     def _remove(self, documents: Sequence[DocumentRow]) -> None:
         if documents:
-            self._blank(self._store.remove([each.id for each in documents]))
+            self._store.remove([each.id for each in documents])
             self._told += [
                 Told(name=each.name, outcome="removed") for each in documents if each.state == "indexed"
             ]
 
-    def _inside(self, place: str) -> list[DocumentRow]:
-        first = place + MEMBER
-        after = first[:-1] + chr(
-            ord(first[-1]) + 1
-        )  # a range, because only that is looked up in the index of places
-        return self._store.documents("place >= ? AND place < ?", first, after)
-
-    # derived files
+    # turns, and derived files
 
     _erase = False
 
-    async def _words(self, *, force: bool) -> None:
-        if force or time.monotonic() - self._words_at > WORDS_EVERY:
-            await asyncio.to_thread(
-                catch_up, self._store, self._folder / "words", erase=force and self._erase
-            )
-            self._words_at = time.monotonic()
-        if force and self._space is not None:
-            self._space = spaces.active(self._store)
-            if self._space is not None:
-                await asyncio.to_thread(self._kept.tidy, self._space)
+    @asynccontextmanager
+    async def _turn(self, work: Work = "writing") -> AsyncGenerator[None]:
+        def waiting() -> None:
+            self._tell(Progress(stage="waiting", done=0, of=0, passages=self._passages))
 
-    async def _vectors(self) -> None:
-        """Make the tools' embedder that of the collection, and embed whatever lacks a vector of it."""
-        embedder = self._tools.embedder
-        if embedder is None:
-            if spaces.active(self._store) is not None:
-                self._swap(None)
-            return
-        space = spaces.prepared(self._store, embedder, self._tools.weights)
-        self._kept.mend(space)
-        (of,) = self._store.rows(
-            "SELECT (SELECT count(*) FROM passages) - (SELECT count(*) FROM vectors WHERE space = ?)",
-            space.id,
-        )[0]
-        done, began = 0, time.monotonic()
-        while batch := spaces.missing(self._store, space, BATCH):
-            self._check()
-            left = (time.monotonic() - began) / done * (of - done) if done else None
-            self._tell(Progress(stage="vectors", done=done, of=of, passages=done, seconds_left=left))
-            texts = [searched(heading, text) for _, heading, text in batch]
-            rows = await asyncio.to_thread(embedder.passages, texts)
-            kept = await asyncio.to_thread(self._kept.keep, space, rows)
-            spaces.attach(self._store, space, [passage for passage, _, _ in batch], kept)
-            done += len(batch)
-        self._embedded += done
-        now = spaces.active(self._store)
-        if now is None or now.id != space.id:
-            self._swap(space)
+        ours = False
+        try:
+            async with turn(self._folder, self._server, work, cancelled=self._cancelled, waiting=waiting):
+                if self._store.replaced:
+                    raise NotFound(
+                        "the collection was deleted meanwhile", remedy="give the same command again"
+                    )
+                ours = True
+                yield
+        finally:
+            if ours and work == "writing":
+                await asyncio.to_thread(settle, self._store, self._kept, self._server)
+
+    def _begin(self) -> None:
+        """Throw away what a killed writer left, and take up what it had not finished."""
+        self._store.drop_partial()
+        if at := self._store.withdrawn():
+            erase(self._store, self._kept)
+            self._store.settled(at)
+        embedder, space = self._tools.embedder, spaces.active(self._store)
+        if embedder is not None and space is None and not self._store.documents():
+            space = spaces.prepared(self._store, embedder, self._tools.weights)
+            spaces.swap(self._store, space)
+        wanted = (embedder.id, self._tools.weights) if embedder else None
+        if wanted != ((space.embedder, space.weights) if space else None):
+            raise InvalidValue(
+                f"the collection's embedder is {space.embedder if space else 'none'}", where="embedder",
+                remedy="name it, to have another",
+            )  # fmt: skip
+        if space is not None:
+            self._kept.mend(space)
         self._space = space
 
-    def _swap(self, space: spaces.Space | None) -> None:
-        spaces.swap(self._store, space)
-        self._kept.tidy()
+    async def _words(self) -> None:
+        if time.monotonic() - self._words_at > WORDS_EVERY:
+            await asyncio.to_thread(catch_up, self._store, self._folder / "words")
+            self._words_at = time.monotonic()
 
-    def _blank(self, rows: Sequence[int]) -> None:
-        if rows and self._space is None:
-            self._space = spaces.active(self._store)
-        if rows and self._space is not None:
-            self._kept.blank(self._space, rows)
+    def _forget(self) -> None:
+        """Take out of the files what somebody took out meanwhile: he could not do it while this one writes."""
+        if (at := self._store.withdrawn()) > self._erased:
+            erase(self._store, self._kept)
+            self._erased = at
+
+    def _end(self) -> None:
+        if at := self._store.withdrawn():
+            self._erase = True
+        self._kept.blank()
+        catch_up(self._store, self._folder / "words", erase=self._erase)
+        self._store.settled(at)
+        if (space := spaces.active(self._store)) is not None:
+            self._kept.tidy(space)
 
     def write(self, document: int, passages: Sequence[Passage], labels: Labels, main: str) -> None:
         """Put passages of a document that is being read on their shelves; ``main`` is its language."""
         self._check()
+        self._forget()
         languages = [language_of(one.text, main) for one in passages]
         space, embedder = self._space, self._tools.embedder
         kept: Sequence[object] = [None] * len(passages)
         if space is not None and embedder is not None:
             rows = embedder.passages([searched(one.heading, one.text) for one in passages])
             kept = self._kept.keep(space, rows)
-            self._embedded += len(rows)
+            self._embedding.embedded += len(rows)
         pieces = [
             Piece(one, language, analyser_of(language), vector)
             for one, language, vector in zip(passages, languages, kept, strict=True)
@@ -446,7 +432,7 @@ class Indexer:
         return Report(
             collection=self._folder.name,
             documents=tuple(self._told),
-            embedded=self._embedded,
+            embedded=self._embedding.embedded,
             seconds=round(time.monotonic() - began, 3),
         )
 

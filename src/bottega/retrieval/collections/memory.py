@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bottega.governance.seal import Vault
 from bottega.retrieval.collections.schema import FILE
-from bottega.retrieval.collections.store import Labels, Store, marks
+from bottega.retrieval.collections.store import Labels, Store, alone, marks
 
 if TYPE_CHECKING:
     from bottega.retrieval.collections.server import Server
@@ -60,7 +60,7 @@ class Memory:
         """Cache an answer for somebody with these labels, unless what he may see has changed since (`Store.last_change`)."""
         row = (self._name(key), self._closed(answer), json.dumps(sorted(labels)), self.holder)
         with self.store.transaction(durable=False) as db:
-            db.execute("UPDATE state SET generation = generation")  # waits for who changes documents just now
+            alone(db)
             if self.store.last_change(labels) == since:
                 db.execute(
                     "INSERT INTO answers (key, answer, labels, holder) VALUES (?, ?, ?, ?) "

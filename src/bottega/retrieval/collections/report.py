@@ -36,9 +36,12 @@ class Report(Value, frozen=True):
 
 
 class Progress(Value, frozen=True):
-    """How far a call has come. ``seconds_left`` is worked out from the bytes that are left; None at the beginning."""
+    """How far a call has come. ``seconds_left`` is worked out from the bytes that are left; None at the beginning.
 
-    stage: Literal["documents", "vectors"]
+    ``waiting``: another process is indexing the collection, and this one waits for its turn.
+    """
+
+    stage: Literal["waiting", "documents", "vectors"]
     done: int
     of: int
     passages: int

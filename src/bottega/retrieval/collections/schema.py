@@ -1,10 +1,11 @@
 """The tables of a collection."""
 
 FILE = "collection.sqlite"
-VERSION = 5  # of these tables; kept as SQLite's user_version
+VERSION = 6  # of these tables; kept as SQLite's user_version
 
 ADDED = {  # since version 1
     ("passages", "boxes"): "ALTER TABLE passages ADD COLUMN boxes TEXT NOT NULL DEFAULT ''",
+    ("passages", "lines"): "ALTER TABLE passages ADD COLUMN lines TEXT NOT NULL DEFAULT ''",
     ("answers", "holder"): "ALTER TABLE answers ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
     ("answers", "labels"): "ALTER TABLE answers ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'",
     ("turns", "holder"): "ALTER TABLE turns ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
@@ -64,7 +65,8 @@ CREATE TABLE IF NOT EXISTS passages (
     language TEXT NOT NULL,
     shelf INTEGER NOT NULL REFERENCES shelves (id),
     text TEXT NOT NULL,
-    boxes TEXT NOT NULL DEFAULT ''         -- JSON, where the format tells: a place on the page for each paragraph
+    boxes TEXT NOT NULL DEFAULT '',        -- JSON, where the format tells: a place on the page for each paragraph
+    lines TEXT NOT NULL DEFAULT ''         -- and its printed lines
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document, n);
 CREATE INDEX IF NOT EXISTS passages_by_shelf ON passages (shelf);
@@ -73,6 +75,11 @@ CREATE TABLE IF NOT EXISTS removals (
     generation INTEGER NOT NULL,
     shelf INTEGER NOT NULL,
     document INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS withdrawn (
+    place TEXT PRIMARY KEY,                -- of a document taken out by name: who is indexing then does not bring it back
+    generation INTEGER NOT NULL            -- of the removal; the row goes when the files hold nothing of it any more
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS spaces (
@@ -91,6 +98,12 @@ CREATE TABLE IF NOT EXISTS vectors (
     PRIMARY KEY (space, passage)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS vectors_by_passage ON vectors (passage);
+
+CREATE TABLE IF NOT EXISTS freed (
+    space INTEGER NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,               -- a row of the space's file that stands for nothing any more, to be blanked
+    PRIMARY KEY (space, number)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY,                  -- digest of question, labels, model, schema

@@ -73,15 +73,14 @@ class Server:
                 raise
 
     @contextmanager
-    def writing(self, name: str) -> Generator[bool]:
-        """Be the one writer of a collection on all hosts, or learn at once that somebody else is.
+    def writing(self, name: str, work: str = "writing") -> Generator[bool]:
+        """Be the one at this work on a collection on all hosts, or learn at once that somebody else is.
 
         The server gives the turn back when this session ends: at once when its process is killed, within half a minute
         when its host is gone.
         """
-        turn = int.from_bytes(
-            hashlib.sha256(f"bottega:{self._address.schema}:{name}".encode()).digest()[:8], signed=True
-        )
+        what = f"bottega:{self._address.schema}:{name}" + ("" if work == "writing" else f":{work}")
+        turn = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], signed=True)
         link = Link(self._address, "refused a change")
         held = False
         try:
@@ -191,6 +190,10 @@ class ServerTables(Tables):
 
         with self._lock:
             return self._link.execute(query, values).fetchall() if self._within else patiently(read, PATIENCE)
+
+    def replaced(self) -> bool:
+        """Whether there are no tables any more."""
+        return self.rows("SELECT to_regclass('state')")[0][0] is None
 
     def scrub(self) -> None:
         """Have the server clear away what was deleted.

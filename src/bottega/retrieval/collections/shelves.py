@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bottega.core.errors import StorageFailed
+from bottega.retrieval.collections.analysis import WORDING
 from bottega.retrieval.collections.store import Labels, Store
 from bottega.retrieval.collections.words import Entry, ShelfIndex
 from bottega.retrieval.lexical import searched
@@ -36,13 +37,14 @@ class Shelf:
 class Reached(NamedTuple):
     """How far the indexes of a folder have come: the generation that all have reached, and folder and generation of each.
 
-    It lies beside them, because each host has its own. Those of another collection, or from after a backup that was
-    put back, count for nothing.
+    It lies beside them, because each host has its own. Those of another collection, from after a backup that was
+    put back, or of terms that were made otherwise, count for nothing.
     """
 
     stamp: str = ""
     generation: int = -1
     shelves: dict[str, tuple[str, int]] = {}  # noqa: RUF012 - never changed in place
+    wording: int = WORDING
 
     def write(self, folder: Path) -> None:
         """On the disk when this returns."""
@@ -54,12 +56,12 @@ class Reached(NamedTuple):
 def reached(store: Store, folder: Path) -> Reached:
     """What stands beside the indexes in ``folder``."""
     try:
-        stamp, generation, shelves = json.loads((folder / REACHED).read_bytes())
-        found = Reached(stamp, generation, {id_: (name, at) for id_, (name, at) in shelves.items()})
+        stamp, generation, shelves, wording = json.loads((folder / REACHED).read_bytes())
+        found = Reached(stamp, generation, {id_: (name, at) for id_, (name, at) in shelves.items()}, wording)
     except (OSError, ValueError, TypeError):
         return Reached()
     ahead = max([generation, *(at for _, at in found.shelves.values())]) > store.generation
-    return Reached() if stamp != store.stamp or ahead else found
+    return Reached() if ahead or (stamp, wording) != (store.stamp, WORDING) else found
 
 
 def shelves_of(store: Store, at: Reached | None = None) -> list[Shelf]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bottega.retrieval.collections.store import Store, note_rows
+from bottega.core.errors import Cancelled
+from bottega.retrieval.collections.store import Store, alone, marks, note_rows
 from bottega.retrieval.embed import Embedder, Vectors
 
 
@@ -31,8 +32,8 @@ class Kept(Protocol):
         """
         ...
 
-    def blank(self, space: Space, rows: Sequence[int]) -> None:
-        """Erase what stood in these rows of a file."""
+    def blank(self) -> None:
+        """Erase in files what stands in the table ``freed``."""
         ...
 
     def nearest(
@@ -75,11 +76,42 @@ def prepared(store: Store, embedder: Embedder, weights: str) -> Space:
 
 
 def swap(store: Store, space: Space | None) -> None:
-    """Search this space from now on, and forget every other."""
+    """Search this space from now on, and forget every other.
+
+    Raises:
+        Cancelled: the space was given up meanwhile.
+    """
     with store.transaction() as db:
         chosen = space.id if space else None
+        if space is not None and _one(store, "id = ?", space.id) is None:
+            raise _unwanted(space)
         db.execute("UPDATE state SET space = ?, generation = generation + 1", (chosen,))
         db.execute("DELETE FROM spaces WHERE id <> ?", (chosen or 0,))
+
+
+def in_the_making(store: Store) -> Space | None:
+    """The space that shall be searched once every passage has a vector in it; None when nothing is to change."""
+    return _one(store, "id <> coalesce((SELECT space FROM state), 0)")
+
+
+def dropped_but(store: Store, space: Space | None) -> None:
+    """Give up every space in the making but this one."""
+    with store.transaction() as db:
+        db.execute(
+            "DELETE FROM spaces WHERE id <> ? AND id <> coalesce((SELECT space FROM state), 0)",
+            (space.id if space else 0,),
+        )
+
+
+def left(store: Store, space: Space) -> int:
+    """How many passages lack a vector of this space."""
+    (count,) = store.rows(
+        "SELECT (SELECT count(*) FROM passages JOIN documents ON documents.id = document WHERE state = 'indexed') - "
+        "(SELECT count(*) FROM vectors JOIN passages ON passages.id = passage JOIN documents ON documents.id = document "
+        "WHERE space = ? AND state = 'indexed')",
+        space.id,
+    )[0]
+    return int(count)
 
 
 def missing(store: Store, space: Space, most: int) -> list[tuple[int, str, str]]:
@@ -94,16 +126,47 @@ def missing(store: Store, space: Space, most: int) -> list[tuple[int, str, str]]
     return [tuple(row) for row in rows]
 
 
-def attach(store: Store, space: Space, passages: Sequence[int], vectors: Sequence[object]) -> None:
-    """Note which vectors, already kept, belong to which passages."""
+def attach(store: Store, kept: Kept, space: Space, passages: Sequence[int], vectors: Vectors) -> int:
+    """Keep the vectors of those passages that are still there; gives their number.
+
+    Raises:
+        Cancelled: the space was given up meanwhile.
+        StorageFailed: the disk is full.
+    """
     with store.transaction(durable=False) as db:
-        for passage, vector in zip(passages, vectors, strict=True):
-            db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space.id, passage, vector))
-        note_rows(db, space.id, vectors[-1])
+        alone(db)
+        if _one(store, "id = ?", space.id) is None:
+            raise _unwanted(space)
+        rows = store.rows(f"SELECT id FROM passages WHERE id IN ({marks(passages)})", *passages)
+        there = {id_ for (id_,) in rows}
+        places = [place for place, passage in enumerate(passages) if passage in there]
+        if places:
+            marked = kept.keep(space, vectors[places])
+            for place, mark in zip(places, marked, strict=True):
+                db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space.id, passages[place], mark))
+            note_rows(db, space.id, marked[-1])
+        return len(places)
+
+
+def noticed(store: Store) -> None:
+    """Tell who searches that there are other vectors than before."""
+    with store.transaction() as db:
+        db.execute("UPDATE state SET generation = generation + 1")
+
+
+def _unwanted(space: Space) -> Cancelled:
+    return Cancelled(
+        f"the vectors of {space.embedder} are not wanted any more: another embedder was asked for"
+    )
+
+
+def spaces(store: Store, where: str = "id > 0", *values: object) -> list[Space]:
+    """The spaces that there are."""
+    found = store.rows(
+        f"SELECT id, embedder, weights, dimensions, file, rows FROM spaces WHERE {where}", *values
+    )
+    return [Space(*row) for row in found]
 
 
 def _one(store: Store, where: str, *values: object) -> Space | None:
-    rows = store.rows(
-        f"SELECT id, embedder, weights, dimensions, file, rows FROM spaces WHERE {where}", *values
-    )
-    return Space(*rows[0]) if rows else None
+    return next(iter(spaces(store, where, *values)), None)

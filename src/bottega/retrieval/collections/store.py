@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,10 +73,17 @@ class Store:
         self.transaction = self._tables.transaction
         self.rows = self._tables.rows
         self.scrub = self._tables.scrub
+        self._replaced = self._tables.replaced
         self.close = self._tables.close
         if not self.stamp:
             with self.transaction() as db:
                 db.execute("UPDATE state SET stamp = ? WHERE stamp = ''", (uuid.uuid4().hex,))
+        self._opened_as = self.stamp
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the collection was deleted since it was opened, and perhaps made anew."""
+        return self._replaced() or self.stamp != self._opened_as
 
     @property
     def generation(self) -> int:
@@ -144,27 +151,31 @@ class Store:
                 one = piece.passage
                 passage = _id(
                     db,
-                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes) '
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    'INSERT INTO passages (document, n, page, start, "end", heading, language, shelf, text, boxes, '
+                    "lines) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     document, int(one.id.rpartition("#")[2]), one.page, one.start, one.end, one.heading,
                     piece.language, shelves[piece.analyser], one.text,
-                    json.dumps(one.boxes, separators=(",", ":")) if one.boxes else "",
+                    *(json.dumps(each, separators=(",", ":")) if each else "" for each in (one.boxes, one.lines)),
                 )  # fmt: skip
                 if space is not None:
                     db.execute("INSERT INTO vectors VALUES (?, ?, ?)", (space, passage, piece.vector))
             if space is not None and pieces:
                 note_rows(db, space, pieces[-1].vector)
 
-    def finish(self, document: int, place: str, name: str, pages: int, notes: Sequence[str]) -> list[int]:
+    def finish(self, document: int, place: str, name: str, pages: int, notes: Sequence[str]) -> bool:
         """Acknowledge a document: in one step it is there, and what stood at its place is gone.
 
-        Gives the vector rows of what is gone.
+        False when somebody took out what is at this place meanwhile: the document is thrown away.
         """
         with self.transaction() as db:
+            alone(db)
+            if self.is_withdrawn(place):
+                self._remove(db, [document], self.generation)
+                return False
             old = db.execute("SELECT id FROM documents WHERE place = ?", (place,)).fetchall()
             gone = [id_ for (id_,) in old]
             generation = _next(db, _labels(db, [document, *gone]))
-            freed = self._remove(db, gone, generation)
+            self._remove(db, gone, generation)
             done = db.execute(
                 "UPDATE documents SET place = ?, name = ?, pages = ?, notes = ?, state = 'indexed', generation = ? "
                 "WHERE id = ?",
@@ -176,13 +187,16 @@ class Store:
                     where=name,
                     remedy="give the same command again",
                 )
-            return freed
+            return True
 
     def skip(
         self, place: str, name: str, digest: str, media_type: str, size: int, error: str, remedy: str
     ) -> None:
-        """Note why a file cannot be indexed, unless an earlier state of it is indexed: that one stays."""
+        """Note why a file cannot be indexed, unless an earlier state of it is indexed, which stays, or was taken out just now."""
         with self.transaction() as db:
+            alone(db)
+            if self.is_withdrawn(place):
+                return
             db.execute(
                 "INSERT INTO documents (place, name, digest, media_type, size, labels, state, error, remedy) "
                 "VALUES (?, ?, ?, ?, ?, '[]', 'skipped', ?, ?) ON CONFLICT (place) DO UPDATE SET "
@@ -193,15 +207,48 @@ class Store:
 
     def drop_partial(self) -> None:
         """Throw away what a killed writer had not finished."""
-        if self.rows("SELECT 1 FROM documents WHERE state = 'partial' LIMIT 1"):
+        if partial := self.rows("SELECT id FROM documents WHERE state = 'partial'"):
             with self.transaction() as db:
-                db.execute("DELETE FROM documents WHERE state = 'partial'")
+                self._remove(db, [id_ for (id_,) in partial], self.generation)
 
-    def remove(self, documents: Iterable[int]) -> list[int]:
-        """Take documents out, with their passages; gives the vector rows that nobody needs any more."""
+    def remove(self, documents: Iterable[int]) -> None:
+        """Take documents out, with their passages."""
         gone = list(documents)
         with self.transaction() as db:
-            return self._remove(db, gone, _next(db, _labels(db, gone)))
+            self._remove(db, gone, _next(db, _labels(db, gone)))
+
+    # what people take out, while others index
+
+    def withdraw(self, chosen: Callable[[], Sequence[DocumentRow]]) -> Sequence[DocumentRow]:
+        """Take documents out at once, chosen from what is there when nobody changes it; who is indexing does not bring them back."""
+        with self.transaction() as db:
+            alone(db)
+            gone = chosen()
+            ids = [each.id for each in gone]
+            generation = _next(db, _labels(db, ids))
+            self._remove(db, ids, generation)
+            for each in gone:
+                db.execute(
+                    "INSERT INTO withdrawn VALUES (?, ?) "
+                    "ON CONFLICT (place) DO UPDATE SET generation = excluded.generation",
+                    (each.place, generation),
+                )
+        return gone
+
+    def is_withdrawn(self, place: str) -> bool:
+        """Whether what is at this place, or an archive that it stands in, was taken out while it may have been read."""
+        parts = place.split(MEMBER)
+        places = [MEMBER.join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return bool(self.rows(f"SELECT 1 FROM withdrawn WHERE place IN ({marks(places)})", *places))
+
+    def withdrawn(self) -> int:
+        """The generation of the last such removal of which files may still hold something; 0 when there is none."""
+        return int(self.rows("SELECT coalesce(max(generation), 0) FROM withdrawn")[0][0])
+
+    def settled(self, generation: int) -> None:
+        """Files hold nothing any more of what was taken out up to this generation, and nobody is indexing."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM withdrawn WHERE generation <= ?", (generation,))
 
     def rename(self, old: DocumentRow, place: str, name: str) -> None:
         """The same bytes at another place, with all that stands in them."""
@@ -244,21 +291,19 @@ class Store:
                     ),
                 )
 
-    def _remove(self, db: Transaction, documents: Sequence[int], generation: int) -> list[int]:
-        rows: list[int] = []
+    def _remove(self, db: Transaction, documents: Sequence[int], generation: int) -> None:
         for document in documents:
             db.execute(
                 "INSERT INTO removals SELECT DISTINCT ?, shelf, document FROM passages WHERE document = ?",
                 (generation, document),
             )
             if not self.shared:
-                found = db.execute(
-                    'SELECT "row" FROM vectors JOIN passages ON passage = passages.id WHERE document = ?',
+                db.execute(
+                    'INSERT INTO freed SELECT space, "row" FROM vectors JOIN passages ON passage = passages.id '
+                    "WHERE document = ? ON CONFLICT DO NOTHING",
                     (document,),
                 )
-                rows += [row for (row,) in found.fetchall()]
             db.execute("DELETE FROM documents WHERE id = ?", (document,))
-        return rows
 
 
 def server_of(url: str) -> "Server | None":
@@ -282,6 +327,11 @@ def server_of(url: str) -> "Server | None":
 def marks(values: Sequence[object]) -> str:
     """A question mark for each value, to stand in ``IN (...)``; ``NULL``, which nothing equals, for none."""
     return ", ".join("?" * len(values)) or "NULL"
+
+
+def alone(db: Transaction) -> None:
+    """Wait for who changes the collection just now, and keep others waiting until this transaction ends."""
+    db.execute("UPDATE state SET generation = generation")
 
 
 def note_rows(db: Transaction, space: int, last: object) -> None:

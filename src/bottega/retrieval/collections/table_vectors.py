@@ -23,7 +23,7 @@ class TableVectors:
         """As pgvector reads them; they are written with the passages."""
         return [_written(vector) for vector in vectors]
 
-    def blank(self, space: Space, rows: Sequence[int]) -> None:
+    def blank(self) -> None:
         """Nothing: there is no file."""
 
     def nearest(

@@ -41,6 +41,10 @@ class Tables(ABC):
         """
 
     @abstractmethod
+    def replaced(self) -> bool:
+        """Whether the collection was deleted since these tables were opened."""
+
+    @abstractmethod
     def scrub(self) -> None:
         """Take what was deleted out of the database's files, as far as it can be told to."""
 
@@ -66,6 +70,7 @@ class SQLiteTables(Tables):
             self._db = sqlite3.connect(
                 self._path, timeout=BUSY, isolation_level=None, check_same_thread=False
             )
+            self._number = self._path.stat().st_ino  # not given again while it is open
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute("PRAGMA foreign_keys = ON")
@@ -116,6 +121,10 @@ class SQLiteTables(Tables):
         """All rows of a query."""
         with self._lock, self._failing("cannot be read"):
             return self._db.execute(query, values).fetchall()
+
+    def replaced(self) -> bool:
+        """Whether the file that is open is not the one in the folder any more."""
+        return not self._path.exists() or self._path.stat().st_ino != self._number
 
     def scrub(self) -> None:
         """Empty the write-ahead log, where what was erased may still stand, unless somebody is reading just now."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bottega.core.errors import StorageFailed
 from bottega.engines.base import require
-from bottega.retrieval.collections.analysis import analyser, weak
+from bottega.retrieval.collections.analysis import analyser, named, weak
 
 HEAP = 32_000_000  # bytes of memory for what is not written yet
 MOST_TERMS = 256  # different terms of one question
@@ -65,7 +65,7 @@ class ShelfIndex:
                 row.add_unsigned("passage", entry.passage)
                 row.add_text("document", str(entry.document))
                 row.add_text("every", _EVERY)
-                row.add_text("text", entry.text)
+                row.add_text("text", named(entry.text, self._name))
                 writer.add_document(row)
             writer.commit()
         finally:
@@ -81,7 +81,7 @@ class ShelfIndex:
 
     def terms(self, query: str) -> Counter[str]:
         """The terms of a question, in the language of this shelf, without function words unless it is made of them."""
-        asked = Counter[str](self._analyser.analyze(query))
+        asked = Counter[str](self._analyser.analyze(named(query, self._name)))
         telling = {term: times for term, times in asked.items() if term not in weak(self._name)}
         return Counter(dict(Counter(telling or asked).most_common(MOST_TERMS)))
 

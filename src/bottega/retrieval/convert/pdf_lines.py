@@ -8,12 +8,13 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from bottega.core.passage import Box
-from bottega.retrieval.chunk import Block
+from bottega.core.passage import Box, PrintedLine
+from bottega.retrieval.chunk import Block, clean
 from bottega.retrieval.convert.reading import table_blocks
 
 BARE = 8  # characters: a page with fewer has no text
 _CELL_WORDS = 6  # on average, in a table
+SOFT = ("\ufffe", "\x02")  # PDFium's marks of a soft hyphen at the end of a line
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Line:
     """One printed line: its text, size of type and height of its lower edge on the page, in points.
 
     ``cells`` are the pieces between wide gaps: one for running text, several for a row of a table. ``box`` is counted
-    from the page's upper left corner.
+    from the page's upper left corner, and ``edges`` are left and right of each word.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Line:
     bottom: float
     cells: tuple[str, ...] = ()
     box: Box | None = None
+    edges: tuple[int, ...] = ()
 
 
 class Printed(NamedTuple):
@@ -149,7 +151,14 @@ def _rows(rows: Sequence[Sequence[str]], lines: Sequence[Line]) -> list[Block]:
     else:
         blocks = [Block(" ".join(row), "row") for row in rows]
         boxes = [line.box for line in lines]
-    return [replace(block, box=box) for block, box in zip(blocks, boxes, strict=True)]
+    return [_boxed(block, box) for block, box in zip(blocks, boxes, strict=True)]
+
+
+def _boxed(block: Block, box: Box | None) -> Block:
+    """A row of a table: its words stand in another order than on the page, so the row is one place."""
+    text = clean(block.text)
+    lines: tuple[PrintedLine, ...] = ((0, len(text), box[1], box[3], (box[0], box[2])),) if box else ()
+    return replace(block, text=text, box=box, lines=lines)
 
 
 def _characters(lines: Sequence[Line]) -> int:
@@ -171,23 +180,28 @@ def _breaks(held: Sequence[Line], line: Line, pitch: float) -> bool:
 
 
 def _block(held: Sequence[Line], body: float) -> Block:
-    text = held[0].text
-    for line in held[1:]:
-        if text.endswith(("\ufffe", "\x02")):
-            text = text[:-1] + line.text
-        elif text.endswith("-") and text[-2:-1].isalpha() and line.text[0].islower():
-            text = text + line.text  # a hyphen that was printed stays; a soft one arrives as U+FFFE
-        else:
-            text = f"{text} {line.text}"
-    text = text.replace("\ufffe", "").replace("\x02", "")
+    text, soft = "", True  # soft: the word goes on in the next line
+    lines: list[PrintedLine] = []
+    for line in held:
+        said = clean(line.text)
+        if not said:
+            continue
+        kept = (
+            text.endswith("-") and text[-2:-1].isalpha() and said[0].islower()
+        )  # a hyphen that was printed stays
+        text += said if soft or kept else f" {said}"
+        soft = line.text.endswith(SOFT)
+        if line.box is not None:
+            edges = line.edges if len(line.edges) == 2 * len(said.split()) else line.box[::2]
+            lines.append((len(text) - len(said), len(text), line.box[1], line.box[3], edges))
     ratio = held[0].size / body if body else 1.0
-    box = _around([line.box for line in held if line.box])
+    box = around([line.box for line in held if line.box])
     if ratio < 1.12 or len(text.split()) > 18:
-        return Block(text, box=box)
-    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3, box)
+        return Block(text, box=box, lines=tuple(lines))
+    return Block(text, "heading", 1 if ratio >= 1.6 else 2 if ratio >= 1.3 else 3, box, tuple(lines))
 
 
-def _around(boxes: Sequence[Box]) -> Box | None:
+def around(boxes: Sequence[Box]) -> Box | None:
     """The smallest box that holds all of these."""
     if not boxes:
         return None

@@ -3,13 +3,17 @@
 import asyncio
 import io
 import json
+import math
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from bottega.core.errors import EngineFailed, UnreadableSource
+from bottega.core.passage import Box, PrintedLine
 from bottega.core.request import Part, Request
 from bottega.engines.base import require
-from bottega.retrieval.chunk import Block
+from bottega.retrieval.chunk import Block, clean
+from bottega.retrieval.convert.pdf_lines import around
 from bottega.retrieval.convert.reading import Pages, Reading
 
 _SURE = 0.5  # lines recognised with less confidence are left out
@@ -37,8 +41,10 @@ async def read(reading: Reading) -> Pages:
     ]
 
 
-async def recognise(reading: Reading, data: bytes, media_type: str, what: str) -> list[Block]:
-    """The text of a picture, as blocks.
+async def recognise(
+    reading: Reading, data: bytes, media_type: str, what: str, scale: float = 1.0
+) -> list[Block]:
+    """The text of a picture, as blocks with their places, in units of ``scale`` pixels.
 
     Raises:
         UnreadableSource: when no engine is at hand, or it fails.
@@ -55,22 +61,34 @@ async def recognise(reading: Reading, data: bytes, media_type: str, what: str) -
         raise reading.refuse(f"{what} could not be recognised: {error.message}", error.remedy) from error
     found: dict[str, Any] = json.loads(next((one.data for one in files if one.data), b"{}"))
     lines: list[dict[str, Any]] = [line for line in found.get("lines", ()) if line["confidence"] >= _SURE]
-    return [Block(text) for text in _together(lines)]
+    return list(_together(lines, scale))
 
 
-def _together(lines: list[dict[str, Any]]) -> list[str]:
+def _together(lines: list[dict[str, Any]], scale: float) -> Iterator[Block]:
     """Join lines whose distance is under one line height; ``box`` is four corners in pixels."""
-    out: list[str] = []
+    held: list[tuple[str, Box]] = []
     bottom = float("-inf")
     for line in lines:
-        ys = [float(corner[1]) for corner in line["box"]]
+        xs, ys = zip(*line["box"], strict=True)
         top, low = min(ys), max(ys)
-        if out and -0.5 * (low - top) <= top - bottom <= 0.9 * (low - top):
-            out[-1] = f"{out[-1]}\n{line['text']}"
-        else:
-            out.append(str(line["text"]))
+        if held and not -0.5 * (low - top) <= top - bottom <= 0.9 * (low - top):
+            yield _block(held)
+            held = []
+        left, upper = math.floor(min(xs) / scale), math.floor(top / scale)
+        if text := clean(str(line["text"])):
+            held.append((text, (left, upper, math.ceil(max(xs) / scale), math.ceil(low / scale))))
         bottom = low
-    return out
+    if held:
+        yield _block(held)
+
+
+def _block(held: list[tuple[str, Box]]) -> Block:
+    """Lines that stand together; where in a line a word stands is not known."""
+    text, lines = "", list[PrintedLine]()
+    for said, (left, top, right, bottom) in held:
+        text = f"{text}\n{said}" if text else said
+        lines.append((len(text) - len(said), len(text), top, bottom, (left, right)))
+    return Block(text, box=around([box for _, box in held]), lines=tuple(lines))
 
 
 def _check(reading: Reading) -> int:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
 from tests.answering import POST, WARRANTY, Judge, flow, found
 
 from bottega.retrieval.answers.answer import Answer
 from bottega.retrieval.answers.bound import EXCHANGED
+from bottega.retrieval.answers.coverage import options
 from bottega.retrieval.chunk import Block, compose
 
 DUO = "Rill Duo has a warranty of 36 months."
@@ -85,6 +87,25 @@ async def test_a_question_that_fits_two_things_is_asked_back() -> None:
     answer = await answering.answer("How long is the warranty?", found())
     assert (answer.outcome, answer.options) == ("asks_back", ("Rill One", "Rill Duo")) and writer.asked == []
     assert answer.explanation == "Which one do you mean: Rill One, Rill Duo?"
+
+
+WHEELS = "Rill One runs on batteries. Rill Duo runs on a cable. Rill Estate opens gates. Wipe the case with a cloth."
+
+
+@pytest.mark.parametrize(
+    ("question", "things"),
+    [
+        ("What does it run on?", ("Rill One", "Rill Duo")),
+        ("How does it work?", ("Rill One", "Rill Duo", "Rill Estate")),
+        ("Does it open gates?", ()),  # one thing does
+        ("Is it possible to run batteries?", ()),  # "it" stands for nothing
+        ("What does Rill Duo do when it runs?", ()),
+        ("Which cloth wipes it clean?", ()),  # no named thing
+    ],
+)
+def test_it_alone_is_asked_back_where_several_things_fit(question: str, things: tuple[str, ...]) -> None:
+    (page,) = compose("wheels.md", "0" * 64, "text/markdown", [[Block(WHEELS)]]).passages
+    assert options(question, [page]) == things
 
 
 async def test_a_source_that_gives_orders_is_not_shown_to_the_model() -> None:
