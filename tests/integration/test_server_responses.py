@@ -52,6 +52,8 @@ def test_a_stream_in_the_background_is_taken_up_where_it_was_left_also_after_a_k
         left = next(ended).response.id
         assert client.responses.cancel(left).status == "cancelled"
         assert [event.type for event in ended][-1] != "response.completed"
+        with pytest.raises(openai.BadRequestError, match="store"):
+            client.responses.create(model="slow", input="x", background=True, store=False)
         head = {"Idempotency-Key": "one"}
         twice: list[Any] = [
             client.responses.create(model="endless", input="x", background=True, extra_headers=head)

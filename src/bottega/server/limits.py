@@ -31,11 +31,11 @@ class Limits:
         if self._access.per_minute:
             left, full = self._access.left(key)
             told += _told("requests", self._access.per_minute, int(left), full)
-        now = self._state.journal.now()
         least: dict[str, Row] = {}
         for row in self._rows(key.charge):
             if row.unit not in least or row.left < least[row.unit].left:
                 least[row.unit] = row
+        now = self._state.journal.now() if least else ""
         for unit, row in least.items():
             until = datetime.fromisoformat(row.renewed(now)) - datetime.fromisoformat(now)
             most, left = (max(0, amount) // MILLION for amount in (row.limit or 0, row.left))

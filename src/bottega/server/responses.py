@@ -55,6 +55,10 @@ async def create(desk: Desk, call: Call, key: ApiKey) -> Reply | Flow:
             await asyncio.to_thread(desk.shelf.keep, Kept(key.actor, body, before))
 
     if asked.background:
+        if asked.store is False:
+            raise InvalidValue(
+                "what is made in the background is kept", where="store", remedy="leave out store"
+            )
         return await _background(desk, call, key, asked, named, asking, before, box)
     if asked.stream:
         answer, outputs = await desk.stream(call, key, named, asking)

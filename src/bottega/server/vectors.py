@@ -104,7 +104,9 @@ def _shortens(desk: Desk, asked: EmbeddingBody) -> None:
         if target.engine != ENGINES[0]:  # it is for the server to say
             continue
         model = target.model or MODELS[0]
-        whole = DIMENSIONS[model]
+        whole = DIMENSIONS.get(model)
+        if whole is None:
+            continue  # nobody knows it, which the call says
         if asked.dimensions != whole and (model not in SHORTENED or not 1 <= asked.dimensions < whole):
             able = f"or a model that can be shortened: {', '.join(SHORTENED)}"
             raise InvalidValue(
