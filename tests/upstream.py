@@ -89,7 +89,7 @@ class Upstream:
 
 
 def _form(data: bytes, media_type: str) -> dict[str, Any]:
-    """Fields as text, files as bytes."""
+    """Fields as text, files as bytes; of a field that comes several times the last."""
     head = b"Content-Type: " + media_type.encode() + b"\r\n\r\n"
     found: dict[str, Any] = {}
     parts: Any = BytesParser(policy=HTTP).parsebytes(head + data).iter_parts()

@@ -108,6 +108,7 @@ def test_a_recording_is_written_down_by_a_remote_model(server: Server, upstream:
     assert (sent["path"], sent["language"], sent["file"]) == (
         "/v1/audio/transcriptions", "en", tone(16_000, 1.0),
     )  # fmt: skip
+    assert sent["timestamp_granularities[]"] == "segment" and "prompt" not in sent
     whole = heard(server, response_format="verbose_json").json()
     assert (whole["words"], whole["language"]) == (WORDS, "english")
     assert "00:00:00,100 --> 00:00:00,900\nhello there" in heard(server, response_format="srt").text

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -140,12 +140,13 @@ class UpstreamEngine(Engine):
 
 
 def multipart(fields: Mapping[str, Any], files: Sequence[tuple[str, str, bytes]]) -> tuple[str, bytes]:
-    """A form with files (field, file name, bytes): its media type, and its body."""
+    """A form with files (field, file name, bytes): its media type, and its body. A list is a field several times."""
     mark = secrets.token_hex(16)
     lines: list[bytes] = []
     for name, value in fields.items():
-        head = f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        lines.append(head.encode())
+        for each in cast(list[Any], value) if isinstance(value, list) else [value]:
+            head = f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{each}\r\n'
+            lines.append(head.encode())
     for name, file, data in files:
         about = f'Content-Disposition: form-data; name="{name}"; filename="{file}"'
         kind = mimetypes.guess_type(file)[0] or "application/octet-stream"

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bottega.core.errors import InvalidValue, TooLarge
-from bottega.core.request import Finished, Output, Request, Usage
+from bottega.core.request import Delta, Finished, Output, Request, Usage
 from bottega.core.value import JsonObject
 from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port, parts_at
 from bottega.engines.openai_api import UpstreamEngine, UpstreamParams, document, model_of, multipart
@@ -28,6 +28,9 @@ class OpenAITranscribeParams(UpstreamParams, frozen=True):
     )
     task: Literal["transcribe", "translate"] = Field(
         default="transcribe", description="as it is spoken, or translated into English"
+    )
+    prompt: str = Field(
+        default="", max_length=1_000, description="what was said before, or how names are spelled"
     )
     response_format: Literal["verbose_json", "json"] = Field(
         default="verbose_json", description="json for servers that tell no times"
@@ -59,7 +62,7 @@ class OpenAITranscribe(UpstreamEngine):
     params: ClassVar[type[Params]] = OpenAITranscribeParams
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
-        """Yield the usage in seconds with its cost, then the transcript.
+        """Yield what is said, the usage in seconds with its cost, then the transcript.
 
         Raises:
             InvalidValue: there is no recording.
@@ -90,6 +93,7 @@ class OpenAITranscribe(UpstreamEngine):
             else:
                 yield output
         transcript = _transcript(answer, params)
+        yield Delta(text=transcript["text"])
         seconds = transcript["duration"] or given.size / PACKED
         yield Usage(output_units=round(seconds, 3), unit="second", cost=seconds / 60 * params.price)
         yield Finished(
@@ -112,13 +116,15 @@ def _fields(request: Request, params: OpenAITranscribeParams) -> JsonObject:
     fields: JsonObject = {"model": model_of(request), "response_format": params.response_format}
     if params.language and params.task == "transcribe":
         fields["language"] = params.language
+    if params.prompt:
+        fields["prompt"] = params.prompt
     if params.response_format == "verbose_json" and params.task == "transcribe":
-        fields["timestamp_granularities[]"] = "word"
+        fields["timestamp_granularities[]"] = ["word", "segment"]
     return fields
 
 
 def _transcript(answer: JsonObject, params: OpenAITranscribeParams) -> JsonObject:
-    """As the local engine writes it; without words where the server tells no times."""
+    """As the local engine writes it; without words and stretches where the server tells no times."""
     words = [
         {"word": str(each.get("word", "")).strip(), "start": round(float(each["start"]), 2),
          "end": round(float(each["end"]), 2)}
@@ -129,4 +135,5 @@ def _transcript(answer: JsonObject, params: OpenAITranscribeParams) -> JsonObjec
         "language": str(answer.get("language") or params.language),
         "duration": round(float(answer.get("duration") or params.seconds), 3),
         "words": words,
+        "segments": [*(answer.get("segments") or ())],
     }
