@@ -99,7 +99,7 @@ class Local:
 
     async def resume(self, run_id: str) -> Run:
         """As `Door.resume`."""
-        run, plan = await asyncio.to_thread(self._service.shop.runs.get, run_id)
+        run, plan = await asyncio.to_thread(self._service.shop.runs.whole, run_id)
         out = Path(run.out) if run.out else None
         found = await asyncio.to_thread(self._service.submit, plan, out, run_id=run.id)
         self._at_work()

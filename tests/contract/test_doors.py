@@ -182,6 +182,8 @@ async def test_what_is_blocked_waits_for_a_person(door: Door, facts: Path) -> No
 
 @one_loop
 async def test_the_record_and_its_checkpoint(door: Door) -> None:
+    for limit in range(1, 6):
+        await door.set_budget("project:teapots", "token", limit)
     entries = await door.audit(last=5)
     assert len(entries) == 5 and [e.n for e in entries] == sorted(e.n for e in entries)
     assert all(e.subject == entries[0].subject for e in await door.audit(entries[0].subject, last=1))

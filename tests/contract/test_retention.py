@@ -220,7 +220,15 @@ def test_a_worker_that_leaves_in_the_middle_is_followed_by_the_next(site: Site) 
     leaving, other = site.hire(signs_off=False), site.hire()
     ended(other.state, "old")
     site.clock.move((DAYS + 1) * DAY)
-    assert leaving.keeping.round(lambda: True) is None
+    dues = list[str]()
+
+    def stop() -> bool:
+        dues.append(leaving.keeping.next_due())
+        return True
+
+    assert leaving.keeping.round(stop) is None
+    assert set(dues) == {site.clock.after(HOUR)}  # while it is at it, it need not be asked again
+    assert leaving.keeping.next_due() == site.clock()  # afterwards the turn is still its own
     assert [entry.act for entry in turns(other)] == [Act.RETENTION_BEGUN]
     assert other.state.runs.round("old") >= 0 and other.keeping.round(go_on) is None
     leaving.state.close()

@@ -28,7 +28,7 @@ def command(
     from bottega.cli.show import tell
 
     service = build(**release)
-    _, plan = service.shop.runs.get(run)
+    _, plan = service.shop.runs.whole(run)
     with Watcher(plan, quiet=machine) as watcher:
         going_on = service.resume(
             run, out=out, watch=watcher, cancelled=watcher.cancelled, release_parked=retry_parked, why=why

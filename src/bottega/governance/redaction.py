@@ -75,7 +75,7 @@ def wordless(plan: Plan) -> Plan:
     brief = plan.brief
     wanted = tuple(each.model_copy(update={"focus": ""}) for each in brief.deliverables)
     look = Brand(colors=brief.brand.colors, font=brief.brand.font)
-    told = {"goal": TEXT, "deliverables": wanted, "steps": (), "audience": "", "brand": look}
+    said = {"goal": TEXT, "deliverables": wanted, "steps": (), "audience": "", "brand": look}
     steps = [
         step.model_copy(
             update={
@@ -88,7 +88,7 @@ def wordless(plan: Plan) -> Plan:
     ]
     return plan.model_copy(
         update={
-            "brief": brief.model_copy(update=told),
+            "brief": brief.model_copy(update=said),
             "intent": _numbers(plan.intent),
             "steps": tuple(steps),
         }
@@ -96,7 +96,9 @@ def wordless(plan: Plan) -> Plan:
 
 
 def _numbers(values: Mapping[str, Any]) -> JsonObject:
-    return {name: value if isinstance(value, bool | int | float) else TEXT for name, value in values.items()}
+    return {
+        name: value if value is None or isinstance(value, PLAIN) else TEXT for name, value in values.items()
+    }
 
 
 def unquoted(result: StepResult, given: Mapping[str, Any]) -> StepResult:
@@ -106,9 +108,9 @@ def unquoted(result: StepResult, given: Mapping[str, Any]) -> StepResult:
     def walk(value: Any) -> Any:
         match value:
             case str():
-                return (
-                    TEXT if value in texts else told(value, given, "digest") if len(value) >= PIECE else value
-                )
+                if value in texts:
+                    return TEXT
+                return told(value, given, "digest") if len(value) >= PIECE else value
             case Mapping():
                 return {name: walk(each) for name, each in cast(Mapping[str, Any], value).items()}
             case list() | tuple():
@@ -116,13 +118,11 @@ def unquoted(result: StepResult, given: Mapping[str, Any]) -> StepResult:
             case _:
                 return value
 
-    def told_of(verdict: Verdict) -> Verdict:
+    def said(verdict: Verdict) -> Verdict:
         return verdict.model_copy(update={"reason": walk(verdict.reason), "evidence": walk(verdict.evidence)})
 
     outputs = [
-        made.model_copy(
-            update={"details": walk(made.details), "verdicts": tuple(map(told_of, made.verdicts))}
-        )
+        made.model_copy(update={"details": walk(made.details), "verdicts": tuple(map(said, made.verdicts))})
         for made in result.outputs
     ]
     return result.model_copy(update={"outputs": tuple(outputs)}) if texts else result

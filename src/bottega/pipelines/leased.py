@@ -296,15 +296,8 @@ async def _under(
         after, stored = _after_it(result, follow, shop), _stored(result, order, shop)
         if isinstance(after, Closing):
             after.done = await shop.runs.finish_last(
-                lease,
-                stored,
-                after.run,
-                worker=worker,
-                reusable=keep,
-                used=used,
-                here=after.here,
-                kept=after.kept,
-            )
+                lease, stored, after.run, worker=worker, reusable=keep, used=used, here=after.here, kept=after.kept
+            )  # fmt: skip
             return result, None
         found = await shop.runs.finish(
             lease, stored, worker=worker, reusable=keep, until=until, used=used,

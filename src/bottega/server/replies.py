@@ -311,6 +311,17 @@ class File(TypedDict):
     status_details: str | None
 
 
+class Indexing(TypedDict):
+    """How far indexing has come, and its report once it has ended."""
+
+    id: str
+    object: Literal["collection.indexing"]
+    collection: str
+    state: Literal["running", "done"]
+    progress: Progress | None
+    report: Report | None
+
+
 class BatchJob(TypedDict):
     """A batch, or how far it is."""
 
@@ -392,17 +403,6 @@ class Collection(TypedDict):
     documents: int
     passages: int
     embedder: str
-
-
-class Indexed(TypedDict):
-    """How far indexing has come, and what came of it."""
-
-    id: str
-    object: Literal["collection.indexing"]
-    collection: str
-    state: Literal["running", "done"]
-    progress: Progress | None
-    report: Report | None
 
 
 class Found(TypedDict):

@@ -116,7 +116,8 @@ async def cancel(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 async def resume(desk: Desk, call: Call, key: ApiKey) -> Reply:
     """Go on with a run that failed, was stopped, or waited; a worker takes it up."""
-    run, plan = await asyncio.to_thread(_seen, desk, key, call.at["run"])
+    await asyncio.to_thread(_seen, desk, key, call.at["run"])
+    run, plan = await asyncio.to_thread(desk.service.shop.runs.whole, call.at["run"])
     service, out = desk.service.acting(key.actor), Path(run.out) if run.out else None
     found = await asyncio.to_thread(service.submit, plan, out, run_id=run.id)
     return reply(_run(found))

@@ -22,9 +22,8 @@ from bottega.storage.state import State
 from bottega.storage.upkeep import HOUR, Collected
 
 SUBJECT = "store/retention"
-DAY = (
-    24 * HOUR
-)  # seconds between two rounds, and that a file nobody refers to must be old: it may be of work in hand
+# Seconds between two rounds, and that a file nobody refers to must be old: it may be of work in hand.
+DAY = 24 * HOUR
 AT_ONCE = 500  # runs that one change removes
 NOTHING = Collected(0, 0, ())
 
@@ -75,7 +74,10 @@ class Retention:
         """When a worker is next to apply the policy (RFC 3339); "" when it keeps runs for good."""
         if self._policy.retention is None:
             return ""
-        if self._next <= (now := self._state.journal.now()):
+        now = self._state.journal.now()
+        if self._turn.locked():
+            return later(now, HOUR)  # this process is at it
+        if self._next <= now:
             found = self._state.journal.about(SUBJECT, last=1)
             self._next = self._free(found[0] if found else None, now)
         return self._next

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from bottega.core.errors import BottegaError, NotDelivered, StorageFailed
 from bottega.core.moment import seconds_between
@@ -40,17 +41,21 @@ class Worker:
         hands: dict[str, asyncio.Task[None]] = {}
         self._say(f"{await asyncio.to_thread(self._service.shop.workers.register)} is at work")
         with self._service.state.database.wakes.listen(steps=False) as bell:
+
+            def start(name: str, work: Coroutine[Any, Any, None]) -> None:
+                hands[name] = asyncio.create_task(work)
+                hands[name].add_done_callback(lambda task: bell.ring())
+
             try:
                 while not stopped.is_set():
                     bell.clear()
                     await asyncio.to_thread(self._tickets.due, self._now())
                     due = await asyncio.to_thread(self._service.retention.next_due)
-                    waiting = await asyncio.to_thread(self._service.shop.runs.unfinished)
-                    for name in [RETENTION] * bool(due and due <= self._now()) + waiting:
-                        if name not in hands and len(hands) < AT_ONCE and self._may(name):
-                            work = self._retain() if name == RETENTION else self._take(name)
-                            hands[name] = asyncio.create_task(work)
-                            hands[name].add_done_callback(lambda task: bell.ring())
+                    if due and due <= self._now() and RETENTION not in hands:
+                        start(RETENTION, self._retain())
+                    for run_id in await asyncio.to_thread(self._service.shop.runs.unfinished):
+                        if run_id not in hands and len(hands) < AT_ONCE and self._may(run_id):
+                            start(run_id, self._take(run_id))
                     if until_idle and not hands:
                         return
                     if not hands and (warning := await asyncio.to_thread(self._service.audit.attest)):

@@ -211,3 +211,20 @@ def test_a_wrong_policy_and_a_wrong_key(cli: Cli) -> None:
         assert "[1/2]" not in said.err  # no step has run
         (cli.root / "key.pem").write_bytes(KEY)
     assert cli("runs", "--json").json == []
+
+
+def test_a_failed_run_of_which_no_words_were_kept_goes_on_with_its_plan(cli: Cli) -> None:
+    policy = cli.root / "digest.toml"
+    policy.write_text(POLICY.replace('name = "test"\n', 'name = "test"\nrecord = "digest"\n', 1))
+    plan = write_plan(cli.root / "plan.json", [echo("a", "one two"), echo("b", params={"fail": "no paper"})])
+    words = ("make", "--plan", plan, "--policy", policy, "--run-id", "mine", "--yes")
+    cli(*words, "--out", cli.root / "out", expect=6)
+    said = cli("resume", "mine", "--policy", policy, expect=2)
+    assert "bottega make FILE --run-id mine" in said.err
+    assert "one two" not in (cli.root / "out" / "plan.json").read_text()
+    write_plan(cli.root / "plan.json", [echo("a", "one two"), echo("b", "three four")])
+    done = cli(*words, "--out", cli.root / "out", "--json").json
+    assert {result["step"]: result["state"] for result in done["run"]["results"]} == {
+        "a": "reused",
+        "b": "done",
+    }
