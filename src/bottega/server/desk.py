@@ -62,7 +62,8 @@ class Desk:
         self.fetcher = Fetcher(config.fetch)
         self.metrics = Metrics()
         self.traces = traces_of(config.telemetry)
-        self.shelf = Shelf(service.folder / "responses", service.shop.workers.gone)
+        written = service.shop.policy.record != "digest"
+        self.shelf = Shelf(service.folder / "responses" if written else None, service.shop.workers.gone)
         self.once = Once()
         self.limits = Limits(self.access, service.state)
         self.batch_bell = asyncio.Event()  # rung when there is a new batch, or one is to end

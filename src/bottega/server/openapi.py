@@ -48,7 +48,10 @@ TOLD = {400: "a field is wrong", 401: "no key that may be used", 403: "not grant
 def described(table: Sequence[Route]) -> dict[str, Any]:
     """The whole document (OpenAPI 3.1)."""
     shapes = [
-        shape for route in table for shape in (route.body, route.form, route.gives) if shape is not None
+        shape
+        for route in table
+        for shape in (route.body, route.form, route.gives, route.begins)
+        if shape is not None
     ]
     values: list[type[BaseModel]] = []
 
@@ -86,6 +89,9 @@ def _operation(route: Route, by_shape: dict[int, Any], components: dict[str, Any
     shape = {"schema": by_shape[id(route.gives)]} if route.gives is not None else {}
     content = {route.answer: shape, **{kind: {} for kind in route.also}}
     answers: dict[str, Any] = {str(route.status): {"description": "done", "content": content}}
+    if route.begins is not None:
+        content = {"application/json": {"schema": by_shape[id(route.begins)]}}
+        answers["202"] = {"description": "it goes on", "content": content}
     for code in sorted({*TOLD, 405} - (set[int]() if route.grant else {401, 403})):
         shape = {"$ref": PLACE.format(name="Refusal" if route.dialect else "Error")}
         answers[str(code)] = {

@@ -26,6 +26,7 @@ class Route:
     body: Any = None
     form: Any = None
     gives: Any = None
+    begins: Any = None  # the shape of an answer 202: the work goes on
     uploads: tuple[str, ...] = ("file",)
     answer: str = "application/json"
     also: tuple[str, ...] = ()  # other media types that it answers with when asked to

@@ -1,4 +1,7 @@
-"""Responses that were made lately, to be fetched or taken up again: files of the state folder, which outlive the server."""
+"""Responses that were made lately, to be fetched or taken up again: files of the state folder, which outlive the server.
+
+Where the policy keeps no prompts, they lie in the memory of this process alone.
+"""
 
 import asyncio
 import re
@@ -18,6 +21,7 @@ from bottega.server.tools import Said
 from bottega.storage.disk import appearing, disk
 
 KEPT = 1 << 30  # bytes of all of them
+HELD = 64 << 20  # bytes of all of them, in memory
 SECONDS = 86_400.0  # that each is kept
 SWEEP = 600.0  # seconds between two looks at what is too old or too much
 ID = re.compile(r"^resp_[a-z0-9-]{1,80}$")
@@ -76,26 +80,31 @@ class Kept:
 
 
 class Shelf:
-    """Responses by id, each its owner's. ``gone`` says why a worker is no longer at work, or ""."""
+    """Responses by id, each its owner's. ``gone`` says why a worker is no longer at work, or ""; without ``folder`` nothing is written."""
 
-    def __init__(self, folder: Path, gone: Callable[[str], str], most: int = KEPT) -> None:
+    def __init__(self, folder: Path | None, gone: Callable[[str], str], most: int = KEPT) -> None:
         self._folder = folder
         self._gone = gone
         self._most = most
+        self._held: dict[tuple[str, str], tuple[float, bytes]] = {}  # by owner and id, oldest first
         self._making: dict[str, Kept] = {}
         self._swept = -SWEEP
 
     def keep(self, kept: Kept) -> None:
-        """Write one down, whole or not at all; one that is being made stays at hand until it is written again.
+        """Write one down, whole or not at all; one that is being made stays at hand until it is kept again.
 
         Raises:
             StorageFailed: the disk is full.
         """
-        place = self._place(kept.owner, kept.id)
-        with disk(self._folder):
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with appearing(place) as made:
-                made.write_bytes(encode(Stored(kept.body, kept.turns, kept.events, kept.worker)))
+        data = encode(Stored(kept.body, kept.turns, kept.events, kept.worker))
+        if self._folder is None:
+            self._hold(kept.owner, kept.id, data)
+        else:
+            place = self._place(self._folder, kept.owner, kept.id)
+            with disk(self._folder):
+                place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with appearing(place) as made:
+                    made.write_bytes(data)
         if kept.worker:
             self._making[kept.id] = kept
         else:
@@ -116,15 +125,12 @@ class Shelf:
         """
         if (kept := self._making.get(response)) is not None and kept.owner == owner:
             return kept
-        place = self._place(owner, response)
-        try:
-            if not ID.match(response) or time() - place.stat().st_mtime > SECONDS:
-                raise FileNotFoundError
-            stored = msgspec.json.decode(place.read_bytes(), type=Stored)
-        except FileNotFoundError:
+        at, data = self._read(owner, response) if ID.match(response) else (0.0, b"")
+        if time() - at > SECONDS:
             raise NotFound(
                 f"no response '{response[:80]}'", where=where, remedy="responses are kept for a day"
-            ) from None
+            )
+        stored = msgspec.json.decode(data, type=Stored)
         if stored.worker and self._gone(stored.worker):
             stored.body |= {"status": "failed", "error": STOPPED}
             if stored.events is not None:
@@ -135,10 +141,14 @@ class Shelf:
     def drop(self, owner: str, response: str) -> None:
         """Forget one."""
         self._making.pop(response, None)
-        self._place(owner, response).unlink(missing_ok=True)
+        self._held.pop((owner, response), None)
+        if self._folder is not None:
+            self._place(self._folder, owner, response).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Delete what is older than a day, and the oldest where all are too much."""
+        if self._folder is None:
+            return
         found = sorted(
             ((each.stat(), each) for each in self._folder.glob("*/resp_*")), key=lambda each: -each[0].st_mtime
         )  # fmt: skip
@@ -149,5 +159,22 @@ class Shelf:
                 with suppress(OSError):
                     place.unlink()
 
-    def _place(self, owner: str, response: str) -> Path:
-        return self._folder / digest_bytes(owner.encode())[:24] / response
+    def _read(self, owner: str, response: str) -> tuple[float, bytes]:
+        """When it was kept, in seconds since 1970, and what; 0 where there is none."""
+        if self._folder is None:
+            return self._held.get((owner, response), (0.0, b""))
+        place = self._place(self._folder, owner, response)
+        try:
+            return place.stat().st_mtime, place.read_bytes()
+        except FileNotFoundError:
+            return 0.0, b""
+
+    def _hold(self, owner: str, response: str, data: bytes) -> None:
+        self._held.pop((owner, response), None)
+        self._held[owner, response] = time(), data
+        while sum(len(each) for _, each in self._held.values()) > min(self._most, HELD):
+            del self._held[next(iter(self._held))]
+
+    @staticmethod
+    def _place(folder: Path, owner: str, response: str) -> Path:
+        return folder / digest_bytes(owner.encode())[:24] / response

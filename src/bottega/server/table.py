@@ -137,7 +137,7 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/v1/collections", collections.listed, "collections:read", "Collections",
           gives=Many[replies.Collection]),
     Route("POST", "/v1/collections/{collection}/documents", collections.index, "collections:write", "Index files",
-          body=collections.IndexBody, once=True, gives=Report | replies.Indexing),
+          body=collections.IndexBody, once=True, gives=Report, begins=replies.Indexing),
     Route("GET", "/v1/collections/{collection}/indexings/{indexing}", collections.indexing, "collections:write",
           "How far it has come, and what came of it", gives=replies.Indexing),
     Route("GET", "/v1/collections/{collection}/indexings/{indexing}/events", collections.events, "collections:write",

@@ -3,7 +3,9 @@
 import base64
 from typing import Annotated, Any, cast
 
-from bottega.core.errors import InvalidValue
+from msgspec import Meta
+
+from bottega.core.errors import InvalidValue, NotFound
 from bottega.core.request import Request
 from bottega.core.value import JsonObject
 from bottega.retrieval.embed_step import DIMENSIONS, MODELS, SHORTENED
@@ -27,7 +29,7 @@ class EmbeddingBody(Body, kw_only=True):
     model: str
     input: str | list[str | int | list[int]]
     encoding_format: str = "float"
-    dimensions: int | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
     input_type: str = "passage"
     normalize: Annotated[Any, only(True, why="all vectors have length 1")] = None
     truncate_prompt_tokens: Annotated[Any, CUT] = None
@@ -128,8 +130,13 @@ async def _read(desk: Desk, call: Call, key: ApiKey, asked: EmbeddingBody) -> li
     if len(rows) > MOST or not all(rows):
         raise InvalidValue(f"{len(rows)} texts; 1 to {MOST}, none of them empty, are read", where="input")
     params = {"task": "decode", "rows": rows, "special": False}
+    desk.names.get(asked.model, ENGINES)
     try:
         _, found = await asked_of(desk, call, key, asked.model, params, 1)
+    except NotFound as fault:
+        raise InvalidValue(
+            f"'{asked.model}' has no tokenizer here", where="input", remedy="send texts"
+        ) from fault
     except InvalidValue as fault:
         raise InvalidValue(fault.message, where="input", remedy=fault.remedy) from fault
     _texts(found["texts"], "input")

@@ -87,3 +87,17 @@ async def test_who_follows_hears_every_event_once_and_the_end() -> None:
     go.set()
     assert await asyncio.gather(*several) == [[b"0", b"1", b"2", b"3", b"4", b"5"], [b"3", b"4", b"5"], []]
     assert await heard(4) == [b"5"]
+
+
+def test_where_no_prompt_is_kept_they_stay_in_memory_within_bounds(tmp_path: Path) -> None:
+    shelf = Shelf(None, lambda worker: "", most=10_000)
+    for number in range(5):
+        shelf.keep(kept(f"r{number}", 3000))
+    assert shelf.get("key:a", "resp_r4").body["text"] == "x" * 3000
+    for owner, name in (("key:a", "resp_r1"), ("key:b", "resp_r4")):
+        with pytest.raises(NotFound):
+            shelf.get(owner, name)
+    shelf.drop("key:a", "resp_r4")
+    with pytest.raises(NotFound):
+        shelf.get("key:a", "resp_r4")
+    assert not [*tmp_path.iterdir()]
