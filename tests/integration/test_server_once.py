@@ -60,7 +60,9 @@ def test_uploads_keys_decisions_and_questions(tmp_path: Path) -> None:
         turns = client.get("/v1/collections/talk/sessions/one").json()["turns"]
         assert len(turns) == 1
         assert client.post("/v1/runs", json={"brief": {**RUDE, "sources": several[:1]}}).status_code == 201
-        place = f"/v1/reviews/{waiting(client)['id']}/decision"
+        review = waiting(client)
+        assert client.get(f"/v1/reviews/{review['id']}").json() == review
+        place = f"/v1/reviews/{review['id']}/decision"
         decision = {"outcome": "reject", "why": "not in our name"}
         decided = again(client, place, decision, {"outcome": "approve"}, "decision")
     server.kill()
@@ -75,5 +77,9 @@ def test_uploads_keys_decisions_and_questions(tmp_path: Path) -> None:
         assert sum(each["name"] == "shop" for each in client.get("/v1/keys").json()["data"]) == 1
         head = {"Idempotency-Key": "decision"}
         assert client.post(place, json=decision, headers=head).json() == decided
+        for act in ("resume", "cancel"):
+            assert client.post(f"/v1/runs/{decided['run']}/{act}").status_code == 200
+        assert client.delete("/v1/collections/talk/sessions/one").json()["turns"] == 1
+        assert client.delete("/v1/collections/talk").json()["deleted"]
     assert server.stop() == 0
     assert "Traceback" not in server.log()

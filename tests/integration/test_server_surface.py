@@ -214,3 +214,18 @@ def test_a_transcript_comes_stretch_by_stretch_and_is_told_how_names_are_spelled
     assert said == events[-1].text == whole.text == "".join(each.text for each in whole.segments).strip()
     assert whole.segments[0].avg_logprob < 0 and whole.words
     assert "Johnquille" in told.text and "Johnquille" not in whole.text
+
+
+def test_answers_are_as_the_document_says_where_no_other_test_asks(server: Server) -> None:
+    """The client holds every answer to the document (`tests.serving.promised`)."""
+    said = [{"role": "user", "content": "hello"}]
+    with server.client() as client:
+        made = client.post("/v1/responses", json={"model": "echo", "input": "hello"}).json()["id"]
+        answers = [
+            client.get("/v1/models/echo"),
+            client.post("/v1/completions", json={"model": "echo", "prompt": "hello"}),
+            client.post("/v1/messages/count_tokens", json={"model": "echo", "messages": said}),
+            client.post("/v1/moderations", json={"input": ["hello", "shit"]}),
+            client.delete(f"/v1/responses/{made}"),
+        ]
+    assert [answer.status_code for answer in answers] == [200] * len(answers), [each.text for each in answers]
