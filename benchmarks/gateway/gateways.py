@@ -88,24 +88,19 @@ def nginx(place: Path, program: Path, behind: Gateway) -> Gateway:
     return Gateway("nginx pass-through", subprocess.Popen(command), f"http://127.0.0.1:{at}")
 
 
-def ours(place: Path, behind: Gateway, config: str = "") -> Gateway:
+def made_key(place: Path, name: str, *more: str) -> str:
+    """A key of the server whose state lies there."""
+    make = [sys.executable, "-m", "bottega", "keys", "create", "--name", name, *more, "--quiet"]
+    environment = {**os.environ, "BOTTEGA_STATE": str(place / "state")}
+    return subprocess.run(make, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def ours(place: Path, behind: Gateway | None, config: str = "") -> Gateway:
     """Bottega with a key, a project that pays, and the record on."""
-    config = config or CONFIG % int(behind.url.rpartition(":")[2])
+    config = config or (CONFIG % int(behind.url.rpartition(":")[2]) if behind else "")
     (place / "server.toml").write_text(config)
     environment = {**os.environ, "BOTTEGA_STATE": str(place / "state")}
-    make = [
-        sys.executable,
-        "-m",
-        "bottega",
-        "keys",
-        "create",
-        "--name",
-        "load",
-        "--charge",
-        "project:load",
-        "--quiet",
-    ]
-    key = subprocess.run(make, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    key = made_key(place, "load", "--charge", "project:load")
     command = [
         sys.executable,
         "-m",

@@ -241,6 +241,15 @@ def test_entries_under_a_subject_and_no_others(state: State) -> None:
     assert [entry.subject for entry in state.journal.about("run/a")] == ["run/a", "run/a/step/x"]
 
 
+def test_entries_name_their_actor_and_on_whose_behalf_he_acted(state: State) -> None:
+    odd = 'key:"\u00e8\\'
+    state.journal.write(Act.FILE_DELIVERED, "run/a/step/x", actor=odd, why="user:bob asked for it")
+    state.journal.write(Act.FILE_DELIVERED, "run/b", actor="user:ada", behalf=odd)
+    assert state.journal.names("run/a", odd) and state.journal.names("run/b", odd)
+    assert not state.journal.names("run/a", "user:ada") and not state.journal.names("run/c", odd)
+    assert not state.journal.names("run/a", "user:bob")
+
+
 def test_what_is_sealed_is_readable_until_its_key_is_destroyed(site: Site, state: State) -> None:
     n = state.journal.write(
         Act.FILE_DELIVERED, "run/1", actor="user:ada", detail={"path": "Ada.txt"}, holder="p1"

@@ -174,7 +174,7 @@ async def set_project(desk: Desk, call: Call, key: ApiKey) -> Reply:
 
 def _overseen(desk: Desk, key: ApiKey, waiting: Waiting) -> bool:
     try:
-        return oversees(key, desk.service.shop.runs.get(waiting.run_id)[0])
+        return oversees(key, desk.service.shop.runs.head(waiting.run_id))
     except NotFound:
         return False
 

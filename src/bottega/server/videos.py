@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,13 +152,13 @@ def _is_film(key: ApiKey, run: Run) -> bool:
 
 
 def _film(desk: Desk, key: ApiKey, run_id: str) -> tuple[Run, Plan]:
-    try:
-        run, plan = desk.service.shop.runs.get(run_id)
-    except NotFound:
-        run, plan = None, None
-    if run is None or plan is None or not _is_film(key, run):
-        raise NotFound(f"no video '{run_id[:80]}'", where="video", remedy="/v1/videos lists them")
-    return run, plan
+    runs = desk.service.shop.runs
+    with suppress(NotFound):
+        if runs.head(run_id).requested_by == key.actor:
+            run, plan = runs.get(run_id)
+            if _is_film(key, run):
+                return run, plan
+    raise NotFound(f"no video '{run_id[:80]}'", where="video", remedy="/v1/videos lists them")
 
 
 def _size(size: str) -> tuple[int, int]:

@@ -251,6 +251,13 @@ class Journal:
             rows = self.database.rows("SELECT n, entry FROM journal ORDER BY n DESC LIMIT ?", last)
         return [Entry.model_validate_json(text) for _, text in reversed(rows)]
 
+    def names(self, subject: str, actor: str) -> bool:
+        """Whether an entry about a subject, or what is under it, tells of somebody as its actor or on whose behalf it was."""
+        written = quoted(actor)
+        rows = self.database.rows(ABOUT, *_under(subject))
+        found = (Entry.model_validate_json(text) for _, text in rows if written in text)
+        return any(actor in (entry.actor, entry.behalf) for entry in found)
+
     def numbers(self, transaction: Transaction, subject: str, last: int) -> list[int]:
         """The numbers of the newest entries about a subject and what is under it, in order."""
         rows = transaction.execute(f"{ABOUT} ORDER BY n DESC LIMIT ?", (*_under(subject), last)).fetchall()

@@ -18,6 +18,7 @@ from bottega.storage.leases import Lease, Leases, step_result
 ENDED_BY = {state: act for act, state in ENDED.items()}
 _COLUMNS = "id, state, plan, brief, out, created_at, finished_at, reason, error, round, requested_by, planned_by, holder, reuse, charge"
 _NAMES = _COLUMNS.split(", ")
+_NEVER = ("never", "planned", "", "", "", "", "", "", "", 0, "", "", "", 0, "[]")  # a row of no run
 
 
 class RunStore(Leases):
@@ -104,7 +105,7 @@ class RunStore(Leases):
                 )  # fmt: skip
 
         self._database.write(work)
-        return self._row(run_id)
+        return self.head(run_id)
 
     def close(self, run: Run, *, actor: str, kept: Plan | None = None) -> bool:
         """End a round, once, whoever comes first; a round that others ended, or left behind, stays as it is.
@@ -190,7 +191,7 @@ class RunStore(Leases):
         Raises:
             NotFound: there is no such run.
         """
-        swap = self._swapped(self._row(run_id), kept) if kept else None
+        swap = self._swapped(self.head(run_id), kept) if kept else None
         instead = {"kept": kept.identity} if kept else {}
 
         def work(transaction: Transaction) -> None:
@@ -247,11 +248,17 @@ class RunStore(Leases):
             )
         return run, plan
 
-    def _row(self, run_id: str) -> Run:
+    def head(self, run_id: str) -> Run:
+        """A run without its results.
+
+        Raises:
+            NotFound: there is no such run, which takes as long as one that is there: no time tells a stranger.
+        """
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", run_id)
+        run = _run(rows[0] if rows else _NEVER)
         if not rows:
             raise _unknown(run_id)
-        return _run(rows[0])
+        return run
 
     def results(self, run: Run) -> list[StepResult]:
         """What came of the run's steps in its present round so far."""
