@@ -42,6 +42,8 @@ def nested(depth: int) -> dict[str, Any]:
         ("/v1/tokenize", {"model": "potion-base-8m", "messages": HELLO}, "messages"),
         ("/v1/images/generations", {"prompt": "\u0001", "size": "256x256"}, "title"),
         ("/v1/images/generations", {"prompt": "w" * 190, "size": "256x256"}, "title"),
+        ("/v1/videos", {"prompt": "The kettle is on.", "seed": -1}, "seed"),
+        ("/v1/videos", {"prompt": "The kettle is on.", "seed": 2**31}, "seed"),
         ("/v1/audio/speech", {"model": "speech", "input": "?!?"}, "script"),
         ("/v1/audio/speech", {"model": "speech", "input": "?!?", "response_format": "pcm"}, "script"),
         (

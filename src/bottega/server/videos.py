@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+from msgspec import Meta
+
 from bottega.core.errors import InvalidValue, NotFound, ReviewNeeded, TooLarge
 from bottega.core.plan import Plan
 from bottega.core.run import Run
@@ -39,7 +41,7 @@ class VideoBody(Body, kw_only=True):
     model: str = "video"
     size: str | None = None
     seconds: Annotated[Any, only(why="a film lasts as long as its text is read")] = None
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
     voice: str | None = None
 
 
