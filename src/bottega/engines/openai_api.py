@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from bottega.core.errors import Cancelled, EngineBusy, EngineFailed, InvalidPlan
 from bottega.core.request import Progress, Request
 from bottega.core.value import JsonObject
-from bottega.engines.base import Bench, Engine, Params
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Modality, Params, Port
 from bottega.engines.wire import Answer, Broken, Stopped, Wire
 
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
@@ -56,6 +56,9 @@ class UpstreamParams(Params, frozen=True):
         if attempt == self.retries or pause > LONGEST_PAUSE:
             raise error
         return pause
+
+
+P = TypeVar("P", bound=UpstreamParams)
 
 
 class UpstreamEngine(Engine):
@@ -127,16 +130,50 @@ class UpstreamEngine(Engine):
 
     async def _insist(
         self, path: str, body: bytes, params: UpstreamParams, bench: Bench, media_type: str = JSON
-    ) -> AsyncIterator[Progress | bytes]:
-        """As `_ask`, again after what may pass: a `Progress` for each further attempt, then the answer."""
+    ) -> AsyncIterator[Progress | JsonObject]:
+        """As `_ask`, again after what may pass: a `Progress` for each further attempt, then the answer's document."""
         for attempt in range(params.retries + 1):
             try:
-                yield await self._ask(path, body, params, bench, media_type=media_type)
-                return
+                answer = await self._ask(path, body, params, bench, media_type=media_type)
             except EngineBusy as error:
                 pause = params.pause(error, attempt)
                 yield again(error, attempt + 1, pause)
+            else:
+                yield document(answer, params, bench)
+                return
             await paused(pause, bench)
+
+
+def upstream_card(
+    id: str,
+    summary: str,
+    modality: Modality,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    not_covered: str,
+) -> Card:
+    """What an engine behind such a server declares."""
+    return Card(
+        id=id,
+        version="1",
+        summary=summary,
+        modality=modality,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        reads_names=False,
+        licence="as the served model's",
+        locality="remote",
+        destination="the host of base_url",
+        determinism="none",
+        extra="remote",
+        source_type=GENERATED,
+        not_covered=not_covered,
+    )
+
+
+def params_of(kind: type[P], request: Request, bench: Bench) -> P:
+    """The parameters of a request; those that the bench has were read already."""
+    return bench.params if isinstance(bench.params, kind) else kind.model_validate(request.params)
 
 
 def multipart(fields: Mapping[str, Any], files: Sequence[tuple[str, str, bytes]]) -> tuple[str, bytes]:

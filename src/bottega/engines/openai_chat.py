@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from bottega.core.errors import BottegaError, EngineBusy, EngineFailed
 from bottega.core.request import Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port
+from bottega.engines.base import Bench, Card, Estimate, Params, Port
 from bottega.engines.chat import (
     BYTES_PER_TOKEN,
     INPUTS,
@@ -23,7 +23,16 @@ from bottega.engines.chat import (
     said_before,
     temperature,
 )
-from bottega.engines.openai_api import UpstreamEngine, UpstreamParams, again, document, model_of, paused
+from bottega.engines.openai_api import (
+    UpstreamEngine,
+    UpstreamParams,
+    again,
+    document,
+    model_of,
+    params_of,
+    paused,
+    upstream_card,
+)
 from bottega.engines.openai_tools import Heard, ToolParams
 
 
@@ -44,20 +53,12 @@ class OpenAIChatParams(UpstreamParams, ToolParams, frozen=True):
 class OpenAIChat(UpstreamEngine):
     """Streams the answer of a remote model. Calls of tools come whole, when they fit."""
 
-    card: ClassVar[Card] = Card(
+    card: ClassVar[Card] = upstream_card(
         id="openai_chat",
-        version="1",
         summary="Writes text and JSON, and calls tools, with a model behind an OpenAI-compatible server",
         modality="text",
         inputs=INPUTS,
         outputs=OUTPUTS,
-        reads_names=False,
-        licence="as the served model's",
-        locality="remote",
-        destination="the host of base_url",
-        determinism="none",
-        extra="remote",
-        source_type=GENERATED,
         not_covered="What the server keeps. A server on this machine counts as remote too. Calls of tools and answers in a "
         "`response_format` are held to their schemas, patterns and formats excepted.",
     )
@@ -69,9 +70,7 @@ class OpenAIChat(UpstreamEngine):
         Raises:
             AnswerUnfit: a call of a tool, or the answer, does not fit its schema.
         """
-        params = bench.params
-        if not isinstance(params, OpenAIChatParams):
-            params = OpenAIChatParams.model_validate(request.params)
+        params = params_of(OpenAIChatParams, request, bench)
         body = to_json(_body(request, params, bench))
         heard, attempt = Heard(), 0
         try:

@@ -1,7 +1,6 @@
 """Vectors of texts by any server that speaks OpenAI's embeddings protocol: vLLM, Ollama, llama.cpp, hosted services."""
 
 import base64
-import json
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -9,10 +8,19 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from bottega.core.errors import BottegaError, EngineFailed, InvalidPlan
-from bottega.core.request import Finished, Output, Request, Usage
+from bottega.core.request import Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port, parts_at
-from bottega.engines.openai_api import UpstreamEngine, UpstreamParams, document, model_of
+from bottega.engines.base import Bench, Card, Estimate, Params, parts_at
+from bottega.engines.openai_api import UpstreamEngine, UpstreamParams, model_of, params_of, upstream_card
+from bottega.engines.vectors import (
+    BYTES_PER_TOKEN,
+    INPUTS,
+    LONGEST,
+    MOST,
+    OUTPUTS,
+    estimated_tokens,
+    finished,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,10 +28,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-MOST = 2048  # texts of one request
-LONGEST = 32_768  # characters of one text
 FRAME = 64  # tokens that a server may put around a text
-BYTES_PER_TOKEN = 3.5  # where a server counts none
 
 
 class OpenAIEmbeddingsParams(UpstreamParams, frozen=True):
@@ -55,36 +60,19 @@ class OpenAIEmbeddingsParams(UpstreamParams, frozen=True):
 class OpenAIEmbeddings(UpstreamEngine):
     """Texts as float32 vectors of length 1, as the local engine gives them, so that a dot product is the cosine."""
 
-    card: ClassVar[Card] = Card(
+    card: ClassVar[Card] = upstream_card(
         id="openai_embeddings",
-        version="1",
         summary="Vectors of texts with a model behind an OpenAI-compatible server",
         modality="data",
-        inputs=(Port(name="text", media_types=("text/*",), required=False, many=True),),
-        outputs=(
-            Port(
-                name="vectors",
-                media_types=("application/octet-stream",),
-                note="little-endian float32, row by row",
-            ),
-            Port(name="shape", media_types=("application/json",)),
-        ),
-        reads_names=False,
-        licence="as the served model's",
-        locality="remote",
-        destination="the host of base_url",
-        determinism="none",
-        extra="remote",
-        source_type=GENERATED,
+        inputs=INPUTS,
+        outputs=OUTPUTS,
         not_covered="What the server keeps, and whether it cuts long texts. A server on this machine counts as remote too.",
     )
     params: ClassVar[type[Params]] = OpenAIEmbeddingsParams
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield the usage in tokens with its cost, the vectors, and their shape."""
-        params = bench.params
-        if not isinstance(params, OpenAIEmbeddingsParams):
-            params = OpenAIEmbeddingsParams.model_validate(request.params)
+        params = params_of(OpenAIEmbeddingsParams, request, bench)
         texts = [*(bench.text(part) for part in parts_at(request, "text")), *params.texts]
         if not texts or not all(texts):
             raise InvalidPlan("there is no text, or an empty one", where="texts", remedy="give at least one")
@@ -99,24 +87,18 @@ class OpenAIEmbeddings(UpstreamEngine):
                 given = texts[start : start + params.batch]
                 body = to_json(_body(model_of(request), given, params))
                 async for output in self._insist("embeddings", body, params, bench):
-                    if not isinstance(output, bytes):
+                    if isinstance(output, Progress):
                         yield output
                         continue
-                    answer = document(output, params, bench)
-                    tokens += _counted(answer, given)
-                    rows.append(_vectors(answer, len(given), params))
+                    tokens += _counted(output, given)
+                    rows.append(_vectors(output, len(given), params))
         except BottegaError as error:
             if tokens:  # what came before is paid for
                 error.used = {"usage": _usage(tokens, params).document()}
             raise
         yield _usage(tokens, params)
-        vectors = np.concatenate(rows)
-        shape = {"rows": len(vectors), "dimensions": int(vectors.shape[1])}
-        yield Finished(
-            port="vectors", media_type="application/octet-stream", data=vectors.tobytes(),
-            details={**shape, "host": params.host},
-        )  # fmt: skip
-        yield Finished(port="shape", media_type="application/json", data=json.dumps(shape).encode())
+        for file in finished(np.concatenate(rows), host=params.host):
+            yield file
 
     def estimate(self, params: Params, input_bytes: int) -> Estimate:
         """Ten thousand bytes a second; a token is at least one byte, besides what the server frames a text with."""
@@ -148,7 +130,7 @@ def _counted(answer: JsonObject, texts: Sequence[str]) -> int:
     """Tokens that the server counted; where it did not, about as many as the texts have."""
     usage: JsonObject = answer.get("usage") or {}
     counted = usage.get("prompt_tokens") or usage.get("total_tokens")
-    return int(counted or sum(max(1, round(len(text.encode()) / BYTES_PER_TOKEN)) for text in texts))
+    return int(counted or estimated_tokens(texts))
 
 
 def _vectors(answer: JsonObject, count: int, params: OpenAIEmbeddingsParams) -> "Vectors":

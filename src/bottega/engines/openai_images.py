@@ -11,10 +11,18 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from bottega.core.errors import EngineFailed
-from bottega.core.request import Finished, Output, Request, Usage
+from bottega.core.request import Finished, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port, parts_at, require
-from bottega.engines.openai_api import JSON, UpstreamEngine, UpstreamParams, document, model_of, multipart
+from bottega.engines.base import Bench, Card, Estimate, Params, Port, parts_at, require
+from bottega.engines.openai_api import (
+    JSON,
+    UpstreamEngine,
+    UpstreamParams,
+    model_of,
+    multipart,
+    params_of,
+    upstream_card,
+)
 
 LARGEST = 4096  # pixels of a side
 PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -41,9 +49,8 @@ class OpenAIImagesParams(UpstreamParams, frozen=True):
 class OpenAIImages(UpstreamEngine):
     """One picture of a remote model, as PNG. With a picture at the port ``image`` that one is changed."""
 
-    card: ClassVar[Card] = Card(
+    card: ClassVar[Card] = upstream_card(
         id="openai_images",
-        version="1",
         summary="Makes and changes pictures with a model behind an OpenAI-compatible server",
         modality="image",
         inputs=(
@@ -51,22 +58,13 @@ class OpenAIImages(UpstreamEngine):
             Port(name="mask", media_types=("image/png",), required=False, note="transparent where it is"),
         ),
         outputs=(Port(name="png", media_types=("image/png",)),),
-        reads_names=False,
-        licence="as the served model's",
-        locality="remote",
-        destination="the host of base_url",
-        determinism="none",
-        extra="remote",
-        source_type=GENERATED,
         not_covered="What the server keeps. Pictures that it gives as an address are not fetched.",
     )
     params: ClassVar[type[Params]] = OpenAIImagesParams
 
     async def generate(self, request: Request, bench: Bench) -> AsyncIterator[Output]:
         """Yield one picture's usage with its cost, then the picture."""
-        params = bench.params
-        if not isinstance(params, OpenAIImagesParams):
-            params = OpenAIImagesParams.model_validate(request.params)
+        params = params_of(OpenAIImagesParams, request, bench)
         fields = _fields(request, params)
         files = [
             (
@@ -83,10 +81,10 @@ class OpenAIImages(UpstreamEngine):
             path, media_type, body = "images/generations", JSON, to_json(fields)
         answer: JsonObject = {}
         async for output in self._insist(path, body, params, bench, media_type):
-            if isinstance(output, bytes):
-                answer = document(output, params, bench)
-            else:
+            if isinstance(output, Progress):
                 yield output
+            else:
+                answer = output
         yield Usage(output_units=1, unit="image", cost=params.price)
         png, size = await asyncio.to_thread(_picture, answer, params)
         details = {"width": size[0], "height": size[1], "host": params.host}

@@ -12,8 +12,16 @@ from pydantic_core import to_json
 from bottega.core.errors import BottegaError, EngineBusy, EngineFailed, InvalidValue
 from bottega.core.request import AudioChunk, Finished, Output, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port, parts_at
-from bottega.engines.openai_api import UpstreamEngine, UpstreamParams, again, model_of, paused
+from bottega.engines.base import Bench, Card, Estimate, Params, Port, parts_at
+from bottega.engines.openai_api import (
+    UpstreamEngine,
+    UpstreamParams,
+    again,
+    model_of,
+    params_of,
+    paused,
+    upstream_card,
+)
 
 SLOWEST = 0.5  # seconds of speech a byte of script: a digit, said as a word
 LONGEST = 3600  # seconds of sound that are taken of one answer
@@ -33,20 +41,12 @@ class OpenAISpeechParams(UpstreamParams, frozen=True):
 class OpenAISpeech(UpstreamEngine):
     """Reads a script aloud with a remote model, and passes the sound on as it comes."""
 
-    card: ClassVar[Card] = Card(
+    card: ClassVar[Card] = upstream_card(
         id="openai_speech",
-        version="1",
         summary="Reads a script aloud with a model behind an OpenAI-compatible server",
         modality="speech",
         inputs=(Port(name="script", media_types=("text/plain", "text/markdown")),),
         outputs=(Port(name="audio", media_types=("audio/wav",), note="mono, 16 bit, at the server's rate"),),
-        reads_names=False,
-        licence="as the served model's",
-        locality="remote",
-        destination="the host of base_url",
-        determinism="none",
-        extra="remote",
-        source_type=GENERATED,
         not_covered="What the server keeps. Its loudness stays as it is; sound in stereo, or of other than 16 bits, is refused.",
     )
     params: ClassVar[type[Params]] = OpenAISpeechParams
@@ -57,9 +57,7 @@ class OpenAISpeech(UpstreamEngine):
         Raises:
             InvalidValue: there is nothing to read.
         """
-        params = bench.params
-        if not isinstance(params, OpenAISpeechParams):
-            params = OpenAISpeechParams.model_validate(request.params)
+        params = params_of(OpenAISpeechParams, request, bench)
         script = "\n\n".join(bench.text(part) for part in parts_at(request, "script")).strip()
         if not script:
             raise InvalidValue("the script has nothing to read", where="script", remedy="give a sentence")

@@ -8,10 +8,17 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bottega.core.errors import InvalidValue, TooLarge
-from bottega.core.request import Delta, Finished, Output, Request, Usage
+from bottega.core.request import Delta, Finished, Output, Progress, Request, Usage
 from bottega.core.value import JsonObject
-from bottega.engines.base import GENERATED, Bench, Card, Estimate, Params, Port, parts_at
-from bottega.engines.openai_api import UpstreamEngine, UpstreamParams, document, model_of, multipart
+from bottega.engines.base import Bench, Card, Estimate, Params, Port, parts_at
+from bottega.engines.openai_api import (
+    UpstreamEngine,
+    UpstreamParams,
+    model_of,
+    multipart,
+    params_of,
+    upstream_card,
+)
 
 SUFFIXES = {
     "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/mpeg": ".mp3", "audio/flac": ".flac", "audio/mp4": ".m4a", "audio/ogg": ".ogg",
@@ -43,20 +50,12 @@ class OpenAITranscribeParams(UpstreamParams, frozen=True):
 class OpenAITranscribe(UpstreamEngine):
     """Writes down what is said with a remote model; with the time of every word where the server tells it."""
 
-    card: ClassVar[Card] = Card(
+    card: ClassVar[Card] = upstream_card(
         id="openai_transcribe",
-        version="1",
         summary="Writes down what is said with a model behind an OpenAI-compatible server",
         modality="text",
         inputs=(Port(name="audio", media_types=("audio/*",), note="WAV, MP3, FLAC, M4A, OGG"),),
         outputs=(Port(name="transcript", media_types=("application/json",)),),
-        reads_names=False,
-        licence="as the served model's",
-        locality="remote",
-        destination="the host of base_url",
-        determinism="none",
-        extra="remote",
-        source_type=GENERATED,
         not_covered="What the server keeps, and whether it heard well.",
     )
     params: ClassVar[type[Params]] = OpenAITranscribeParams
@@ -68,9 +67,7 @@ class OpenAITranscribe(UpstreamEngine):
             InvalidValue: there is no recording.
             TooLarge: it has more bytes than the server takes.
         """
-        params = bench.params
-        if not isinstance(params, OpenAITranscribeParams):
-            params = OpenAITranscribeParams.model_validate(request.params)
+        params = params_of(OpenAITranscribeParams, request, bench)
         parts = parts_at(request, "audio")
         if not parts or parts[0].artifact is None:
             raise InvalidValue("there is no sound to write down", remedy="give one file at the port 'audio'")
@@ -88,10 +85,10 @@ class OpenAITranscribe(UpstreamEngine):
         path = "audio/translations" if params.task == "translate" else "audio/transcriptions"
         answer: JsonObject = {}
         async for output in self._insist(path, body, params, bench, media_type):
-            if isinstance(output, bytes):
-                answer = document(output, params, bench)
-            else:
+            if isinstance(output, Progress):
                 yield output
+            else:
+                answer = output
         transcript = _transcript(answer, params)
         yield Delta(text=transcript["text"])
         seconds = transcript["duration"] or given.size / PACKED

@@ -1,15 +1,15 @@
 """Vectors of texts, by an embedding model, as a step of a plan or one call."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bottega.core.errors import InvalidPlan
-from bottega.core.request import Finished, Output, Request, Usage
-from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, Port, parts_at
+from bottega.core.request import Output, Request, Usage
+from bottega.engines.base import GENERATED, Bench, Card, Engine, Estimate, Params, parts_at
+from bottega.engines.vectors import INPUTS, LONGEST, MOST, OUTPUTS, estimated_tokens, finished
 
 if TYPE_CHECKING:
     from bottega.retrieval.embed import Embedder, Vectors
@@ -19,9 +19,6 @@ MODELS = (*DIMENSIONS,)  # those that `retrieval.embed` knows; the first is the 
 SHORTENED = (
     "potion-base-8m",
 )  # whose first dimensions say most (principal components), so that the last can be left out
-MOST = 2048  # texts of one request
-LONGEST = 32_768  # characters of one text
-BYTES_PER_TOKEN = 3.5  # European languages: the models cut by their own rules and tell no count
 
 
 class EmbedParams(Params, frozen=True):
@@ -43,15 +40,8 @@ class Embed(Engine):
         version="1",
         summary="Vectors of texts, for search and comparison",
         modality="data",
-        inputs=(Port(name="text", media_types=("text/*",), required=False, many=True),),
-        outputs=(
-            Port(
-                name="vectors",
-                media_types=("application/octet-stream",),
-                note="little-endian float32, row by row",
-            ),
-            Port(name="shape", media_types=("application/json",)),
-        ),
+        inputs=INPUTS,
+        outputs=OUTPUTS,
         reads_names=False,
         licence="Apache-2.0",
         extra="retrieve",
@@ -77,16 +67,11 @@ class Embed(Engine):
         vectors = await asyncio.to_thread(
             self._vectors, request.model or MODELS[0], texts, params.side, bench
         )
-        tokens = sum(max(1, round(len(text.encode()) / BYTES_PER_TOKEN)) for text in texts)
-        yield Usage(input_units=tokens, unit="token")
-        shape = {"rows": len(vectors), "dimensions": int(vectors.shape[1])}
-        yield Finished(
-            port="vectors",
-            media_type="application/octet-stream",
-            data=vectors.astype("<f4").tobytes(),
-            details=shape,
-        )
-        yield Finished(port="shape", media_type="application/json", data=json.dumps(shape).encode())
+        yield Usage(
+            input_units=estimated_tokens(texts), unit="token"
+        )  # models cut by their own rules, and tell no count
+        for file in finished(vectors):
+            yield file
 
     def _vectors(self, model: str, texts: list[str], side: str, bench: Bench) -> "Vectors":
         from bottega.retrieval import embed

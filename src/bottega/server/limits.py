@@ -1,10 +1,10 @@
 """What a key may still use, told in headers as OpenAI's clients read them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from math import ceil
 from time import monotonic
 
+from bottega.core.moment import seconds_between
 from bottega.server.access import FRESH, Access
 from bottega.server.message import Header
 from bottega.service.keys import ApiKey
@@ -37,9 +37,8 @@ class Limits:
                 least[row.unit] = row
         now = self._state.journal.now() if least else ""
         for unit, row in least.items():
-            until = datetime.fromisoformat(row.renewed(now)) - datetime.fromisoformat(now)
             most, left = (max(0, amount) // MILLION for amount in (row.limit or 0, row.left))
-            told += _told(f"{unit}s", most, left, until.total_seconds())
+            told += _told(f"{unit}s", most, left, seconds_between(now, row.renewed(now)))
         return told
 
     def _rows(self, accounts: tuple[str, ...]) -> Sequence[Row]:
